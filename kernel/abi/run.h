@@ -1,0 +1,229 @@
+/*
+ * The run page: how a VMM and the kernel share a vcpu.
+ *
+ * vcpu_run reads what the VMM changed, enters the guest, and returns with a normalised exit. The same page and
+ * the same exits serve VT-x and AMD-V. The page and the APIC page after it are frames of the kernel's that both
+ * sides write, so each side treats what it reads there as the other's word, checks it, and reads it once.
+ *
+ * Registers come in groups. The general registers are always current in gpr[]. `export[kind]` tells the kernel
+ * which other groups to write at an exit of that kind; `valid` says which it did write; others are fetched with
+ * VCPU_CTL_FETCH. The VMM sets a group's bit in `dirty` after it changed a field; the kernel clears it when it
+ * has taken the group over. Values that the hardware would refuse lead to EXIT_ENTRY_FAILED, never to harm.
+ */
+#pragma once
+
+#include "syscall.h"
+
+enum exit_kind {
+	EXIT_NONE = 0,         /* no exit: an event or the deadline ended vcpu_run */
+	EXIT_IO = 1,           /* io */
+	EXIT_MEMORY = 2,       /* memory: nested page fault on unmapped or protected memory */
+	EXIT_CPUID = 3,
+	EXIT_RDMSR = 4,        /* number in RCX, result to RAX and RDX */
+	EXIT_WRMSR = 5,
+	EXIT_HLT = 6,          /* only without RUN_HLT_WAIT */
+	EXIT_CR = 7,           /* cr: an access that the kernel does not do itself */
+	EXIT_DR = 8,           /* not used so far */
+	EXIT_HYPERCALL = 9,    /* VMCALL or VMMCALL */
+	EXIT_WINDOW = 10,      /* RUN_WINDOW was set, and the guest can take an interrupt */
+	EXIT_SHUTDOWN = 11,    /* triple fault */
+	EXIT_EXCEPTION = 12,   /* exception: one of RUN exceptions mask */
+	EXIT_INSTRUCTION = 13, /* instruction: one that the guest machine does not have or that needs the VMM */
+	EXIT_ENTRY_FAILED = 14, /* failed: hardware refused the guest's state */
+	EXIT_TASK_SWITCH = 15, /* task */
+	EXIT_XSETBV = 16,      /* RCX, RDX:RAX */
+	EXIT_WBINVD = 17,      /* also INVD */
+	EXIT_PAUSE = 18,
+	EXIT_EOI = 19,         /* hardware-virtualized EOI of a level vector (with virtual-interrupt delivery) */
+	EXIT_INIT = 20,        /* INIT signal */
+	EXIT_UNKNOWN = 21,     /* failed.reason holds the hardware's exit code */
+	EXIT_KIND_COUNT = 22,
+};
+
+/* enum exit_instruction: EXIT_INSTRUCTION's sub-kind */
+enum exit_instruction {
+	INSTR_VMX_SVM = 1, /* VMXON, VMRUN, ... : #UD */
+	INSTR_MONITOR = 2,
+	INSTR_MWAIT = 3,
+	INSTR_RDPMC = 4,
+	INSTR_RDTSC = 5,
+	INSTR_RDTSCP = 6,
+	INSTR_INVLPG = 7,
+	INSTR_DESCRIPTOR = 8,
+	INSTR_OTHER = 9,
+};
+
+/* Register groups: bits of export[], valid, dirty */
+#define GROUP_RIP     BIT(0) /* rip rflags shadow activity */
+#define GROUP_CR      BIT(1) /* cr0 cr2 cr3 cr4 efer */
+#define GROUP_SEG     BIT(2) /* es cs ss ds fs gs */
+#define GROUP_SYS     BIT(3) /* ldtr tr gdtr idtr */
+#define GROUP_DR      BIT(4) /* dr[0-3] dr6 dr7 */
+#define GROUP_MSR     BIT(5) /* star lstar cstar sfmask kernel_gs_base sysenter_* pat tsc_aux spec_ctrl */
+#define GROUP_TSC     BIT(6) /* tsc_offset */
+#define GROUP_XCR     BIT(7) /* xcr0 xss */
+#define GROUP_APIC    BIT(8) /* the VMM changed IRR, ISR or TPR of the APIC page: deliver anew (dirty only) */
+#define GROUP_INJECT  BIT(9) /* inject (dirty only) */
+#define GROUP_CONTROL BIT(10) /* flags, exceptions, timer (dirty only) */
+#define GROUP_ALL_REG 0xffull
+
+/* run_page.flags */
+#define RUN_HLT_WAIT BIT(0) /* HLT waits in the kernel for a deliverable vector, an event or the deadline */
+#define RUN_WINDOW   BIT(1) /* exit as soon as the guest can take an external interrupt */
+#define RUN_NMI_WINDOW BIT(2) /* exit (EXIT_WINDOW) as soon as it can take an NMI */
+#define RUN_DR_EXIT  BIT(3) /* not used so far */
+
+/* run_page.shadow: interruptibility */
+#define SHADOW_STI    BIT(0) /* the instruction after STI or MOV SS: no interrupts */
+#define SHADOW_MOV_SS BIT(1)
+#define SHADOW_NMI    BIT(2) /* in an NMI handler: no NMIs before IRET */
+
+enum run_activity {
+	ACTIVITY_ACTIVE = 0,
+	ACTIVITY_HLT = 1, /* RIP is behind the HLT */
+};
+
+/* inject: what to deliver at the next entry; the layout of VMCB EVENTINJ (APM vol. 2, 15.20) */
+#define INJECT_VECTOR(v)   ((u64)(v))
+#define INJECT_TYPE_INTR   (0ull << 8) /* external interrupt */
+#define INJECT_TYPE_NMI    (2ull << 8)
+#define INJECT_TYPE_EXCEPT (3ull << 8) /* hardware exception */
+#define INJECT_TYPE_SOFT   (4ull << 8) /* INT n; inject_length is the instruction's length */
+#define INJECT_TYPE_MASK   (7ull << 8)
+#define INJECT_ERROR       BIT(11) /* bits 63:32 are an error code to push */
+#define INJECT_VALID       BIT(31)
+
+struct run_segment {
+	u16 selector;
+	u16 attributes; /* VMCB form: type S DPL P (7:0), AVL L D G (11:8); P clear: unusable */
+	u32 limit;      /* bytes, expanded */
+	u64 base;
+};
+static_assert(sizeof(struct run_segment) == 16);
+
+#define EXIT_IO_IN     BIT(0)
+#define EXIT_IO_STRING BIT(1)
+#define EXIT_IO_REP    BIT(2)
+
+#define EXIT_ACCESS_READ  BIT(0)
+#define EXIT_ACCESS_WRITE BIT(1)
+#define EXIT_ACCESS_EXEC  BIT(2)
+#define EXIT_ACCESS_WALK  BIT(3) /* the access was made by the guest's own page walk */
+#define EXIT_ACCESS_GLA   BIT(4) /* gla is valid */
+
+/* The 64 bytes of a posted-interrupt descriptor (SDM vol. 3, 30.6). */
+struct run_pending {
+	u64 vector[4]; /* bit v: vector v is requested */
+	u64 control;   /* bit 0: outstanding notification: set after a vector bit */
+	u64 reserved[3];
+};
+static_assert(sizeof(struct run_pending) == 64);
+
+struct run_page {
+	/* written by the VMM */
+	u64 dirty;      /* GROUP_*: fields that the VMM changed since the last vcpu_run */
+	u64 flags;      /* RUN_* */
+	u32 exceptions; /* bit v: exception v exits (EXIT_EXCEPTION) instead of going to the guest */
+	u32 timer_vector; /* 16-255 */
+	u64 timer;        /* host TSC at which the kernel makes timer_vector pending and sets this to 0; 0: off */
+	u64 inject;       /* INJECT_*; stays until the hardware took it; then 0 */
+	u64 inject_length;
+
+	/* written by the kernel at an exit */
+	u64 sequence; /* counts exits that were returned */
+	u64 valid;    /* GROUP_* that are current in this page */
+	u32 exit_kind;   /* enum exit_kind */
+	u32 exit_length; /* length in bytes of the instruction that exited; 0: not known, decode it */
+	union {
+		struct {
+			u16 port;
+			u8 size; /* bytes: 1, 2, 4 */
+			u8 flags; /* EXIT_IO_* */
+			u8 segment; /* string: segment register, 0-5 = ES CS SS DS FS GS */
+			u8 address_size; /* string: 2, 4, 8 bytes; 0 if the hardware did not say */
+		} io;
+		struct {
+			u64 gpa;
+			u64 gla;
+			u64 access; /* EXIT_ACCESS_* */
+			u8 byte_count; /* instruction bytes that the hardware gave, 0-15 */
+			u8 bytes[15];
+		} memory;
+		struct {
+			u8 number; /* 0, 3, 4, 8 */
+			u8 write;
+			u8 gpr; /* index of gpr[] */
+			u8 special; /* 1: CLTS, 2: LMSW; then value holds the source */
+			u32 reserved;
+			u64 value; /* what would be written */
+		} cr;
+		struct {
+			u32 vector;
+			u32 error;
+			u64 address; /* CR2 or DR6 */
+		} exception;
+		struct {
+			u32 which; /* enum exit_instruction */
+		} instruction;
+		struct {
+			u64 reason; /* the hardware's exit or error code, for a report */
+			u64 detail;
+		} failed;
+		struct {
+			u16 selector;
+			u8 source; /* 0 CALL, 1 IRET, 2 JMP, 3 gate */
+			u8 error_valid;
+			u32 error;
+		} task;
+		u64 raw[6];
+	} exit;
+
+	/* registers */
+	u64 gpr[16]; /* RAX RCX RDX RBX RSP RBP RSI RDI R8-R15; always current */
+	u64 rip;     /* GROUP_RIP */
+	u64 rflags;
+	u32 shadow;   /* SHADOW_* */
+	u32 activity; /* enum run_activity */
+	u64 cr0; /* GROUP_CR */
+	u64 cr2;
+	u64 cr3;
+	u64 cr4;
+	u64 efer;
+	struct run_segment es, cs, ss, ds, fs, gs; /* GROUP_SEG */
+	struct run_segment ldtr, tr;               /* GROUP_SYS */
+	struct run_segment gdtr, idtr;             /* base and limit only */
+	u64 dr[4]; /* GROUP_DR */
+	u64 dr6;
+	u64 dr7;
+	u64 star; /* GROUP_MSR */
+	u64 lstar;
+	u64 cstar;
+	u64 sfmask;
+	u64 kernel_gs_base;
+	u64 sysenter_cs;
+	u64 sysenter_esp;
+	u64 sysenter_eip;
+	u64 pat;
+	u64 tsc_aux;
+	u64 spec_ctrl;
+	u64 tsc_offset; /* GROUP_TSC: guest TSC = host TSC + offset */
+	u64 xcr0;       /* GROUP_XCR */
+	u64 xss;
+
+	u64 export[EXIT_KIND_COUNT]; /* written by the VMM: GROUP_* to export at each kind of exit */
+
+	struct run_pending pending __attribute__((aligned(64)));
+};
+static_assert(sizeof(struct run_page) <= 4096);
+static_assert(offsetof(struct run_page, pending) % 64 == 0);
+
+/* Message page of VCPU_CTL_STATS. */
+struct msg_vcpu_stats {
+	u64 exits[EXIT_KIND_COUNT]; /* returned to the VMM, by kind */
+	u64 doorbells;              /* handled in the kernel, no return */
+	u64 interrupts;             /* host interrupts while the guest ran */
+	u64 windows;                /* interrupt windows */
+	u64 halts;                  /* HLTs that waited in the kernel */
+	u64 injections;             /* interrupts delivered by the kernel */
+	u64 entries;                /* VM entries */
+};
