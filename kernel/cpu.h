@@ -1,0 +1,62 @@
+/* A processor: what entry.S and the scheduler keep for each. */
+#pragma once
+
+#include "kernel/thread.h"
+
+#define CPU_PRIORITIES 64
+
+struct vcpu;
+
+struct cpu {
+	/* entry.S knows these offsets */
+	struct cpu *self;       /* 0 */
+	u64 scratch;            /* 8 */
+	u64 stack_top;          /* 16 */
+	struct thread *current; /* 24: NULL when idle */
+	u64 resched;            /* 32: schedule before leaving the kernel */
+	struct vcpu *vcpu;      /* 40: whose guest state is in the processor now */
+
+	u32 index;
+	u32 apic_id;
+	struct thread *sc;     /* scheduling context that is running */
+	struct domain *domain; /* whose address space is loaded */
+	struct work *works;    /* posted; atomic stack */
+	u64 ready_mask;        /* priorities with ready contexts */
+	struct list ready[CPU_PRIORITIES];
+	cycles_t sc_start; /* when the running context was last charged */
+	struct timer_heap timers;
+	cycles_t armed; /* deadline in the hardware timer */
+	struct timer budget_end;
+	struct list threads;
+
+	void *fpu_owner; /* struct vcpu or struct thread whose registers are loaded */
+	bool fpu_owner_vcpu;
+	u8 task_switched;        /* CR0.TS is set */
+	struct vcpu *loaded;     /* last vcpu that ran: VMCS, debug registers */
+	struct domain *ports_of; /* whose bitmap is in the TSS */
+	void *hw;                /* backend: VMXON region or host save area */
+	void *tss;
+	u64 xcr0;            /* value loaded */
+	u32 asid_next;       /* backend: next free ASID or VPID ... */
+	u64 asid_generation; /* ... of this generation */
+	u32 up;
+	u32 nmis;
+	u32 backend[6];
+};
+
+extern struct cpu *cpus[];
+extern unsigned cpu_count; /* that are up */
+
+static inline struct cpu *cpu_self(void)
+{
+	struct cpu *c;
+
+	__asm__("mov %%gs:0, %0" : "=r"(c));
+	return c;
+}
+
+/* Posts work to CPU `c`, and wakes it. Locally, the work runs before this CPU leaves the kernel. */
+void cpu_post(struct cpu *c, struct work *w);
+
+/* Runs what was posted here. */
+void cpu_run_works(void);

@@ -1,0 +1,328 @@
+/*
+ * Destruction. An object first loses all capabilities to it; then a job visits every CPU in rounds. In the first each CPU
+ * stops what of it is its own (threads, vcpus) and, being between two programs, holds no pointer into it any more; then its
+ * translations are removed; in the second each CPU flushes them, and in the third, jobs that were under way have come home.
+ * Then the memory is freed. CPUs pay nothing on their normal paths for this; a destruction costs each an IPI a round.
+ */
+#include "kernel/kernel.h"
+#include "kernel/mem.h"
+
+#define ROUNDS 3
+
+void thread_park(struct thread *t)
+{
+	t->resume = RESUME_SYSRET;
+	thread_block(t, THREAD_PARKED);
+}
+
+void thread_unpark(struct thread *t, status_t s)
+{
+	t->regs.gpr[RAX] = s;
+	t->op_arg[3] = 0;
+	thread_ready(t);
+	if (t->stop_pending) {
+		t->stop_pending = 0;
+		thread_fault(t, FAULT_NONE, 0, 0, 0);
+	}
+}
+
+static struct thread *as_thread(struct kobj *o)
+{
+	return container_of(o, struct thread, obj);
+}
+
+static void unmap_message(struct thread *t)
+{
+	struct domain *d = t->domain;
+	u64 mask[TLB_MAX_CPUS / 64];
+
+	spin_lock(&d->lock);
+	ptable_unmap(&d->ptable, t->message_va, PAGE_SIZE, 0);
+	tlb_invalidate(&d->tlb, mask);
+	spin_unlock(&d->lock);
+}
+
+/* Nobody finds `o` from now on: capabilities, translations, doorbells, its interrupt. Any CPU, once. */
+static void detach(struct kobj *o)
+{
+	struct vm *vm;
+
+	kobj_revoke(o);
+	switch (o->kind) {
+	case KIND_THREAD:
+		kobj_revoke(&as_thread(o)->event_obj);
+		unmap_message(as_thread(o));
+		break;
+	case KIND_PORT:
+		slot_clear(&container_of(o, struct port, obj)->to_server);
+		break;
+	case KIND_IRQ:
+		irq_stop(o);
+		break;
+	case KIND_VCPU:
+		vcpu_unmap(container_of(o, struct vcpu, obj));
+		break;
+	case KIND_VM:
+		vm = container_of(o, struct vm, obj);
+		for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
+			if (vm->doorbells[i])
+				slot_clear(&vm->doorbells[i]->slot);
+		attach_remove_all(NULL, vm);
+		break;
+	case KIND_MEM:
+		mem_detach(container_of(o, struct mem, obj));
+		break;
+	}
+}
+
+/* On every CPU: stops what of `o` belongs to it. */
+static void stop_here(struct kobj *o, struct cpu *c)
+{
+	if (o->kind == KIND_THREAD && as_thread(o)->cpu == c->index)
+		thread_kill(as_thread(o));
+	if (o->kind == KIND_VCPU && container_of(o, struct vcpu, obj)->cpu == c->index)
+		vcpu_stop(container_of(o, struct vcpu, obj));
+}
+
+static void free_thread(struct thread *t, struct pool *pool)
+{
+	pool_frame_free(pool, t->message);
+	pool_free(pool, t->fpu_area, FPU_AREA_SIZE);
+	pool_free(pool, t, sizeof(*t));
+}
+
+static void free_vm(struct vm *vm, struct pool *pool)
+{
+	for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
+		pool_free(pool, vm->doorbells[i], sizeof(struct doorbell));
+	vcpu_ops->vm_free(vm);
+	ptable_free(&vm->ptable, 0, 511, true);
+	pool_free(pool, vm, sizeof(*vm));
+}
+
+/* Undoes the last ties of `o`; its memory is freed unless it goes with the whole pool. */
+static void release(struct kobj *o, bool memory)
+{
+	struct pool *pool = &o->payer->pool;
+
+	spin_lock(&o->payer->lock);
+	list_remove(&o->charged);
+	spin_unlock(&o->payer->lock);
+	if (o->kind == KIND_MEM)
+		mem_return(container_of(o, struct mem, obj));
+	if (o->kind == KIND_VCPU)
+		__atomic_sub_fetch(&container_of(o, struct vcpu, obj)->vm->vcpus, 1, __ATOMIC_RELAXED);
+	if (!memory)
+		return;
+	switch (o->kind) {
+	case KIND_THREAD:
+		free_thread(as_thread(o), pool);
+		break;
+	case KIND_PORT:
+		pool_free(pool, container_of(o, struct port, obj), sizeof(struct port));
+		break;
+	case KIND_MEM:
+		pool_free(pool, container_of(o, struct mem, obj), sizeof(struct mem));
+		break;
+	case KIND_VM:
+		free_vm(container_of(o, struct vm, obj), pool);
+		break;
+	case KIND_VCPU:
+		vcpu_free(container_of(o, struct vcpu, obj));
+		break;
+	case KIND_IRQ:
+		irq_free(o, pool);
+		break;
+	case KIND_DOMAIN:
+		pool_free(pool, container_of(o, struct domain, obj), sizeof(struct domain));
+		break;
+	}
+}
+
+/* The innermost of the domains that `o` pays for, or `o` itself. */
+static struct domain *innermost(struct kobj *o)
+{
+	struct domain *d = container_of(o, struct domain, obj);
+
+again:
+	list_for_each(l, &d->objects)
+	{
+		struct kobj *inner = container_of(l, struct kobj, charged);
+
+		if (inner->kind == KIND_DOMAIN) {
+			d = container_of(inner, struct domain, obj);
+			goto again;
+		}
+	}
+	return d;
+}
+
+/* After the first round no thread of `d` runs, so nothing is added to its lists any more. */
+static void domain_detach(struct domain *d)
+{
+	list_for_each(l, &d->objects)
+		detach(container_of(l, struct kobj, charged));
+	for (u64 i = 0; i < CAP_MAX / SLOTS_PER_FRAME; i++)
+		for (u64 j = 0; d->slots[i] && j < SLOTS_PER_FRAME; j++)
+			slot_clear(&d->slots[i][j]);
+	slot_clear(&d->supervisor);
+	attach_remove_all(d, NULL);
+	while (!list_empty(&d->vcpu_maps))
+		vcpu_unmap(container_of(d->vcpu_maps.next, struct vcpu, map_link));
+}
+
+static void domain_stop_here(struct domain *d, struct cpu *c)
+{
+	list_for_each(l, &d->objects)
+		stop_here(container_of(l, struct kobj, charged), c);
+	if (c->domain == d)
+		domain_switch(c, NULL);
+	if (c->ports_of == d)
+		c->ports_of = NULL;
+}
+
+/*
+ * Everything of `d` lies in its pool, which goes back as a whole. The window's translations of the pool need no flush: a frame
+ * has but one address there, so an old one is never wrong.
+ */
+static void domain_end(struct domain *d)
+{
+	while (!list_empty(&d->objects))
+		release(container_of(d->objects.next, struct kobj, charged), false);
+	domain_release(d);
+	while (!list_empty(&d->pool_mems))
+		mem_from_pool(container_of(d->pool_mems.next, struct mem, pool_link));
+}
+
+static void begin(struct kobj *o)
+{
+	o->step = 0;
+	if (o->kind == KIND_DOMAIN)
+		kobj_revoke(&innermost(o)->obj);
+	else
+		detach(o);
+}
+
+/* On the CPU that began, after each round. True: the end. */
+static bool round_over(struct kobj *o)
+{
+	struct domain *d = o->kind == KIND_DOMAIN ? innermost(o) : NULL;
+
+	if (o->step == cpu_count && d)
+		domain_detach(d);
+	if (o->step < ROUNDS * cpu_count)
+		return false;
+	if (d)
+		domain_end(d);
+	if (d && &d->obj != o) {
+		release(&d->obj, true);
+		begin(o);
+		return false;
+	}
+	return true;
+}
+
+static void destroy_home(struct work *w);
+
+static void destroy_visit(struct work *w)
+{
+	struct kobj *o = container_of(w, struct kobj, work);
+	struct cpu *c = cpu_self();
+
+	if (o->kind == KIND_DOMAIN)
+		domain_stop_here(innermost(o), c);
+	else
+		stop_here(o, c);
+	tlb_service(c);
+	o->step++;
+	if (o->step % cpu_count) {
+		cpu_post(cpus[o->step % cpu_count], w);
+	} else {
+		w->run = destroy_home;
+		cpu_post(cpus[o->waiter_cpu], w);
+	}
+}
+
+static void destroy_home(struct work *w)
+{
+	struct kobj *o = container_of(w, struct kobj, work);
+
+	if (round_over(o)) {
+		struct thread *waiter = o->waiter;
+
+		release(o, true);
+		if (waiter)
+			thread_unpark(waiter, STATUS_OK);
+		return;
+	}
+	w->run = destroy_visit;
+	cpu_post(cpus[0], w);
+}
+
+void destroy_start(struct kobj *o, struct thread *waiter)
+{
+	o->waiter = waiter;
+	o->waiter_cpu = cpu_self()->index;
+	if (waiter) {
+		waiter->op_arg[3] = (u64)&o->waiter;
+		thread_park(waiter);
+	}
+	begin(o);
+	o->work.run = destroy_visit;
+	cpu_post(cpus[0], &o->work);
+}
+
+/* Is the domain of `t` the domain `o`, or paid for by it, directly or not? */
+static bool is_own(struct thread *t, struct kobj *o)
+{
+	for (struct domain *d = t->domain; d; d = d->obj.payer)
+		if (&d->obj == o)
+			return true;
+	return false;
+}
+
+static status_t check(struct thread *t, struct kobj *o)
+{
+	struct mem *m;
+
+	switch (o->kind) {
+	case KIND_DOMAIN:
+		return is_own(t, o) ? STATUS_BAD_ARG : STATUS_OK;
+	case KIND_MEM:
+		m = container_of(o, struct mem, obj);
+		if (!m->parent)
+			return STATUS_BAD_ARG;
+		return !list_empty(&m->parts) || m->pool_of ? STATUS_BUSY : STATUS_OK;
+	case KIND_VM:
+		return container_of(o, struct vm, obj)->vcpus ? STATUS_BUSY : STATUS_OK;
+	case KIND_EVENT:
+	case KIND_NONE:
+		return STATUS_BAD_KIND;
+	}
+	return STATUS_OK;
+}
+
+void sys_obj_destroy(struct thread *t)
+{
+	struct slot *slot;
+	struct kobj *o;
+	bool first;
+	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_NONE, RIGHT_DESTROY, &slot);
+
+	if (s == STATUS_OK) {
+		o = slot->obj;
+		s = o ? check(t, o) : STATUS_BAD_KIND;
+	}
+	if (s == STATUS_OK) {
+		spin_lock(&o->lock);
+		first = !o->dying;
+		o->dying = 1;
+		spin_unlock(&o->lock);
+		if (first) {
+			destroy_start(o, t);
+			return;
+		}
+		s = STATUS_GONE;
+	}
+	t->regs.gpr[RAX] = s;
+}

@@ -1,0 +1,202 @@
+/* Domains: making them, filling their tables, switching to them. */
+#include "kernel/kernel.h"
+#include "kernel/mem.h"
+#include "mm/ptable_share.h"
+
+#define UPPER_FIRST 256
+#define UPPER_LAST  511
+#define PCIDS       4096
+#define CR3_NOFLUSH BIT(63)
+
+static u64 pcid_used[PCIDS / 64] = {1}; /* 0 is the kernel's */
+static struct spinlock pcid_lock;
+
+static u32 pcid_alloc(void)
+{
+	u32 pcid = 0;
+
+	if (!features.pcid)
+		return 0;
+	spin_lock(&pcid_lock);
+	for (u32 i = 1; i < PCIDS && !pcid; i++) {
+		if (!(pcid_used[i / 64] & BIT(i % 64))) {
+			pcid_used[i / 64] |= BIT(i % 64);
+			pcid = i;
+		}
+	}
+	spin_unlock(&pcid_lock);
+	return pcid; /* 0 when all are taken: such a domain is flushed at each switch */
+}
+
+static void pcid_free(u32 pcid)
+{
+	spin_lock(&pcid_lock);
+	if (pcid)
+		pcid_used[pcid / 64] &= ~BIT(pcid % 64);
+	spin_unlock(&pcid_lock);
+}
+
+extern char stub_page[];
+
+status_t domain_init(struct domain *d, struct domain *payer, const char *name)
+{
+	paddr_t stub = boot->block_base + ((u64)stub_page - KERNEL_BASE);
+	status_t s;
+
+	list_init(&d->objects);
+	list_init(&d->attaches);
+	list_init(&d->vcpu_maps);
+	list_init(&d->pool_mems);
+	tlb_init(&d->tlb);
+	memcpy(d->name, name, DOMAIN_NAME_SIZE - 1);
+	d->slots = pool_frame_alloc(&d->pool);
+	if (!d->slots)
+		return STATUS_NO_MEMORY;
+	s = ptable_init(&d->ptable, PTABLE_HOST, 4, &d->pool);
+	if (s != STATUS_OK)
+		return s;
+	ptable_share(&d->ptable, &kernel_ptable, UPPER_FIRST, UPPER_LAST);
+	s = ptable_map(&d->ptable, ABI_STUB, stub, PAGE_SIZE,
+		PTABLE_READ | PTABLE_EXEC | PTABLE_USER, MEM_CACHE_WB);
+	if (s != STATUS_OK)
+		return s;
+	d->pcid = pcid_alloc();
+	kobj_init(&d->obj, KIND_DOMAIN, payer);
+	return STATUS_OK;
+}
+
+void domain_release(struct domain *d)
+{
+	pcid_free(d->pcid);
+}
+
+status_t domain_slot(struct domain *d, u64 cap, struct slot **out)
+{
+	struct slot **page;
+
+	if (cap == CAP_NULL || cap >= CAP_MAX)
+		return STATUS_BAD_CAP;
+	page = &d->slots[cap / SLOTS_PER_FRAME];
+	if (!*page) {
+		void *frame = pool_frame_alloc(&d->pool);
+
+		if (!frame)
+			return STATUS_NO_MEMORY;
+		__atomic_store_n(page, frame, __ATOMIC_RELEASE);
+	}
+	*out = &(*page)[cap % SLOTS_PER_FRAME];
+	return STATUS_OK;
+}
+
+status_t domain_cap_set(
+	struct domain *d, u64 cap, struct kobj *o, enum kind kind, u32 rights, u64 data)
+{
+	struct slot *slot;
+	status_t s;
+
+	spin_lock(&d->lock);
+	s = d->obj.dying ? STATUS_GONE : domain_slot(d, cap, &slot);
+	if (s == STATUS_OK && (slot->obj || slot->kind == KIND_SYS))
+		s = STATUS_EXISTS;
+	if (s == STATUS_OK && !slot_set(slot, o, kind, rights, data))
+		s = STATUS_GONE;
+	spin_unlock(&d->lock);
+	return s;
+}
+
+status_t domain_map_frame(struct domain *d, u64 va, void *frame, u64 flags)
+{
+	status_t s;
+
+	if (!IS_ALIGNED(va, PAGE_SIZE) || va < ABI_USER_MIN || va >= ABI_USER_END)
+		return STATUS_BAD_ARG;
+	spin_lock(&d->lock);
+	s = ptable_map(&d->ptable, va, window_pa(frame), PAGE_SIZE, flags | PTABLE_USER,
+		MEM_CACHE_WB);
+	spin_unlock(&d->lock);
+	return s;
+}
+
+status_t domain_ports(struct domain *d, u32 first, u32 count)
+{
+	u8 *low = d->ports;
+	u8 *high = d->ports_high;
+
+	if (!low) {
+		low = pool_frame_alloc(&d->pool);
+		high = pool_frame_alloc(&d->pool);
+		if (!low || !high) {
+			pool_frame_free(&d->pool, low);
+			pool_frame_free(&d->pool, high);
+			return STATUS_NO_MEMORY;
+		}
+		memset(low, 0xff, PAGE_SIZE);
+		memset(high, 0xff, PAGE_SIZE);
+		d->ports_high = high;
+		__atomic_store_n(&d->ports, low, __ATOMIC_RELEASE);
+	}
+	for (u32 p = first; p < first + count; p++) {
+		u8 *map = p < 0x8000 ? low : high;
+
+		__atomic_and_fetch(&map[p % 0x8000 / 8], (u8)~(1u << p % 8), __ATOMIC_RELAXED);
+	}
+	return STATUS_OK;
+}
+
+struct tss_io {
+	u8 head[102];
+	u16 io_base;
+	u8 bitmap[PORT_BITMAP_SIZE + 1];
+} __attribute__((packed));
+
+/* Ports are rare: the bitmap is copied when a domain that has one follows another that has one. */
+static void load_ports(struct cpu *c, struct domain *d)
+{
+	struct tss_io *tss = c->tss;
+
+	if (!d || !d->ports) {
+		tss->io_base = sizeof(*tss) + 1;
+		return;
+	}
+	if (c->ports_of != d) {
+		memcpy(tss->bitmap, d->ports, PAGE_SIZE);
+		memcpy(tss->bitmap + PAGE_SIZE, d->ports_high, PAGE_SIZE);
+		c->ports_of = d;
+	}
+	tss->io_base = offsetof(struct tss_io, bitmap);
+}
+
+void domain_switch(struct cpu *c, struct domain *d)
+{
+	struct domain *old = c->domain;
+
+	if (old == d)
+		return;
+	c->domain = d;
+	if (d) {
+		bool flush = tlb_enter(&d->tlb, c->index);
+
+		write_cr3(d->ptable.root | d->pcid |
+			  (features.pcid && d->pcid && !flush ? CR3_NOFLUSH : 0));
+		if (unlikely(d->ports || (old && old->ports)))
+			load_ports(c, d);
+	} else {
+		write_cr3(kernel_ptable.root);
+	}
+	/* Only now: until CR3 was written, the hardware could still walk the old tables. */
+	if (old)
+		tlb_leave(&old->tlb, c->index);
+}
+
+void tlb_service(struct cpu *c)
+{
+	struct domain *d = c->domain;
+	u64 generation = d ? tlb_pending(&d->tlb, c->index) : 0;
+
+	if (generation) {
+		write_cr3(d->ptable.root | d->pcid);
+		tlb_done(&d->tlb, c->index, generation);
+	}
+	if (c->loaded && tlb_catch_up(&c->loaded->vm->tlb, c->index))
+		vcpu_ops->flush(c->loaded);
+}

@@ -1,0 +1,59 @@
+/* Domains: capability table, address space, I/O ports, pool. */
+#pragma once
+
+#include "kernel/object.h"
+#include "mm/ptable.h"
+#include "mm/tlb.h"
+
+#define DOMAIN_NAME_SIZE 16
+#define PORT_BITMAP_SIZE 8192 /* bytes: one bit for each port */
+
+struct mem;
+
+struct domain {
+	struct kobj obj;
+	struct spinlock lock; /* slots, address space, lists below */
+	struct slot **slots;  /* frame: pointers to frames of slots */
+	struct ptable ptable;
+	struct tlb_space tlb;
+	u32 pcid;
+	u8 *ports; /* two frames, bit set: denied; NULL: none allowed */
+	u8 *ports_high;
+	struct list objects; /* charged to it */
+	struct list attaches;
+	struct list vcpu_maps;
+	struct list pool_mems; /* struct mem.pool_link */
+	struct pool pool;
+	struct slot supervisor; /* event */
+	char name[DOMAIN_NAME_SIZE];
+};
+
+extern struct domain root_domain;
+
+/*
+ * Makes the parts of a domain that come from its pool, which holds frames already. NO_MEMORY.
+ */
+status_t domain_init(struct domain *d, struct domain *payer, const char *name);
+
+/* Finds or makes the slot `cap` of `d`, under d->lock. BAD_CAP, NO_MEMORY. */
+status_t domain_slot(struct domain *d, u64 cap, struct slot **out);
+
+/* Puts a capability into an empty slot. EXISTS, BAD_CAP, NO_MEMORY, GONE. */
+status_t domain_cap_set(
+	struct domain *d, u64 cap, struct kobj *o, enum kind kind, u32 rights, u64 data);
+
+/* Maps one kernel-owned frame for ring 3 at `va` of `d`. EXISTS, NO_MEMORY, BAD_ARG. */
+status_t domain_map_frame(struct domain *d, u64 va, void *frame, u64 flags);
+
+/* Allows or denies ports [first, first + count). NO_MEMORY. */
+status_t domain_ports(struct domain *d, u32 first, u32 count);
+
+/* Loads the address space of `d` (NULL: the kernel's own) and what goes with it on this CPU. */
+void domain_switch(struct cpu *c, struct domain *d);
+
+/* On the shoot-down IPI: flushes this CPU's current spaces if they are behind. */
+void tlb_service(struct cpu *c);
+
+/* Frees the top-level parts after everything else of the domain is gone; does not touch its pool's
+ * frames. */
+void domain_release(struct domain *d);

@@ -1,0 +1,124 @@
+/* Events: sticky bits that belong to a thread, set from any CPU. */
+#include "kernel/kernel.h"
+#include "kernel/vcpu.h"
+
+/* On the thread's CPU: ends its wait if its bits are set. */
+static void event_deliver(struct thread *t)
+{
+	u64 bits = __atomic_load_n(&t->event, __ATOMIC_SEQ_CST) & t->wait_mask;
+
+	if (t->vcpu && (t->state == THREAD_HALTED || t->resume == RESUME_GUEST)) {
+		vcpu_wake(t->vcpu);
+		return;
+	}
+	if (!bits || (t->state != THREAD_WAIT_EVENT && t->state != THREAD_WAIT_CALL))
+		return;
+	__atomic_and_fetch(&t->event, ~bits, __ATOMIC_SEQ_CST);
+	t->regs.gpr[RAX] = STATUS_EVENT;
+	t->regs.gpr[RDI] = bits;
+	thread_ready(t);
+}
+
+static void event_wake_work(struct work *w)
+{
+	struct thread *t = container_of(w, struct thread, wake);
+
+	/* Cleared before the bits are looked at: a signal that comes now posts again. */
+	__atomic_store_n(&t->wake_posted, 0, __ATOMIC_SEQ_CST);
+	event_deliver(t);
+}
+
+void event_set(struct thread *t, u64 bits)
+{
+	u64 old = __atomic_fetch_or(&t->event, bits, __ATOMIC_SEQ_CST);
+
+	if (t->cpu == cpu_self()->index) {
+		event_deliver(t);
+		return;
+	}
+	/*
+	 * Another CPU's thread. It publishes what it waits for and then reads its event; here the event was set first: so either
+	 * it sees the bits, or this sees the wait. A guest that runs is always told, for the bits may be vectors.
+	 */
+	if ((old & bits) == bits && !t->vcpu)
+		return;
+	if (!(__atomic_load_n(&t->wait_mask, __ATOMIC_SEQ_CST) & bits) && !t->vcpu)
+		return;
+	if (__atomic_exchange_n(&t->wake_posted, 1, __ATOMIC_SEQ_CST) == 0) {
+		t->wake.run = event_wake_work;
+		cpu_post(cpus[t->cpu], &t->wake);
+	}
+}
+
+void event_set_slot(struct slot *s, u64 bits)
+{
+	struct kobj *o = __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE);
+
+	if (o)
+		event_set(container_of(o, struct thread, event_obj), bits & s->data);
+}
+
+void sys_event_signal(u64 cap, u64 bits);
+void sys_event_signal(u64 cap, u64 bits)
+{
+	struct thread *t = cpu_self()->current;
+	struct kobj *o;
+	struct slot *s;
+	status_t status = cap_lookup(t->domain, cap, KIND_EVENT, 0, &s);
+
+	if (likely(status == STATUS_OK)) {
+		o = s->obj;
+		if (unlikely(bits & ~s->data))
+			status = STATUS_DENIED;
+		else if (unlikely(!o))
+			status = STATUS_GONE;
+		else
+			event_set(container_of(o, struct thread, event_obj), bits);
+	}
+	t->regs.gpr[RAX] = status;
+}
+
+static void timeout_expire(struct timer *timer)
+{
+	struct thread *t = container_of(timer, struct thread, timeout);
+
+	if (t->state == THREAD_WAIT_EVENT || t->state == THREAD_WAIT_CALL) {
+		t->regs.gpr[RAX] = STATUS_TIMEOUT;
+		thread_ready(t);
+	} else if (t->vcpu && (t->state == THREAD_HALTED || t->resume == RESUME_GUEST)) {
+		vcpu_leave(t->vcpu, STATUS_TIMEOUT, 0);
+	}
+}
+
+void event_init(struct thread *t);
+void event_init(struct thread *t)
+{
+	t->timeout.expire = timeout_expire;
+}
+
+void sys_event_wait(u64 mask, u64 deadline);
+void sys_event_wait(u64 mask, u64 deadline)
+{
+	struct thread *t = cpu_self()->current;
+	u64 bits;
+
+	t->wait_mask = mask;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	bits = t->event & mask;
+	if (bits) {
+		__atomic_and_fetch(&t->event, ~bits, __ATOMIC_SEQ_CST);
+		t->regs.gpr[RAX] = STATUS_EVENT;
+		t->regs.gpr[RDI] = bits;
+		t->wait_mask = 0;
+		return;
+	}
+	if (deadline != TIME_NEVER) {
+		if (deadline <= rdtsc()) {
+			t->regs.gpr[RAX] = STATUS_TIMEOUT;
+			t->wait_mask = 0;
+			return;
+		}
+		timer_arm(&t->timeout, deadline);
+	}
+	thread_block(t, THREAD_WAIT_EVENT);
+}

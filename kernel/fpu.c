@@ -1,0 +1,133 @@
+/*
+ * FPU state. The kernel uses none, ring 3 only in threads with THREAD_FPU; so a guest's registers stay loaded while its VMM and
+ * the kernel run, with CR0.TS keeping every other program from them, and are saved when another guest or such a thread comes.
+ */
+#include "kernel/kernel.h"
+#include "kernel/vcpu.h"
+
+#define MXCSR_DEFAULT 0x1f80u
+#define FCW_DEFAULT   0x37f
+
+static void set_ts(struct cpu *c, bool on)
+{
+	if (c->task_switched == on)
+		return;
+	c->task_switched = on;
+	write_cr0(on ? read_cr0() | CR0_TS : read_cr0() & ~CR0_TS);
+}
+
+static void set_xcr0(struct cpu *c, u64 value)
+{
+	if (features.xsave && c->xcr0 != value) {
+		c->xcr0 = value;
+		write_xcr0(value);
+	}
+}
+
+void fpu_init_cpu(struct cpu *c)
+{
+	u32 a, b, d, size = 512;
+
+	if (features.xsave) {
+		c->xcr0 = 0;
+		set_xcr0(c, features.xcr0);
+		cpuid(0xd, 0, &a, &b, &size, &d);
+		size = b;
+	}
+	features.fpu_size = size;
+}
+
+/* The state after FNINIT and LDMXCSR 1F80h, in the standard XSAVE format. */
+void fpu_area_init(void *area)
+{
+	memset(area, 0, FPU_AREA_SIZE);
+	*(u16 *)area = FCW_DEFAULT;
+	*(u32 *)((u8 *)area + 24) = MXCSR_DEFAULT;
+	if (features.xsave)
+		*(u64 *)((u8 *)area + 512) = 3; /* XSTATE_BV */
+}
+
+/* What XRSTOR faults on (SDM vol. 1, 13.8): MXCSR, and the header's bits. A bad image becomes the initial state. */
+bool fpu_area_check(void *area)
+{
+	u32 mxcsr = *(u32 *)((u8 *)area + 24);
+	u64 *header = (u64 *)((u8 *)area + 512);
+	bool good = !(mxcsr & ~0xffffu);
+
+	if (features.xsave) {
+		good = good && !(header[0] & ~features.xcr0);
+		for (unsigned i = 1; i < 8; i++)
+			good = good && !header[i];
+	}
+	if (!good)
+		fpu_area_init(area);
+	return good;
+}
+
+static void save(void *area)
+{
+	if (features.xsave)
+		__asm__ volatile("xsave64 (%0)" : : "r"(area), "a"(~0u), "d"(~0u) : "memory");
+	else
+		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+}
+
+static void restore(const void *area)
+{
+	if (features.xsave)
+		__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"(~0u), "d"(~0u) : "memory");
+	else
+		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+}
+
+static void *owner_area(struct cpu *c)
+{
+	return c->fpu_owner_vcpu ? ((struct vcpu *)c->fpu_owner)->fpu :
+				   ((struct thread *)c->fpu_owner)->fpu_area;
+}
+
+void fpu_save(struct cpu *c)
+{
+	if (!c->fpu_owner)
+		return;
+	set_ts(c, false);
+	set_xcr0(c, features.xcr0);
+	save(owner_area(c));
+}
+
+static void load(struct cpu *c, void *owner, bool is_vcpu)
+{
+	fpu_save(c);
+	set_ts(c, false);
+	set_xcr0(c, features.xcr0);
+	c->fpu_owner = owner;
+	c->fpu_owner_vcpu = is_vcpu;
+	restore(owner_area(c));
+}
+
+void fpu_load_vcpu(struct cpu *c, struct vcpu *v)
+{
+	if (unlikely(c->fpu_owner != v)) {
+		load(c, v, true);
+		set_ts(c, true);
+	}
+	set_xcr0(c, v->xcr0);
+}
+
+void fpu_switch(struct cpu *c, struct thread *t)
+{
+	if (likely(!t->fpu)) {
+		set_ts(c, true);
+		return;
+	}
+	if (c->fpu_owner != t)
+		load(c, t, false);
+	set_xcr0(c, features.xcr0);
+	set_ts(c, false);
+}
+
+void fpu_disown(struct cpu *c, void *owner)
+{
+	if (c->fpu_owner == owner)
+		c->fpu_owner = NULL;
+}

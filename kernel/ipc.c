@@ -1,0 +1,252 @@
+/*
+ * Synchronous calls within a CPU (see kernel/abi/syscall.h), lending the caller's scheduling context.
+ */
+#include "kernel/kernel.h"
+#include "kernel/vcpu.h"
+
+#define WORDS(rax) ((u32)((rax) >> 8 & IPC_MAX_WORDS))
+#define MAX_CHAIN  64 /* calls that wait for one another, looked through for a cycle and to lend priority */
+
+static inline void copy_words(struct thread *to, const struct thread *from, u32 words)
+{
+	const u64 *s = (const u64 *)from->message;
+	u64 *d = (u64 *)to->message;
+
+	for (u32 i = 0; i < words; i++)
+		d[i] = s[i];
+}
+
+static inline void deliver(struct thread *server, struct thread *client, u32 words)
+{
+	server->client = client;
+	server->sc = client->sc;
+	server->sc->active = server;
+	server->state = THREAD_READY;
+	client->state = THREAD_CALLING;
+	client->server = server;
+	if (unlikely(words))
+		copy_words(server, client, words);
+	server->regs.gpr[RAX] = STATUS_OK | (u64)words << 8;
+}
+
+static inline void run_now(struct cpu *c, struct thread *t)
+{
+	c->current = t;
+	if (c->domain != t->domain)
+		domain_switch(c, t->domain);
+	if (unlikely(t->fpu | !c->task_switched))
+		fpu_switch(c, t);
+	fs_load(t);
+}
+
+/* The server is busy: waits in its queue by priority, and lends the chain of servers its own. */
+static status_t queue_call(struct thread *t, struct thread *server, u64 badge, u32 words)
+{
+	struct thread *s = server;
+	struct list *at = &server->callers;
+	u8 priority = t->sc->effective;
+
+	for (unsigned i = 0; i < MAX_CHAIN && s; i++) {
+		if (s == t)
+			return STATUS_DEADLOCK;
+		s = s->state == THREAD_CALLING || s->state == THREAD_QUEUED ? s->server : NULL;
+	}
+	if (s)
+		return STATUS_DEADLOCK;
+	list_for_each(l, &server->callers)
+	{
+		if (container_of(l, struct thread, caller_link)->sc->effective < priority) {
+			at = l;
+			break;
+		}
+	}
+	list_add(at, &t->caller_link);
+	t->server = server;
+	t->call_badge = badge;
+	t->call_words = words;
+	t->resume = RESUME_SYSRET;
+	thread_block(t, THREAD_QUEUED);
+	for (s = server; s; s = s->state == THREAD_CALLING || s->state == THREAD_QUEUED ? s->server : NULL)
+		if (s->sc->effective < priority)
+			sched_boost(s->sc, priority);
+	return STATUS_OK;
+}
+
+void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3);
+void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
+{
+	struct cpu *c = cpu_self();
+	struct thread *t = c->current;
+	struct thread *server;
+	struct port *port;
+	struct slot *slot;
+	u32 words = WORDS(t->regs.gpr[RAX]);
+	status_t s;
+
+	(void)unused;
+	s = cap_lookup(t->domain, cap, KIND_PORT, RIGHT_CALL, &slot);
+	if (unlikely(s != STATUS_OK))
+		goto fail;
+	port = container_of(slot->obj, struct port, obj); /* ports die on their server's CPU only: no race */
+	server = port->server;
+	s = STATUS_GONE;
+	if (unlikely(!port->to_server.obj))
+		goto fail;
+	s = STATUS_BAD_CPU;
+	if (unlikely(server->cpu != c->index))
+		goto fail;
+	if (likely(server->state == THREAD_WAIT_CALL)) {
+		if (unlikely(server->timeout.queued))
+			timer_cancel(&server->timeout);
+		deliver(server, t, words);
+		server->regs.gpr[RDI] = port->badge;
+		server->regs.gpr[RSI] = w0;
+		server->regs.gpr[RDX] = w1;
+		server->regs.gpr[R8] = w2;
+		server->regs.gpr[R9] = w3;
+		run_now(c, server);
+		return;
+	}
+	t->regs.gpr[RSI] = w0;
+	t->regs.gpr[RDX] = w1;
+	t->regs.gpr[R8] = w2;
+	t->regs.gpr[R9] = w3;
+	s = queue_call(t, server, port->badge, words);
+	if (s == STATUS_OK)
+		return;
+fail:
+	t->regs.gpr[RAX] = s;
+}
+
+/* Takes the first queued caller's call. */
+static void take_queued(struct thread *server)
+{
+	struct thread *client = container_of(server->callers.next, struct thread, caller_link);
+
+	list_remove(&client->caller_link);
+	deliver(server, client, client->call_words);
+	server->regs.gpr[RDI] = client->call_badge;
+	server->regs.gpr[RSI] = client->regs.gpr[RSI];
+	server->regs.gpr[RDX] = client->regs.gpr[RDX];
+	server->regs.gpr[R8] = client->regs.gpr[R8];
+	server->regs.gpr[R9] = client->regs.gpr[R9];
+	sched_enqueue(server->sc);
+}
+
+/* Gives `client` its context back, which goes on with it. */
+static inline void unlend(struct thread *server, struct thread *client)
+{
+	client->sc->active = client;
+	client->state = THREAD_READY;
+	client->server = NULL;
+	server->client = NULL;
+	server->sc = server;
+	if (unlikely(client->sc->effective != client->sc->priority))
+		sched_boost(client->sc, client->sc->priority);
+	if (unlikely(client->stop_pending)) {
+		client->stop_pending = 0;
+		thread_fault(client, FAULT_NONE, 0, 0, 0);
+	}
+}
+
+void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3);
+void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
+{
+	struct cpu *c = cpu_self();
+	struct thread *t = c->current;
+	struct thread *client = t->client;
+	u64 bits;
+
+	if (likely(client)) {
+		u32 words = WORDS(t->regs.gpr[RAX]);
+
+		client->regs.gpr[RAX] = STATUS_OK;
+		client->regs.gpr[RDI] = words;
+		client->regs.gpr[RSI] = w0;
+		client->regs.gpr[RDX] = w1;
+		client->regs.gpr[R8] = w2;
+		client->regs.gpr[R9] = w3;
+		if (unlikely(words))
+			copy_words(client, t, words);
+		unlend(t, client);
+		t->state = THREAD_WAIT_CALL;
+		t->wait_mask = mask;
+		/* The mask is published before the bits are read; event_set does it the other way round. */
+		if (likely(list_empty(&t->callers) && deadline == TIME_NEVER)) {
+			__atomic_thread_fence(__ATOMIC_SEQ_CST);
+			if (likely(!(t->event & mask))) {
+				run_now(c, client);
+				return;
+			}
+		}
+		c->resched = 1;
+	} else if (unlikely(!t->ports && !mask && deadline == TIME_NEVER)) {
+		t->regs.gpr[RAX] = STATUS_BAD_STATE;
+		return;
+	}
+	/* The thread is on its own context now: events first, then queued calls, then the wait. */
+	t->wait_mask = mask;
+	t->state = THREAD_WAIT_CALL;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	bits = t->event & mask;
+	if (bits) {
+		__atomic_and_fetch(&t->event, ~bits, __ATOMIC_SEQ_CST);
+		t->regs.gpr[RAX] = STATUS_EVENT;
+		t->regs.gpr[RDI] = bits;
+		thread_ready(t);
+	} else if (!list_empty(&t->callers)) {
+		sched_dequeue(t);
+		take_queued(t);
+	} else if (deadline <= rdtsc()) {
+		t->regs.gpr[RAX] = STATUS_TIMEOUT;
+		thread_ready(t);
+	} else {
+		if (deadline != TIME_NEVER)
+			timer_arm(&t->timeout, deadline);
+		sched_dequeue(t);
+	}
+	c->resched = 1;
+}
+
+/* `t` dies: whoever calls it gets GONE, and whom it calls goes on with a context of its own. */
+void ipc_abort(struct thread *t)
+{
+	if (t->client) {
+		struct thread *client = t->client;
+
+		client->regs.gpr[RAX] = STATUS_GONE;
+		sched_dequeue(client->sc);
+		unlend(t, client);
+		if (client->state == THREAD_READY)
+			sched_enqueue(client->sc);
+	}
+	while (!list_empty(&t->callers)) {
+		struct thread *client = container_of(t->callers.next, struct thread, caller_link);
+
+		list_remove(&client->caller_link);
+		client->server = NULL;
+		client->regs.gpr[RAX] = STATUS_GONE;
+		thread_ready(client);
+		if (client->stop_pending) {
+			client->stop_pending = 0;
+			thread_fault(client, FAULT_NONE, 0, 0, 0);
+		}
+	}
+	if (t->state == THREAD_QUEUED) {
+		list_remove(&t->caller_link);
+	} else if (t->state == THREAD_CALLING) {
+		struct thread *server = t->server;
+		struct thread *old = t->sc;
+
+		/* From the server on, the chain runs on the server's own context. */
+		sched_dequeue(old);
+		server->client = NULL;
+		server->active = old->active;
+		for (struct thread *s = server; s; s = s->state == THREAD_CALLING ? s->server : NULL)
+			s->sc = server;
+		if (server->active->state == THREAD_READY)
+			sched_enqueue(server);
+		old->active = t;
+	}
+	t->server = NULL;
+}

@@ -1,0 +1,218 @@
+/*
+ * Interrupts: I/O APICs (82093AA data sheet; ICH9, 13.5) and irq objects. A GSI may be shared: a level one stays masked until each
+ * of its objects has acknowledged.
+ */
+#include "kernel/kernel.h"
+#include "kernel/vcpu.h"
+
+#define IOAPIC_SELECT      0
+#define IOAPIC_WINDOW      4 /* index of u32: offset 10h */
+#define IOAPIC_VERSION     1
+#define IOAPIC_REDIRECTION 0x10
+#define REDIR_LOW          BIT(13) /* active low */
+#define REDIR_LEVEL        BIT(15)
+#define REDIR_MASKED       BIT(16)
+
+struct irq {
+	struct kobj obj;
+	struct slot event;
+	u64 bits;
+	u32 gsi;
+	bool masked; /* by its holder */
+	bool unacked;
+	struct list link; /* in gsis[].irqs */
+};
+
+static struct {
+	volatile u32 *registers;
+	paddr_t address;
+	u32 base;
+	u32 count;
+} ioapics[BOOT_MAX_IOAPICS];
+
+static struct {
+	struct list irqs;
+	u32 flags; /* BOOT_IRQ_* */
+	u32 cpu;
+} gsis[MAX_GSI];
+
+static struct spinlock lock; /* the I/O APICs' index registers, gsis */
+
+static void ioapic_write(u32 i, u32 reg, u32 value)
+{
+	ioapics[i].registers[IOAPIC_SELECT] = reg;
+	ioapics[i].registers[IOAPIC_WINDOW] = value;
+}
+
+/* Programs a GSI's entry anew from gsis[]; the lock is held. */
+static void program(u32 gsi)
+{
+	u64 entry = VECTOR_GSI + gsi;
+	bool masked = list_empty(&gsis[gsi].irqs);
+
+	list_for_each(l, &gsis[gsi].irqs)
+	{
+		struct irq *irq = container_of(l, struct irq, link);
+
+		masked |= irq->masked || (irq->unacked && (gsis[gsi].flags & BOOT_IRQ_LEVEL));
+	}
+	entry |= gsis[gsi].flags & BOOT_IRQ_ACTIVE_LOW ? REDIR_LOW : 0;
+	entry |= gsis[gsi].flags & BOOT_IRQ_LEVEL ? REDIR_LEVEL : 0;
+	entry |= masked ? REDIR_MASKED : 0;
+	for (u32 i = 0; i < boot->ioapics; i++) {
+		u32 pin = gsi - ioapics[i].base;
+
+		if (gsi < ioapics[i].base || pin >= ioapics[i].count)
+			continue;
+		ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin + 1,
+			list_empty(&gsis[gsi].irqs) ? 0 : cpus[gsis[gsi].cpu]->apic_id << 24);
+		ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin, (u32)entry);
+	}
+}
+
+void irq_init(void)
+{
+	/* The 8259s: masked, and their spurious vectors out of the way of exceptions. */
+	out8(0x20, 0x11);
+	out8(0xa0, 0x11);
+	out8(0x21, VECTOR_GSI);
+	out8(0xa1, VECTOR_GSI + 8);
+	out8(0x21, 4);
+	out8(0xa1, 2);
+	out8(0x21, 1);
+	out8(0xa1, 1);
+	out8(0x21, 0xff);
+	out8(0xa1, 0xff);
+	for (u32 gsi = 0; gsi < MAX_GSI; gsi++)
+		list_init(&gsis[gsi].irqs);
+	for (u32 i = 0; i < boot->ioapics; i++) {
+		ioapics[i].address = boot->ioapic[i].address;
+		ioapics[i].base = boot->ioapic[i].gsi_base;
+		ioapics[i].registers = device_map(boot->ioapic[i].address, PAGE_SIZE, MEM_CACHE_UC);
+		ioapics[i].registers[IOAPIC_SELECT] = IOAPIC_VERSION;
+		ioapics[i].count = (ioapics[i].registers[IOAPIC_WINDOW] >> 16 & 0xff) + 1;
+		for (u32 pin = 0; pin < ioapics[i].count; pin++)
+			ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin, (u32)REDIR_MASKED);
+	}
+}
+
+bool irq_is_ioapic_page(paddr_t pa)
+{
+	for (u32 i = 0; i < boot->ioapics; i++)
+		if (ALIGN_DOWN(boot->ioapic[i].address, PAGE_SIZE) == pa)
+			return true;
+	return false;
+}
+
+/* On the CPU that took it. */
+void irq_handle(unsigned vector)
+{
+	u32 gsi = vector - VECTOR_GSI;
+
+	spin_lock(&lock);
+	list_for_each(l, &gsis[gsi].irqs)
+		container_of(l, struct irq, link)->unacked = true;
+	if (gsis[gsi].flags & BOOT_IRQ_LEVEL)
+		program(gsi);
+	lapic_eoi();
+	list_for_each(l, &gsis[gsi].irqs)
+	{
+		struct irq *irq = container_of(l, struct irq, link);
+
+		event_set_slot(&irq->event, irq->bits);
+	}
+	spin_unlock(&lock);
+}
+
+static bool gsi_exists(u32 gsi)
+{
+	for (u32 i = 0; i < boot->ioapics; i++)
+		if (gsi >= ioapics[i].base && gsi - ioapics[i].base < ioapics[i].count)
+			return gsi < MAX_GSI;
+	return false;
+}
+
+status_t irq_create(struct thread *t, struct domain *payer, u64 slot)
+{
+	struct msg_create_irq m = *(const struct msg_create_irq *)t->message;
+	struct slot *sys;
+	struct slot *event;
+	struct thread *target;
+	struct irq *irq;
+	status_t s = cap_lookup(t->domain, m.sys, KIND_SYS, RIGHT_CREATE, &sys);
+
+	if (s == STATUS_OK)
+		s = cap_lookup(t->domain, m.event, KIND_EVENT, 0, &event);
+	if (s != STATUS_OK)
+		return s;
+	if (!gsi_exists(m.gsi) || m.flags & ~(BOOT_IRQ_ACTIVE_LOW | BOOT_IRQ_LEVEL))
+		return STATUS_BAD_ARG;
+	if (m.bits & ~event->data)
+		return STATUS_DENIED;
+	target = container_of(event->obj, struct thread, event_obj);
+	irq = pool_alloc(&payer->pool, sizeof(*irq));
+	if (!irq)
+		return STATUS_NO_MEMORY;
+	irq->bits = m.bits;
+	irq->gsi = m.gsi;
+	list_init(&irq->link);
+	kobj_init(&irq->obj, KIND_IRQ, payer);
+	if (!slot_set(&irq->event, &target->event_obj, KIND_EVENT, 0, m.bits))
+		s = STATUS_GONE;
+	if (s == STATUS_OK) {
+		spin_lock(&lock);
+		if (!list_empty(&gsis[m.gsi].irqs) && gsis[m.gsi].flags != m.flags) {
+			s = STATUS_BUSY;
+		} else {
+			if (list_empty(&gsis[m.gsi].irqs))
+				gsis[m.gsi].cpu = target->cpu;
+			gsis[m.gsi].flags = m.flags;
+			list_add(&gsis[m.gsi].irqs, &irq->link);
+			program(m.gsi);
+		}
+		spin_unlock(&lock);
+	}
+	if (s == STATUS_OK)
+		s = domain_cap_set(t->domain, slot, &irq->obj, KIND_IRQ, RIGHT_ALL, 0);
+	if (s != STATUS_OK)
+		destroy_start(&irq->obj, NULL);
+	return s;
+}
+
+void irq_stop(struct kobj *o)
+{
+	struct irq *irq = container_of(o, struct irq, obj);
+
+	spin_lock(&lock);
+	list_remove(&irq->link);
+	program(irq->gsi);
+	spin_unlock(&lock);
+	slot_clear(&irq->event);
+}
+
+void irq_free(struct kobj *o, struct pool *pool)
+{
+	pool_free(pool, container_of(o, struct irq, obj), sizeof(struct irq));
+}
+
+void sys_irq_ctl(struct thread *t)
+{
+	struct slot *slot;
+	struct irq *irq;
+	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_IRQ, RIGHT_CTL, &slot);
+
+	if (s == STATUS_OK && arg(t, RSI) > IRQ_CTL_UNMASK)
+		s = STATUS_BAD_CALL;
+	if (s == STATUS_OK) {
+		irq = container_of(slot->obj, struct irq, obj);
+		spin_lock(&lock);
+		if (arg(t, RSI) == IRQ_CTL_ACK)
+			irq->unacked = false;
+		else
+			irq->masked = arg(t, RSI) == IRQ_CTL_MASK;
+		if (arg(t, RSI) != IRQ_CTL_ACK || gsis[irq->gsi].flags & BOOT_IRQ_LEVEL)
+			program(irq->gsi);
+		spin_unlock(&lock);
+	}
+	t->regs.gpr[RAX] = s;
+}

@@ -1,0 +1,186 @@
+/* What the kernel's files share beyond its objects: layout, boot, log, panic, interrupts, devices of its own. */
+#pragma once
+
+#include <stdarg.h>
+#include "kernel/abi/boot.h"
+#include "kernel/cpu.h"
+#include "kernel/domain.h"
+#include "kernel/x86.h"
+
+/* Layout of the upper half; the window is mm/window.h's */
+#define TEMP_BASE   0xfffffd8000000000ull /* per CPU one 2 MiB leaf: frames that nobody maps */
+#define DEVICE_BASE 0xfffffe0000000000ull /* the kernel's own device registers */
+#define AREA_BASE   0xffffff0000000000ull /* per-CPU areas */
+#define AREA_STRIDE 0x40000ull
+
+#define VECTOR_GSI   0x30 /* + GSI */
+#define MAX_GSI      160
+#define VECTOR_IPI   0xf0
+#define VECTOR_TIMER 0xf1
+#define VECTOR_ERROR 0xfe
+#define VECTOR_SPURIOUS 0xff
+
+extern const struct boot_info *boot;
+extern struct pool boot_pool;
+extern struct ptable kernel_ptable;
+extern char image_start[], text_end[], rodata_end[], image_end[];
+
+/* What this machine's CPUs have; equal on all. */
+struct features {
+	bool amd; /* AMD-V is the extension to use */
+	bool x2apic;
+	bool tsc_deadline;
+	bool pcid;
+	bool fsgsbase;
+	bool xsave;
+	bool smap;
+	bool smep;
+	bool umip;
+	u64 xcr0; /* that guests may use */
+	u32 fpu_size;
+	u32 paddr_bits;
+};
+extern struct features features;
+
+/* string.c */
+void *memset(void *d, int c, size_t n);
+void *memcpy(void *d, const void *s, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *s);
+
+/* log.c: lines `[seconds cpu kernel] text` in a ring that root reads; on UART and screen until root says quiet */
+void log_init(void);
+void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_raw(const char *text, size_t n, const char *domain); /* a line of root's */
+void log_text(const char *format, ...)
+	__attribute__((format(printf, 1, 2))); /* panic: directly, without ring or lock */
+void log_text_v(const char *format, va_list args);
+size_t log_read(u8 *to, size_t max);
+void log_quiet(bool quiet);
+void log_bind(struct slot *event);
+void log_tail(void); /* panic: the last lines once more, for whoever has only the screen */
+
+/* screen.c */
+void screen_init(void);
+void screen_put(char c);
+
+/* panic.c */
+void panic(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void panic_regs(const u64 *frame, const char *what) __attribute__((noreturn));
+extern u32 panicking;
+
+/* paging.c */
+void paging_init(void);
+void *device_map(paddr_t pa, u64 size, enum mem_cache cache);
+status_t window_map(paddr_t pa, u64 size);
+void window_unmap(paddr_t pa, u64 size);
+void temp_clear(paddr_t pa, u64 size); /* within one 2 MiB-aligned block */
+void temp_read(paddr_t pa, void *to, u64 size);  /* likewise */
+
+/* cpu.c */
+void cpu_init_features(void);
+struct cpu *cpu_make(unsigned index, u32 apic_id);
+void cpu_init(struct cpu *c);
+void cpus_start(void);
+extern u32 cpus_go; /* the other CPUs may run threads */
+void cpu_resume(void) __attribute__((noreturn));
+void return_to(struct thread *t) __attribute__((noreturn));
+void idle_wait(void) __attribute__((noreturn));
+void interrupts_take(void);
+
+/* lapic.c */
+void lapic_init_bsp(void);
+void lapic_init_cpu(void);
+void lapic_eoi(void);
+void lapic_ipi(u32 apic_id, u32 vector);
+void lapic_init_ipi(u32 apic_id);
+void lapic_start_ipi(u32 apic_id, u8 page);
+void lapic_timer_arm(cycles_t deadline);
+bool lapic_is_register_page(paddr_t pa);
+
+/* irq.c */
+void irq_init(void);
+void irq_handle(unsigned vector);
+bool irq_is_ioapic_page(paddr_t pa);
+status_t irq_create(struct thread *t, struct domain *payer, u64 slot);
+void irq_stop(struct kobj *o);
+void irq_free(struct kobj *o, struct pool *pool);
+void sys_irq_ctl(struct thread *t);
+
+/* sched.c */
+void sched_enqueue(struct thread *sc);
+void sched_dequeue(struct thread *sc);
+void sched_charge(struct cpu *c);
+void sched_boost(struct thread *sc, u8 priority);
+void thread_ready(struct thread *t);          /* its wait is over; on its CPU */
+void thread_block(struct thread *t, u8 state); /* the current thread waits */
+void sched_init_cpu(struct cpu *c);
+void sched_init_thread(struct thread *t);
+
+/* thread.c */
+status_t thread_create(struct thread *t, struct domain *payer, u64 slot);
+status_t thread_init(struct thread *t, struct domain *d, const struct msg_create_thread *m);
+status_t port_create(struct thread *t, struct domain *payer, u64 slot);
+status_t event_create(struct thread *t, struct domain *payer, u64 slot);
+void thread_fault(struct thread *t, u32 kind, u32 vector, u64 error, u64 address);
+void thread_kill(struct thread *t);
+void sys_thread_ctl(struct thread *t);
+void event_set(struct thread *t, u64 bits);       /* from any CPU */
+void event_set_slot(struct slot *s, u64 bits); /* through an embedded slot; bits limited by it */
+
+/* ipc.c */
+void ipc_abort(struct thread *t);
+
+/* fpu.c */
+#define FPU_AREA_SIZE (features.fpu_size < 576 ? 576 : features.fpu_size)
+void fpu_init_cpu(struct cpu *c);
+void fpu_load_vcpu(struct cpu *c, struct vcpu *v);
+void fpu_switch(struct cpu *c, struct thread *t); /* CR0.TS, and the registers of threads that use them */
+void fpu_save(struct cpu *c);
+void fpu_disown(struct cpu *c, void *owner);
+void fpu_area_init(void *area);
+bool fpu_area_check(void *area); /* made safe to restore; false: it was not */
+
+/* destroy.c */
+void destroy_start(struct kobj *o, struct thread *waiter);
+void sys_obj_destroy(struct thread *t);
+void thread_park(struct thread *t);
+void thread_unpark(struct thread *t, status_t s);
+
+/* vcpu.c, vm.c */
+status_t vm_create(struct thread *t, struct domain *payer, u64 slot);
+status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot);
+void vcpu_stop(struct vcpu *v);
+void vcpu_free(struct vcpu *v);
+void vcpu_unmap(struct vcpu *v);
+void vcpu_leave(struct vcpu *v, status_t s, u64 bits); /* ends vcpu_run of a halted or interrupted thread */
+void vcpu_wake(struct vcpu *v);
+void sys_vcpu_ctl(struct thread *t);
+void sys_vm_trap(struct thread *t);
+
+/* power.c */
+void power_off(void);
+void power_reset(void) __attribute__((noreturn));
+
+/* main.c, syscall.c */
+void syscall_first_task(u64 cycles);
+
+/* root.c */
+void root_start(void);
+
+/* Threads that use FS (thread-local storage) get its base at each switch: ring 3 can change it behind the kernel's back. */
+static inline void fs_load(const struct thread *t)
+{
+	if (!t->fs_base)
+		return;
+	if (features.fsgsbase)
+		__asm__ volatile("wrfsbase %0" : : "r"(t->fs_base));
+	else
+		write_msr(MSR_FS_BASE, t->fs_base);
+}
+
+/* syscall.c: helpers of the slow calls */
+static inline u64 arg(const struct thread *t, enum gpr r)
+{
+	return t->regs.gpr[r];
+}

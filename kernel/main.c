@@ -1,0 +1,62 @@
+/* From the loader to root: the order in which the kernel comes up on the boot processor. */
+#include "kernel/kernel.h"
+#include "kernel/vcpu.h"
+
+const struct boot_info *boot;
+struct pool boot_pool;
+const struct vcpu_ops *vcpu_ops;
+
+static void check_boot(const struct boot_info *info)
+{
+	if (info->magic != BOOT_MAGIC || info->abi != BULKHEAD_ABI || info->size != sizeof(*info))
+		panic("boot information of another version: put loader and kernel of one build on the volume");
+	if (info->cpus < 1 || info->cpus > BOOT_MAX_CPUS || info->ranges > BOOT_MAX_RANGES ||
+		info->files > BOOT_MAX_FILES || info->ioapics > BOOT_MAX_IOAPICS || !info->tsc_hz)
+		panic("boot information is damaged");
+}
+
+static void choose_virtualization(void)
+{
+	const struct vcpu_ops *ops = features.amd ? &svm_ops : &vmx_ops;
+	const char *problem = ops->probe();
+
+	if (problem) {
+		log_line("no guests on this machine: %s", problem);
+		return;
+	}
+	if (ops->enable(cpu_self(), &boot_pool) != STATUS_OK)
+		panic("no memory to enable %s", ops->name);
+	vcpu_ops = ops;
+	log_line("%s", ops->name);
+}
+
+void kernel_main(const struct boot_info *info);
+void kernel_main(const struct boot_info *info)
+{
+	u64 start = rdtsc();
+	unsigned bsp = 0;
+
+	log_init();
+	check_boot(info);
+	boot = info;
+	pool_init(&boot_pool);
+	pool_add(&boot_pool, boot->block_pool, boot->block_base + boot->block_size - boot->block_pool);
+	cpu_init_features();
+	write_msr(MSR_PAT, PTABLE_PAT);
+	paging_init();
+	screen_init();
+	lapic_init_bsp();
+	for (u32 i = 0; i < boot->cpus; i++)
+		if (boot->cpu[i].flags & BOOT_CPU_BSP)
+			bsp = i;
+	cpu_init(cpu_make(bsp, boot->cpu[bsp].apic_id));
+	log_line("Bulkhead: %u CPUs, TSC %lu kHz, %s, %s timer", boot->cpus, boot->tsc_hz / 1000,
+		features.x2apic ? "x2APIC" : "xAPIC", features.tsc_deadline ? "TSC-deadline" : "LAPIC");
+	irq_init();
+	choose_virtualization();
+	cpus_start();
+	root_start();
+	syscall_first_task(rdtsc() - start);
+	__atomic_store_n(&cpus_go, 1, __ATOMIC_RELEASE);
+	cpu_resume();
+}

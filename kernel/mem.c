@@ -1,0 +1,448 @@
+/* mem objects: cutting, clearing, mapping, unmapping. */
+#include "kernel/kernel.h"
+#include "kernel/mem.h"
+
+#define ZERO_STEP   0x200000ull
+#define MAX_MAPPING BIT(40)
+
+/* Device memory that no domain may have: the kernel's own registers, and all RAM. */
+static bool device_allowed(paddr_t base, u64 size)
+{
+	if (base + size < base || base + size > BIT(features.paddr_bits))
+		return false;
+	for (u32 i = 0; i < boot->ranges; i++) {
+		const struct boot_range *r = &boot->range[i];
+
+		if (r->type != BOOT_RANGE_DEVICE && base < r->base + r->size &&
+			r->base < base + size)
+			return false;
+	}
+	for (paddr_t p = base; p < base + size; p += PAGE_SIZE) {
+		if (lapic_is_register_page(p) || irq_is_ioapic_page(p))
+			return false;
+		if (p - base > BIT(30)) /* larger than any BAR of a register page's neighbourhood */
+			break;
+	}
+	for (u32 i = 0; i < boot->iommus; i++)
+		if (base < boot->iommu[i].base + 0x4000 && boot->iommu[i].base < base + size)
+			return false;
+	for (u32 i = 0; i < boot->ecams; i++) {
+		const struct boot_ecam *e = &boot->ecam[i];
+
+		if (base < e->base + ((u64)e->last_bus + 1) * BIT(20) && e->base < base + size)
+			return false;
+	}
+	return true;
+}
+
+bool mem_zero_step(struct mem *m)
+{
+	paddr_t at = m->base + m->zeroed;
+	u64 n = ZERO_STEP - (at & (ZERO_STEP - 1));
+
+	if (m->flags)
+		return true;
+	if (n > m->size - m->zeroed)
+		n = m->size - m->zeroed;
+	if (n)
+		temp_clear(at, n);
+	m->zeroed += n;
+	return m->zeroed == m->size;
+}
+
+/* Is [base, base + size) free of the parts of `p`? Under p->lock. */
+static bool parts_clear(struct mem *p, paddr_t base, u64 size)
+{
+	list_for_each(l, &p->parts)
+	{
+		struct mem *m = container_of(l, struct mem, part_link);
+
+		if (base < m->base + m->size && m->base < base + size)
+			return false;
+	}
+	return true;
+}
+
+static void mem_finish(struct mem *m)
+{
+	spin_lock(&m->parent->lock);
+	list_remove(&m->part_link);
+	spin_unlock(&m->parent->lock);
+}
+
+/* The part exists and is clear: hand it over. */
+static status_t mem_publish(struct thread *t, struct mem *m, struct domain *payer, u64 slot)
+{
+	status_t s = domain_cap_set(t->domain, slot, &m->obj, KIND_MEM, RIGHT_ALL, 0);
+
+	if (s == STATUS_OK)
+		return s;
+	mem_finish(m);
+	spin_lock(&payer->lock);
+	list_remove(&m->obj.charged);
+	spin_unlock(&payer->lock);
+	pool_free(&payer->pool, m, sizeof(*m));
+	return s;
+}
+
+/*
+ * Clearing takes long, so the call is restarted after each step with the object kept in the thread (op_arg[0]): interrupts
+ * and more urgent threads come in between.
+ */
+status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
+{
+	struct msg_create_mem a = *(const struct msg_create_mem *)t->message;
+	struct slot *ps;
+	struct mem *p;
+	struct mem *m;
+	status_t s = cap_lookup(t->domain, a.parent, KIND_MEM, RIGHT_CREATE, &ps);
+
+	if (s != STATUS_OK)
+		return s;
+	p = container_of(ps->obj, struct mem, obj);
+	if (!IS_ALIGNED(a.offset | a.size, PAGE_SIZE) || !a.size || a.offset > p->size ||
+		a.size > p->size - a.offset || a.cache > MEM_CACHE_WT ||
+		(a.cache != MEM_CACHE_WB && !(p->flags & MEM_DEVICE)))
+		return STATUS_BAD_ARG;
+	if ((p->flags & MEM_DEVICE) && !p->parent && !device_allowed(p->base + a.offset, a.size))
+		return STATUS_DENIED;
+	m = pool_alloc(&payer->pool, sizeof(*m));
+	if (!m)
+		return STATUS_NO_MEMORY;
+	m->base = p->base + a.offset;
+	m->size = a.size;
+	m->cache = (u8)a.cache;
+	m->flags = p->flags;
+	m->parent = p;
+	list_init(&m->parts);
+	list_init(&m->attaches);
+	list_init(&m->pool_link);
+	spin_lock(&p->lock);
+	if (!list_empty(&p->attaches) || p->pool_of)
+		s = STATUS_BUSY;
+	else if (!parts_clear(p, m->base, m->size))
+		s = STATUS_OVERLAP;
+	else
+		list_add(&p->parts, &m->part_link);
+	spin_unlock(&p->lock);
+	if (s != STATUS_OK) {
+		pool_free(&payer->pool, m, sizeof(*m));
+		return s;
+	}
+	kobj_init(&m->obj, KIND_MEM, payer);
+	t->op_arg[0] = (u64)m;
+	t->op_arg[1] = slot;
+	mem_create_continue(t);
+	return STATUS_OK;
+}
+
+/* Returns false while there is more to clear: then the thread's system call is set to be made again. */
+bool mem_create_continue(struct thread *t)
+{
+	struct mem *m = (struct mem *)t->op_arg[0];
+
+	if (!mem_zero_step(m)) {
+		t->regs.rip -= 2; /* SYSCALL again */
+		return false;
+	}
+	t->op_arg[0] = 0;
+	t->regs.gpr[RAX] = mem_publish(t, m, m->obj.payer, t->op_arg[1]);
+	return true;
+}
+
+status_t mem_to_pool(struct mem *m, struct domain *d)
+{
+	status_t s = STATUS_OK;
+
+	spin_lock(&m->lock);
+	if (m->pool_of || !list_empty(&m->attaches) || !list_empty(&m->parts) || m->flags)
+		s = STATUS_BUSY;
+	else
+		m->pool_of = d;
+	spin_unlock(&m->lock);
+	if (s != STATUS_OK)
+		return s;
+	s = window_map(m->base, m->size);
+	if (s != STATUS_OK) {
+		m->pool_of = NULL;
+		return s;
+	}
+	pool_add(&d->pool, m->base, m->size);
+	spin_lock(&d->lock);
+	list_add(&d->pool_mems, &m->pool_link);
+	spin_unlock(&d->lock);
+	return STATUS_OK;
+}
+
+void mem_from_pool(struct mem *m)
+{
+	window_unmap(m->base, m->size);
+	list_remove(&m->pool_link);
+	m->pool_of = NULL;
+}
+
+struct space {
+	struct domain *domain;
+	struct vm *vm;
+	struct spinlock *lock;
+	struct ptable *ptable;
+	struct list *attaches;
+	struct pool *pool;
+	struct tlb_space *tlb;
+};
+
+static void space_of(struct space *s, struct domain *d, struct vm *vm)
+{
+	if (d)
+		*s = (struct space){d, NULL, &d->lock, &d->ptable, &d->attaches, &d->pool, &d->tlb};
+	else
+		*s = (struct space){NULL, vm, &vm->lock, &vm->ptable, &vm->attaches,
+			&vm->obj.payer->pool, &vm->tlb};
+}
+
+/* The first argument of mem_map and mem_unmap: a domain or a vm. */
+static status_t space_arg(struct thread *t, struct space *out)
+{
+	struct slot *slot;
+	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_DOMAIN, RIGHT_FILL, &slot);
+
+	if (s == STATUS_OK) {
+		space_of(out, container_of(slot->obj, struct domain, obj), NULL);
+		return s;
+	}
+	if (s != STATUS_BAD_KIND)
+		return s;
+	s = cap_lookup(t->domain, arg(t, RDI), KIND_VM, RIGHT_CTL, &slot);
+	if (s == STATUS_OK)
+		space_of(out, NULL, container_of(slot->obj, struct vm, obj));
+	return s;
+}
+
+static status_t map_pool(struct thread *t, struct space *space)
+{
+	struct slot *slot;
+	status_t s = cap_lookup(t->domain, arg(t, RSI), KIND_MEM, RIGHT_CREATE, &slot);
+
+	if (s != STATUS_OK)
+		return s;
+	if (!space->domain)
+		return STATUS_BAD_KIND;
+	return mem_to_pool(container_of(slot->obj, struct mem, obj), space->domain);
+}
+
+static status_t map_check(
+	const struct space *space, const struct mem *m, u64 va, u64 offset, u64 size, u64 flags)
+{
+	u64 end = space->domain ? ABI_USER_END : BIT(features.paddr_bits < 47 ? features.paddr_bits : 47);
+
+	if (!IS_ALIGNED(va | offset | size, PAGE_SIZE) || !size || size > MAX_MAPPING)
+		return STATUS_BAD_ARG;
+	if (offset > m->size || size > m->size - offset || va >= end || size > end - va)
+		return STATUS_BAD_ARG;
+	if (flags & ~(MAP_READ | MAP_WRITE | MAP_EXEC) || !(flags & MAP_READ))
+		return STATUS_BAD_ARG;
+	if (space->domain && (va < ABI_USER_MIN || (flags & MAP_WRITE && flags & MAP_EXEC)))
+		return STATUS_BAD_ARG;
+	return STATUS_OK;
+}
+
+static status_t map_mem(struct thread *t)
+{
+	u64 va = arg(t, RDX), offset = arg(t, R8), size = arg(t, R9), flags = arg(t, R10);
+	struct space space;
+	struct slot *slot;
+	struct attach *a;
+	struct mem *m;
+	u32 rights = 0;
+	u64 pt = PTABLE_READ;
+	status_t s = space_arg(t, &space);
+
+	if (s != STATUS_OK)
+		return s;
+	if (flags & MAP_POOL)
+		return map_pool(t, &space);
+	rights |= flags & MAP_READ ? RIGHT_READ : 0;
+	rights |= flags & MAP_WRITE ? RIGHT_WRITE : 0;
+	rights |= flags & MAP_EXEC ? RIGHT_EXEC : 0;
+	s = cap_lookup(t->domain, arg(t, RSI), KIND_MEM, rights, &slot);
+	if (s != STATUS_OK)
+		return s;
+	m = container_of(slot->obj, struct mem, obj);
+	s = map_check(&space, m, va, offset, size, flags);
+	if (s != STATUS_OK)
+		return s;
+	a = pool_alloc(space.pool, sizeof(*a));
+	if (!a)
+		return STATUS_NO_MEMORY;
+	a->mem = m;
+	a->domain = space.domain;
+	a->vm = space.vm;
+	a->address = va;
+	a->size = size;
+	pt |= flags & MAP_WRITE ? PTABLE_WRITE : 0;
+	pt |= flags & MAP_EXEC ? PTABLE_EXEC : 0;
+	pt |= space.domain ? PTABLE_USER : 0;
+	spin_lock(space.lock);
+	spin_lock(&m->lock);
+	if (m->obj.dying)
+		s = STATUS_GONE;
+	else if (!list_empty(&m->parts) || m->pool_of)
+		s = STATUS_BUSY;
+	else
+		s = ptable_map(space.ptable, va, m->base + offset, size, pt, m->cache);
+	if (s == STATUS_OK) {
+		list_add(space.attaches, &a->space_link);
+		list_add(&m->attaches, &a->mem_link);
+	}
+	spin_unlock(&m->lock);
+	spin_unlock(space.lock);
+	if (s != STATUS_OK)
+		pool_free(space.pool, a, sizeof(*a));
+	return s;
+}
+
+void sys_mem_map(struct thread *t)
+{
+	t->regs.gpr[RAX] = map_mem(t);
+}
+
+/* Removes `a` from its space and its mem; both locks are held. */
+static void attach_unlink(struct space *space, struct attach *a)
+{
+	u64 mask[TLB_MAX_CPUS / 64];
+
+	ptable_unmap(space->ptable, a->address, a->size, 0);
+	tlb_invalidate(space->tlb, mask);
+	list_remove(&a->space_link);
+	list_remove(&a->mem_link);
+}
+
+void attach_remove_all(struct domain *d, struct vm *vm)
+{
+	struct space space;
+
+	space_of(&space, d, vm);
+	spin_lock(space.lock);
+	while (!list_empty(space.attaches)) {
+		struct attach *a = container_of(space.attaches->next, struct attach, space_link);
+		struct mem *m = a->mem;
+
+		spin_lock(&m->lock);
+		attach_unlink(&space, a);
+		spin_unlock(&m->lock);
+		pool_free(space.pool, a, sizeof(*a));
+	}
+	spin_unlock(space.lock);
+}
+
+/*
+ * The order of locks is space before mem, so the first attachment is found under the mem's lock, then looked for again under
+ * both. Its space lives at least until this CPU leaves the kernel.
+ */
+static bool detach_first(struct mem *m)
+{
+	struct attach *a = NULL;
+	struct space space;
+	bool any;
+
+	spin_lock(&m->lock);
+	any = !list_empty(&m->attaches);
+	if (any) {
+		a = container_of(m->attaches.next, struct attach, mem_link);
+		space_of(&space, a->domain, a->vm);
+	}
+	spin_unlock(&m->lock);
+	if (!any)
+		return false;
+	spin_lock(space.lock);
+	spin_lock(&m->lock);
+	any = m->attaches.next == &a->mem_link;
+	if (any)
+		attach_unlink(&space, a);
+	spin_unlock(&m->lock);
+	spin_unlock(space.lock);
+	if (any)
+		pool_free(space.pool, a, sizeof(*a));
+	return true;
+}
+
+void mem_detach(struct mem *m)
+{
+	while (detach_first(m))
+		;
+}
+
+void mem_return(struct mem *m)
+{
+	struct mem *p = m->parent;
+
+	spin_lock(&p->lock);
+	while (!list_empty(&m->parts)) {
+		struct mem *part = container_of(m->parts.next, struct mem, part_link);
+
+		list_remove(&part->part_link);
+		part->parent = p;
+		list_add(&p->parts, &part->part_link);
+	}
+	list_remove(&m->part_link);
+	spin_unlock(&p->lock);
+}
+
+/* Visits each CPU in turn to flush, then comes home. */
+static void unmap_hop(struct work *w)
+{
+	struct attach *a = container_of(w, struct attach, work);
+	struct cpu *c = cpu_self();
+	struct space space;
+
+	tlb_service(c);
+	a->next_cpu++;
+	if (a->next_cpu < cpu_count) {
+		cpu_post(cpus[a->next_cpu], w);
+	} else if (c->index != a->waiter_cpu) {
+		cpu_post(cpus[a->waiter_cpu], w);
+	} else {
+		struct thread *waiter = a->waiter;
+
+		space_of(&space, a->domain, a->vm);
+		pool_free(space.pool, a, sizeof(*a));
+		if (waiter)
+			thread_unpark(waiter, STATUS_OK);
+	}
+}
+
+void sys_mem_unmap(struct thread *t)
+{
+	struct attach *found = NULL;
+	struct space space;
+	status_t s = space_arg(t, &space);
+
+	t->regs.gpr[RAX] = s;
+	if (s != STATUS_OK)
+		return;
+	spin_lock(space.lock);
+	list_for_each(l, space.attaches)
+	{
+		struct attach *a = container_of(l, struct attach, space_link);
+
+		if (a->address == arg(t, RDX)) {
+			found = a;
+			spin_lock(&a->mem->lock);
+			attach_unlink(&space, a);
+			spin_unlock(&a->mem->lock);
+			break;
+		}
+	}
+	spin_unlock(space.lock);
+	if (!found) {
+		t->regs.gpr[RAX] = STATUS_NOT_FOUND;
+		return;
+	}
+	found->waiter = t;
+	found->waiter_cpu = t->cpu;
+	found->next_cpu = 0;
+	found->work.run = unmap_hop;
+	t->op_arg[3] = (u64)&found->waiter;
+	thread_park(t);
+	cpu_post(cpus[0], &found->work);
+}

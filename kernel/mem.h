@@ -1,0 +1,66 @@
+/* mem objects: ranges of physical memory, their parts and attachments. */
+#pragma once
+
+#include "kernel/domain.h"
+#include "kernel/vcpu.h"
+
+enum mem_flags {
+	MEM_DEVICE = 1, /* never zeroed; the root device mem makes parts outside RAM only */
+	MEM_KEEP = 2,   /* boot file: keeps its contents */
+};
+
+struct mem {
+	struct kobj obj;
+	struct spinlock lock; /* parts, attaches */
+	paddr_t base;
+	u64 size;
+	u8 cache; /* enum mem_cache */
+	u8 flags; /* enum mem_flags */
+	struct mem *parent;
+	struct list parts;
+	struct list part_link; /* in parent->parts */
+	struct list attaches;
+	struct domain *pool_of; /* whose pool it has become */
+	struct list pool_link;
+	u64 zeroed; /* bytes from base that were cleared so far */
+};
+
+/* A mapping of a mem in a domain or a vm. Paid for by the space's payer or the domain itself. */
+struct attach {
+	struct list mem_link;
+	struct list space_link;
+	struct mem *mem;
+	struct domain *domain; /* one of these two */
+	struct vm *vm;
+	u64 address;
+	u64 size;
+	struct work work; /* its removal */
+	struct thread *waiter;
+	u32 waiter_cpu;
+	u32 next_cpu;
+};
+
+/* Unmaps everything from a domain or a vm that dies; TLBs are the caller's affair afterwards. */
+void attach_remove_all(struct domain *d, struct vm *vm);
+
+/* Unmaps `m` everywhere; likewise. */
+void mem_detach(struct mem *m);
+
+/* Gives the range of `m` back to its parent; parts of it that live on become the parent's. */
+void mem_return(struct mem *m);
+
+/* Makes `m` the pool of `d`: zeroing is done already. NO_MEMORY: the kernel's own pool for window
+ * tables is empty. */
+status_t mem_to_pool(struct mem *m, struct domain *d);
+
+/* Takes the frames of a dead domain's pool out of the window. */
+void mem_from_pool(struct mem *m);
+
+/* Continues to clear a new mem; true when done, false when the caller should let interrupts in
+ * first. */
+bool mem_zero_step(struct mem *m);
+
+void sys_mem_map(struct thread *t);
+void sys_mem_unmap(struct thread *t);
+status_t mem_create(struct thread *t, struct domain *payer, u64 slot);
+bool mem_create_continue(struct thread *t);

@@ -1,0 +1,64 @@
+/* Kernel objects and the capability slots that name them. */
+#pragma once
+
+#include "kernel/abi/syscall.h"
+#include "kernel/list.h"
+#include "mm/lock.h"
+#include "mm/pool.h"
+
+struct cpu;
+struct domain;
+struct thread;
+
+/* A job that a CPU does between two programs; a job may post itself on to another CPU. */
+struct work {
+	struct work *next;
+	void (*run)(struct work *w);
+};
+
+/* The common head of every object. */
+struct kobj {
+	u8 kind;  /* enum kind */
+	u8 dying; /* set once, by whoever destroys it */
+	u16 reserved;
+	struct spinlock lock; /* of `slots` */
+	struct domain *payer;
+	struct list charged;   /* in payer->objects */
+	struct list slots;     /* struct slot.link */
+	struct work work;      /* of its destruction */
+	struct thread *waiter; /* the thread whose obj_destroy it is, or NULL */
+	u32 waiter_cpu;
+	u32 step; /* of its destruction */
+};
+
+/* A capability. Written under the domain's lock and the object's; read without either. */
+struct slot {
+	struct kobj *obj; /* NULL: empty, or emptied by a destruction */
+	struct list link;
+	u64 data;   /* event: mask of bits */
+	u32 rights; /* RIGHT_* */
+	u8 kind;    /* enum kind; KIND_SYS has no object; kept when emptied, so that GONE is told */
+	u8 pad[3];
+	u64 reserved[3];
+};
+static_assert(sizeof(struct slot) == 64);
+
+#define SLOTS_PER_FRAME (PAGE_SIZE / sizeof(struct slot))
+
+void kobj_init(struct kobj *o, enum kind kind, struct domain *payer);
+
+/* Makes an empty slot name `o`; false when `o` is dying. For slots in objects the holder's own
+ * rules serialise writers. */
+bool slot_set(struct slot *s, struct kobj *o, enum kind kind, u32 rights, u64 data);
+
+/* Empties a slot, whatever it holds. */
+void slot_clear(struct slot *s);
+
+/* Empties all slots that name `o`. */
+void kobj_revoke(struct kobj *o);
+
+/*
+ * Looks up capability `cap` of domain `d`: checks kind and rights. OK and *out, or BAD_CAP, GONE,
+ * BAD_KIND, DENIED. The object stays allocated until this CPU leaves the kernel.
+ */
+status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struct slot **out);

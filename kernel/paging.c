@@ -1,0 +1,134 @@
+/* The kernel's own address space: image, window, per-CPU areas, its devices; built once, shared by all domains. */
+#include "kernel/kernel.h"
+#include "mm/ptable_share.h"
+
+#define RW     (PTABLE_READ | PTABLE_WRITE | PTABLE_GLOBAL)
+#define RX     (PTABLE_READ | PTABLE_EXEC | PTABLE_GLOBAL)
+#define BLOCK  BOOT_BLOCK_ALIGN
+#define UPPER  256 /* first top-level entry of the upper half */
+#define LAST   511
+
+struct ptable kernel_ptable;
+static struct spinlock lock;
+static u64 device_next = DEVICE_BASE;
+
+static void must(status_t s, const char *what)
+{
+	if (s != STATUS_OK)
+		panic("paging: %s: %s", what, status_text(s));
+}
+
+static void map_image(void)
+{
+	paddr_t base = boot->block_base;
+	u64 text = text_end - image_start;
+	u64 rodata = rodata_end - text_end;
+	u64 data = image_end - rodata_end;
+
+	must(ptable_map(&kernel_ptable, KERNEL_BASE, base, text, RX, MEM_CACHE_WB), "text");
+	must(ptable_map(&kernel_ptable, KERNEL_BASE + text, base + text, rodata,
+		     PTABLE_READ | PTABLE_GLOBAL, MEM_CACHE_WB),
+		"rodata");
+	must(ptable_map(&kernel_ptable, KERNEL_BASE + text + rodata, base + text + rodata, data, RW,
+		     MEM_CACHE_WB),
+		"data");
+}
+
+void paging_init(void)
+{
+	must(ptable_init(&kernel_ptable, PTABLE_HOST, 4, &boot_pool), "root");
+	map_image();
+	/* The image is left out: it would be writable there. */
+	must(window_map(boot->block_info, boot->block_base + boot->block_size - boot->block_info),
+		"window");
+	for (u32 i = 0; i < boot->ranges; i++) {
+		if (boot->range[i].type != BOOT_RANGE_FREE)
+			continue;
+		if (boot->range[i].base + boot->range[i].size > WINDOW_SIZE)
+			panic("paging: RAM above the window at %lx", boot->range[i].base);
+		must(ptable_reserve(
+			     &kernel_ptable, WINDOW_BASE + boot->range[i].base, boot->range[i].size),
+			"window tables");
+	}
+	must(ptable_reserve(&kernel_ptable, AREA_BASE, AREA_STRIDE * BOOT_MAX_CPUS), "areas");
+	must(ptable_reserve(&kernel_ptable, DEVICE_BASE, BIT(30)), "devices");
+	must(ptable_reserve(&kernel_ptable, TEMP_BASE, BLOCK * BOOT_MAX_CPUS), "temp");
+	write_cr3(kernel_ptable.root);
+}
+
+status_t window_map(paddr_t pa, u64 size)
+{
+	status_t s;
+
+	spin_lock(&lock);
+	s = ptable_map(&kernel_ptable, WINDOW_BASE + pa, pa, size, RW, MEM_CACHE_WB);
+	spin_unlock(&lock);
+	return s;
+}
+
+void window_unmap(paddr_t pa, u64 size)
+{
+	spin_lock(&lock);
+	ptable_unmap(&kernel_ptable, WINDOW_BASE + pa, size, 0);
+	spin_unlock(&lock);
+}
+
+void *device_map(paddr_t pa, u64 size, enum mem_cache cache)
+{
+	u64 offset = pa & (PAGE_SIZE - 1);
+	u64 va;
+
+	size = ALIGN_UP(size + offset, PAGE_SIZE);
+	spin_lock(&lock);
+	va = device_next + (pa & (BLOCK - 1) & ~(PAGE_SIZE - 1)); /* large leaves for framebuffers */
+	device_next = ALIGN_UP(va + size, BLOCK);
+	must(ptable_map(&kernel_ptable, va, pa - offset, size, RW, cache), "device");
+	spin_unlock(&lock);
+	return (void *)(va + offset);
+}
+
+/* Maps the block of `pa` at this CPU's temporary address. */
+static u8 *temp_map(paddr_t pa)
+{
+	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
+
+	must(ptable_map(&kernel_ptable, va, ALIGN_DOWN(pa, BLOCK), BLOCK, PTABLE_READ | PTABLE_WRITE,
+		     MEM_CACHE_WB),
+		"temporary");
+	return (u8 *)va + (pa & (BLOCK - 1));
+}
+
+static void temp_unmap(void)
+{
+	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
+
+	ptable_unmap(&kernel_ptable, va, BLOCK, 0);
+	invlpg(va);
+}
+
+void temp_clear(paddr_t pa, u64 size)
+{
+	u64 *p;
+	u64 count = size / 8;
+
+	spin_lock(&lock);
+	p = (u64 *)temp_map(pa);
+	spin_unlock(&lock);
+	__asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0) : "memory");
+	spin_lock(&lock);
+	temp_unmap();
+	spin_unlock(&lock);
+}
+
+void temp_read(paddr_t pa, void *to, u64 size)
+{
+	u8 *p;
+
+	spin_lock(&lock);
+	p = temp_map(pa);
+	spin_unlock(&lock);
+	memcpy(to, p, size);
+	spin_lock(&lock);
+	temp_unmap();
+	spin_unlock(&lock);
+}

@@ -1,0 +1,278 @@
+/*
+ * The scheduler: fixed priorities, budgets with periods, one run queue for each CPU; and per-CPU timers.
+ *
+ * A scheduling context is queued while the thread that runs on it (`active`) can run. The one that runs stays at the head of
+ * its queue. There is no tick: a timer is set for the end of the budget, and, only while another context of the same
+ * priority waits, for the end of a time slice.
+ */
+#include "kernel/kernel.h"
+#include "kernel/vcpu.h"
+
+#define SLICE_US 10000
+
+static cycles_t slice(void)
+{
+	return boot->tsc_hz / 1000000 * SLICE_US;
+}
+
+static struct thread *sc_of_link(struct list *l)
+{
+	return container_of(l, struct thread, ready_link);
+}
+
+void sched_charge(struct cpu *c)
+{
+	cycles_t now = rdtsc();
+	struct thread *sc = c->sc;
+
+	if (sc) {
+		cycles_t used = now - c->sc_start;
+
+		sc->run_time += used;
+		if (sc->budget)
+			sc->left = sc->left > used ? sc->left - used : 0;
+	}
+	c->sc_start = now;
+}
+
+static void ready_add(struct cpu *c, struct thread *sc)
+{
+	list_add(&c->ready[sc->effective], &sc->ready_link);
+	c->ready_mask |= BIT(sc->effective);
+}
+
+static void ready_remove(struct cpu *c, struct thread *sc)
+{
+	list_remove(&sc->ready_link);
+	if (list_empty(&c->ready[sc->effective]))
+		c->ready_mask &= ~BIT(sc->effective);
+}
+
+/* Starts a new period if the old one is over. */
+static void refill(struct thread *sc)
+{
+	cycles_t now = rdtsc();
+
+	if (sc->budget && now - sc->period_start >= sc->period) {
+		sc->period_start = now;
+		sc->left = sc->budget;
+	}
+}
+
+void sched_enqueue(struct thread *sc)
+{
+	struct cpu *c = cpu_self();
+
+	if (sc->queued)
+		return;
+	sc->queued = 1;
+	refill(sc);
+	if (sc->depleted)
+		return;
+	ready_add(c, sc);
+	if (!c->sc || sc->effective > c->sc->effective)
+		c->resched = 1;
+	else if (sc->effective == c->sc->effective && !c->budget_end.queued)
+		timer_arm(&c->budget_end, rdtsc() + slice());
+}
+
+void sched_dequeue(struct thread *sc)
+{
+	struct cpu *c = cpu_self();
+
+	if (!sc->queued)
+		return;
+	sc->queued = 0;
+	if (!sc->depleted)
+		ready_remove(c, sc);
+	if (c->sc == sc)
+		c->resched = 1;
+}
+
+void sched_boost(struct thread *sc, u8 priority)
+{
+	struct cpu *c = cpu_self();
+	bool listed = sc->queued && !sc->depleted;
+
+	if (sc->effective == priority)
+		return;
+	if (listed)
+		ready_remove(c, sc);
+	sc->effective = priority;
+	if (listed)
+		ready_add(c, sc);
+	c->resched = 1;
+}
+
+static void replenish(struct timer *t)
+{
+	struct thread *sc = container_of(t, struct thread, replenish);
+
+	sc->depleted = 0;
+	sc->period_start = rdtsc();
+	sc->left = sc->budget;
+	if (sc->queued) {
+		sc->queued = 0;
+		sched_enqueue(sc);
+	}
+}
+
+/* The end of a budget or of a time slice. */
+static void budget_end(struct timer *t)
+{
+	struct cpu *c = container_of(t, struct cpu, budget_end);
+	struct thread *sc = c->sc;
+
+	if (!sc || !sc->queued)
+		return;
+	sched_charge(c);
+	if (sc->budget && !sc->left && !sc->depleted) {
+		/*
+		 * In the middle of a call the server finishes first, as a debt of the next period: it is not kept from its
+		 * other callers for one that has run out.
+		 */
+		if (sc->active != sc) {
+			sc->left = 0;
+			timer_arm(&c->budget_end, rdtsc() + slice());
+			return;
+		}
+		ready_remove(c, sc);
+		sc->depleted = 1;
+		timer_arm(&sc->replenish, sc->period_start + sc->period);
+	} else if (!sc->depleted) {
+		ready_remove(c, sc);
+		ready_add(c, sc);
+	}
+	c->resched = 1;
+}
+
+static void schedule(struct cpu *c)
+{
+	struct thread *sc = NULL;
+	cycles_t end = TIME_NEVER;
+
+	c->resched = 0;
+	sched_charge(c);
+	if (c->ready_mask) {
+		struct list *head = &c->ready[63 - __builtin_clzl(c->ready_mask)];
+
+		sc = sc_of_link(head->next);
+		if (head->next != head->prev)
+			end = c->sc_start + slice();
+	}
+	if (sc != c->sc) {
+		c->sc = sc;
+		if (sc)
+			sc->switches++;
+	}
+	if (!sc) {
+		c->current = NULL;
+		domain_switch(c, NULL);
+		return;
+	}
+	if (sc->budget && c->sc_start + sc->left < end)
+		end = c->sc_start + sc->left;
+	timer_arm(&c->budget_end, end);
+	c->current = sc->active;
+	domain_switch(c, c->current->domain);
+	fpu_switch(c, c->current);
+	fs_load(c->current);
+}
+
+void cpu_resume(void)
+{
+	struct cpu *c = cpu_self();
+
+	for (;;) {
+		if (c->works)
+			cpu_run_works();
+		if (c->resched)
+			schedule(c);
+		if (c->works || c->resched)
+			continue;
+		if (!c->current)
+			idle_wait();
+		if (c->current->resume == RESUME_GUEST)
+			vcpu_continue(c->current->vcpu);
+		return_to(c->current);
+	}
+}
+
+void thread_ready(struct thread *t)
+{
+	t->state = THREAD_READY;
+	t->wait_mask = 0;
+	if (t->timeout.queued)
+		timer_cancel(&t->timeout);
+	sched_enqueue(t->sc);
+}
+
+void thread_block(struct thread *t, u8 state)
+{
+	t->state = state;
+	sched_dequeue(t->sc);
+}
+
+void sched_init_cpu(struct cpu *c)
+{
+	for (unsigned i = 0; i < CPU_PRIORITIES; i++)
+		list_init(&c->ready[i]);
+	list_init(&c->threads);
+	c->budget_end.expire = budget_end;
+	c->resched = 1;
+}
+
+void sched_init_thread(struct thread *t)
+{
+	t->sc = t;
+	t->active = t;
+	t->effective = t->priority;
+	t->left = t->budget;
+	t->period_start = rdtsc();
+	t->replenish.expire = replenish;
+	list_init(&t->ready_link);
+}
+
+static void timer_program(struct cpu *c)
+{
+	cycles_t next = c->timers.root ? c->timers.root->deadline : TIME_NEVER;
+
+	if (next != c->armed) {
+		c->armed = next;
+		lapic_timer_arm(next);
+	}
+}
+
+void timer_arm(struct timer *t, cycles_t deadline)
+{
+	struct cpu *c = cpu_self();
+
+	if (t->queued)
+		timer_remove(&c->timers, t);
+	t->deadline = deadline;
+	if (deadline != TIME_NEVER)
+		timer_insert(&c->timers, t);
+	/* A later first deadline is left to the interrupt, which finds nothing due: cheaper than programming now. */
+	if (c->timers.root && c->timers.root->deadline < c->armed)
+		timer_program(c);
+}
+
+void timer_cancel(struct timer *t)
+{
+	if (t->queued)
+		timer_remove(&cpu_self()->timers, t);
+}
+
+void timer_interrupt(void)
+{
+	struct cpu *c = cpu_self();
+
+	c->armed = TIME_NEVER;
+	while (c->timers.root && c->timers.root->deadline <= rdtsc()) {
+		struct timer *t = c->timers.root;
+
+		timer_remove(&c->timers, t);
+		t->expire(t);
+	}
+	timer_program(c);
+}

@@ -1,0 +1,298 @@
+/* The system calls that are not on a fast path: dispatch, objects, capabilities, the machine. */
+#include "kernel/kernel.h"
+#include "kernel/mem.h"
+
+void sys_ipc_call(u64, u64, u64, u64, u64, u64);
+void sys_ipc_reply_wait(u64, u64, u64, u64, u64, u64);
+void sys_event_signal(u64, u64);
+void sys_event_wait(u64, u64);
+void sys_vcpu_run(u64, u64, u64);
+
+/* entry.S calls these with the arguments in registers. */
+void (*const fast_syscalls[])(void) = {
+	[SYS_IPC_CALL] = (void (*)(void))sys_ipc_call,
+	[SYS_IPC_REPLY_WAIT] = (void (*)(void))sys_ipc_reply_wait,
+	[SYS_EVENT_SIGNAL] = (void (*)(void))sys_event_signal,
+	[SYS_EVENT_WAIT] = (void (*)(void))sys_event_wait,
+	[SYS_VCPU_RUN] = (void (*)(void))sys_vcpu_run,
+};
+
+static status_t domain_create(struct thread *t, struct domain *payer, u64 slot)
+{
+	struct msg_create_domain m = *(const struct msg_create_domain *)t->message;
+	struct slot *pool;
+	struct slot *event = NULL;
+	struct domain *d;
+	status_t s = cap_lookup(t->domain, m.pool, KIND_MEM, RIGHT_CREATE, &pool);
+
+	if (s == STATUS_OK && m.supervisor != CAP_NULL)
+		s = cap_lookup(t->domain, m.supervisor, KIND_EVENT, 0, &event);
+	if (s != STATUS_OK)
+		return s;
+	if (event && m.supervisor_bits & ~event->data)
+		return STATUS_DENIED;
+	d = pool_alloc(&payer->pool, sizeof(*d));
+	if (!d)
+		return STATUS_NO_MEMORY;
+	list_init(&d->pool_mems);
+	pool_init(&d->pool);
+	s = mem_to_pool(container_of(pool->obj, struct mem, obj), d);
+	if (s == STATUS_OK) {
+		m.name[sizeof(m.name) - 1] = 0;
+		s = domain_init(d, payer, m.name);
+	}
+	if (s != STATUS_OK) {
+		while (!list_empty(&d->pool_mems))
+			mem_from_pool(container_of(d->pool_mems.next, struct mem, pool_link));
+		pool_free(&payer->pool, d, sizeof(*d));
+		return s;
+	}
+	if (event)
+		slot_set(&d->supervisor, event->obj, KIND_EVENT, 0, m.supervisor_bits);
+	s = domain_cap_set(t->domain, slot, &d->obj, KIND_DOMAIN, RIGHT_ALL, 0);
+	if (s != STATUS_OK)
+		destroy_start(&d->obj, NULL);
+	return s;
+}
+
+static status_t obj_create(struct thread *t)
+{
+	static status_t (*const create[KIND_COUNT])(struct thread *, struct domain *, u64) = {
+		[KIND_DOMAIN] = domain_create,
+		[KIND_THREAD] = thread_create,
+		[KIND_PORT] = port_create,
+		[KIND_EVENT] = event_create,
+		[KIND_MEM] = mem_create,
+		[KIND_VM] = vm_create,
+		[KIND_VCPU] = vcpu_create,
+		[KIND_IRQ] = irq_create,
+	};
+	u64 kind = arg(t, RDI);
+	struct slot *payer;
+	status_t s;
+
+	if (kind >= KIND_COUNT || !create[kind])
+		return STATUS_BAD_ARG;
+	s = cap_lookup(t->domain, arg(t, RSI), KIND_DOMAIN, RIGHT_CREATE, &payer);
+	if (s != STATUS_OK)
+		return s;
+	return create[kind](t, container_of(payer->obj, struct domain, obj), arg(t, RDX));
+}
+
+static void sys_obj_create(struct thread *t)
+{
+	status_t s;
+
+	if (t->op_arg[0]) {
+		mem_create_continue(t);
+		return;
+	}
+	t->regs.gpr[RAX] = SYS_OBJ_CREATE;
+	s = obj_create(t);
+	/* A mem that is still being cleared has set RIP back, and RAX must stay the call's number; else it is done. */
+	if (s != STATUS_OK || arg(t, RDI) != KIND_MEM)
+		t->regs.gpr[RAX] = s;
+}
+
+static status_t cap_grant(struct thread *t)
+{
+	struct slot *domain;
+	struct slot *from = NULL;
+	struct domain *d;
+	struct slot *to;
+	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_DOMAIN, RIGHT_FILL, &domain);
+
+	if (s != STATUS_OK)
+		return s;
+	d = container_of(domain->obj, struct domain, obj);
+	if (arg(t, RDX) == CAP_NULL) {
+		spin_lock(&d->lock);
+		s = domain_slot(d, arg(t, RSI), &to);
+		if (s == STATUS_OK)
+			slot_clear(to);
+		spin_unlock(&d->lock);
+		return s;
+	}
+	s = cap_lookup(t->domain, arg(t, RDX), KIND_NONE, RIGHT_GRANT, &from);
+	if (s != STATUS_OK)
+		return s;
+	if (from->kind == KIND_EVENT && arg(t, R9) & ~from->data)
+		return STATUS_DENIED;
+	return domain_cap_set(d, arg(t, RSI), from->obj, from->kind, from->rights & (u32)arg(t, R8),
+		from->kind == KIND_EVENT ? arg(t, R9) : 0);
+}
+
+static void sys_cap_grant(struct thread *t)
+{
+	t->regs.gpr[RAX] = cap_grant(t);
+}
+
+static void sys_dev_ctl(struct thread *t)
+{
+	t->regs.gpr[RAX] = STATUS_NOT_SUPPORTED;
+}
+
+static u64 first_task_cycles;
+
+void syscall_first_task(u64 cycles)
+{
+	first_task_cycles = cycles;
+}
+
+static void fill_machine(struct msg_machine *m)
+{
+	*m = (struct msg_machine){
+		.flags = (features.amd ? MACHINE_AMDV : 0) | (features.x2apic ? MACHINE_X2APIC : 0) |
+			 (features.tsc_deadline ? MACHINE_DEADLINE : 0) |
+			 (features.pcid ? MACHINE_PCID : 0) | (features.xsave ? MACHINE_FPU_XSAVE : 0),
+		.tsc_hz = boot->tsc_hz,
+		.xcr0 = features.xcr0,
+		.fpu_size = features.fpu_size,
+		.cpus = cpu_count,
+		.gpa_bits = features.paddr_bits,
+		.image_bytes = (u64)(image_end - image_start),
+		.first_task_tsc = first_task_cycles,
+	};
+}
+
+/* The kernel's own ports: 8259s, configuration, reset, and the PM1 control register. */
+static bool port_reserved(u32 port)
+{
+	const struct boot_power *p = &boot->power;
+
+	return port == 0x20 || port == 0x21 || port == 0xa0 || port == 0xa1 ||
+	       (port >= 0xcf8 && port <= 0xcff) || (p->pm1a_control && port / 2 == p->pm1a_control / 2u) ||
+	       (p->pm1b_control && port / 2 == p->pm1b_control / 2u);
+}
+
+static status_t give_ports(struct thread *t)
+{
+	struct slot *domain;
+	u64 first = arg(t, R8), count = arg(t, R9);
+	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_DOMAIN, RIGHT_FILL, &domain);
+
+	if (s != STATUS_OK)
+		return s;
+	if (first > 0xffff || !count || count > 0x10000 - first)
+		return STATUS_BAD_ARG;
+	for (u64 p = first; p < first + count; p++)
+		if (port_reserved((u32)p))
+			return STATUS_DENIED;
+	return domain_ports(container_of(domain->obj, struct domain, obj), (u32)first, (u32)count);
+}
+
+static status_t bind_log(struct thread *t)
+{
+	struct slot *event;
+	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_EVENT, 0, &event);
+
+	if (s == STATUS_OK)
+		log_bind(event);
+	return s;
+}
+
+static status_t pool_state(struct thread *t)
+{
+	struct slot *domain;
+	struct pool *pool;
+	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_DOMAIN, 0, &domain);
+
+	if (s != STATUS_OK)
+		return s;
+	pool = &container_of(domain->obj, struct domain, obj)->pool;
+	t->regs.gpr[RDI] = pool->free_frames * PAGE_SIZE;
+	t->regs.gpr[RSI] = pool->total_frames * PAGE_SIZE;
+	return s;
+}
+
+static status_t write_log(struct thread *t)
+{
+	if (arg(t, R8) > 256)
+		return STATUS_BAD_ARG;
+	log_raw((const char *)t->message, arg(t, R8), t->domain->name);
+	return STATUS_OK;
+}
+
+static status_t sys_ctl(struct thread *t)
+{
+	static const u32 needs[] = {
+		[SYS_CTL_LOG_READ] = RIGHT_LOG,
+		[SYS_CTL_LOG_EVENT] = RIGHT_LOG,
+		[SYS_CTL_POWEROFF] = RIGHT_POWER,
+		[SYS_CTL_REBOOT] = RIGHT_POWER,
+		[SYS_CTL_PORTS] = RIGHT_PORTS,
+		[SYS_CTL_QUIET] = RIGHT_LOG,
+		[SYS_CTL_PANIC] = RIGHT_POWER,
+		[SYS_CTL_LOG_WRITE] = RIGHT_LOG,
+	};
+	u64 op = arg(t, RSI);
+	struct slot *sys;
+	status_t s;
+
+	if (op < ARRAY_SIZE(needs) && needs[op]) {
+		s = cap_lookup(t->domain, arg(t, RDI), KIND_SYS, needs[op], &sys);
+		if (s != STATUS_OK)
+			return s;
+	}
+	switch (op) {
+	case SYS_CTL_NOP:
+		return STATUS_OK;
+	case SYS_CTL_EXIT:
+		thread_fault(t, FAULT_EXIT, 0, arg(t, RDX), 0);
+		return STATUS_OK;
+	case SYS_CTL_LOG_READ:
+		t->regs.gpr[RDI] = log_read(t->message, PAGE_SIZE);
+		return STATUS_OK;
+	case SYS_CTL_LOG_EVENT:
+		return bind_log(t);
+	case SYS_CTL_POWEROFF:
+		power_off();
+		return STATUS_NOT_SUPPORTED;
+	case SYS_CTL_REBOOT:
+		power_reset();
+	case SYS_CTL_PORTS:
+		return give_ports(t);
+	case SYS_CTL_QUIET:
+		log_quiet(true);
+		return STATUS_OK;
+	case SYS_CTL_POOL:
+		return pool_state(t);
+	case SYS_CTL_PANIC:
+		panic("asked for by %s", t->domain->name);
+	case SYS_CTL_MACHINE:
+		fill_machine((struct msg_machine *)t->message);
+		return STATUS_OK;
+	case SYS_CTL_LOG_WRITE:
+		return write_log(t);
+	}
+	return STATUS_BAD_CALL;
+}
+
+static void sys_sys_ctl(struct thread *t)
+{
+	t->regs.gpr[RAX] = sys_ctl(t);
+}
+
+void syscall_slow(struct thread *t);
+void syscall_slow(struct thread *t)
+{
+	static void (*const calls[SYS_COUNT])(struct thread *) = {
+		[SYS_VCPU_CTL] = sys_vcpu_ctl,
+		[SYS_OBJ_CREATE] = sys_obj_create,
+		[SYS_OBJ_DESTROY] = sys_obj_destroy,
+		[SYS_CAP_GRANT] = sys_cap_grant,
+		[SYS_MEM_MAP] = sys_mem_map,
+		[SYS_MEM_UNMAP] = sys_mem_unmap,
+		[SYS_VM_TRAP] = sys_vm_trap,
+		[SYS_IRQ_CTL] = sys_irq_ctl,
+		[SYS_DEV_CTL] = sys_dev_ctl,
+		[SYS_THREAD_CTL] = sys_thread_ctl,
+		[SYS_SYS_CTL] = sys_sys_ctl,
+	};
+	u64 number = t->regs.gpr[RAX] & 0xff;
+
+	if (number < SYS_COUNT && calls[number])
+		calls[number](t);
+	else
+		t->regs.gpr[RAX] = STATUS_BAD_CALL;
+}

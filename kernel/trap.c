@@ -1,0 +1,63 @@
+/* Exceptions and interrupts, as entry.S hands them over. */
+#include "kernel/kernel.h"
+#include "kernel/vcpu.h"
+
+#define EXCEPTIONS 32
+#define PAGE_FAULT 14
+#define NMI        2
+
+/* Interrupts that are the kernel's or a driver's; on the CPU's stack, with no program's state at stake. */
+static void interrupt(u64 vector)
+{
+	if (vector == VECTOR_TIMER) {
+		lapic_eoi();
+		timer_interrupt();
+	} else if (vector == VECTOR_IPI) {
+		lapic_eoi();
+		if (panicking)
+			for (;;)
+				__asm__ volatile("cli; hlt");
+	} else if (vector >= VECTOR_GSI && vector < VECTOR_GSI + MAX_GSI) {
+		irq_handle((unsigned)vector);
+	} else if (vector == VECTOR_ERROR) {
+		lapic_eoi();
+		log_line("local APIC error interrupt");
+	} else if (vector != VECTOR_SPURIOUS) {
+		lapic_eoi();
+	}
+}
+
+void interrupt_user(u64 vector, u64 error);
+void interrupt_user(u64 vector, u64 error)
+{
+	struct thread *t = cpu_self()->current;
+
+	if (vector >= EXCEPTIONS)
+		interrupt(vector);
+	else
+		thread_fault(t, FAULT_EXCEPTION, (u32)vector, error, vector == PAGE_FAULT ? read_cr2() : 0);
+}
+
+/* frame: R15 ... RAX, vector, error, RIP, CS, RFLAGS, RSP, SS */
+bool interrupt_from_kernel(const u64 *frame);
+bool interrupt_from_kernel(const u64 *frame)
+{
+	if (frame[15] < EXCEPTIONS)
+		panic_regs(frame, "exception");
+	interrupt(frame[15]);
+	return true;
+}
+
+void interrupt_ist(const u64 *frame, struct cpu *c);
+void interrupt_ist(const u64 *frame, struct cpu *c)
+{
+	if (frame[15] == NMI) {
+		/* Nothing here takes locks or touches what an interrupted path may be changing. */
+		if (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
+			for (;;)
+				__asm__ volatile("cli; hlt");
+		c->nmis++;
+		return;
+	}
+	panic_regs(frame, frame[15] == 8 ? "double fault" : frame[15] == 18 ? "machine check" : "debug exception");
+}

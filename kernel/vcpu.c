@@ -1,0 +1,614 @@
+/* vCPUs: making them, running them, what both vendors share of an exit. */
+#include "kernel/kernel.h"
+#include "kernel/virq.h"
+
+#define XCR0_X87    BIT(0)
+#define XCR0_SSE    BIT(1)
+#define XCR0_AVX    BIT(2)
+#define XCR0_AVX512 0xe0ull
+#define GROUPS_SOFT (GROUP_APIC | GROUP_INJECT | GROUP_CONTROL | GROUP_XCR)
+
+static void timer_expired(struct timer *timer)
+{
+	struct vcpu *v = container_of(timer, struct vcpu, timer);
+	u32 vector = __atomic_load_n(&v->run->timer_vector, __ATOMIC_RELAXED);
+
+	v->run->timer = 0;
+	if (vector >= 16 && vector < 256)
+		virq_request(v, vector);
+	if (v->thread)
+		vcpu_wake(v);
+}
+
+static void vcpu_init(struct vcpu *v)
+{
+	struct run_page *r = v->run;
+
+	r->rflags = RFLAGS_FIXED;
+	r->cr0 = CR0_ET | CR0_CD | CR0_NW;
+	r->rip = 0xfff0; /* as after RESET; the VMM sets what it wants */
+	r->dr7 = 0x400;
+	r->dr6 = 0xffff0ff0;
+	r->pat = 0x0007040600070406ull;
+	r->xcr0 = XCR0_X87;
+	v->xcr0 = XCR0_X87;
+	v->dr6 = r->dr6;
+	v->timer.expire = timer_expired;
+	list_init(&v->map_link);
+	fpu_area_init(v->fpu);
+	r->dirty = GROUP_ALL_REG | GROUP_CONTROL | GROUP_INJECT | GROUP_APIC;
+}
+
+status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
+{
+	struct msg_create_vcpu m = *(const struct msg_create_vcpu *)t->message;
+	struct slot *vm;
+	struct slot *thread;
+	struct thread *runner;
+	struct vcpu *v;
+	status_t s = cap_lookup(t->domain, m.vm, KIND_VM, RIGHT_CREATE, &vm);
+
+	if (s == STATUS_OK)
+		s = cap_lookup(t->domain, m.thread, KIND_THREAD, RIGHT_CTL, &thread);
+	if (s != STATUS_OK)
+		return s;
+	runner = container_of(thread->obj, struct thread, obj);
+	if (runner->vcpu)
+		return STATUS_BUSY;
+	v = pool_alloc(&payer->pool, sizeof(*v));
+	if (!v)
+		return STATUS_NO_MEMORY;
+	v->obj.payer = payer;
+	v->vm = container_of(vm->obj, struct vm, obj);
+	v->run = pool_frame_alloc(&payer->pool);
+	v->apic = pool_frame_alloc(&payer->pool);
+	v->fpu = pool_alloc(&payer->pool, FPU_AREA_SIZE);
+	s = STATUS_NO_MEMORY;
+	if (v->run && v->apic && v->fpu) {
+		v->apic_pa = window_pa(v->apic);
+		v->cpu = runner->cpu;
+		vcpu_init(v);
+		s = vcpu_ops->vcpu_init(v);
+	}
+	if (s != STATUS_OK) {
+		pool_frame_free(&payer->pool, v->run);
+		pool_frame_free(&payer->pool, v->apic);
+		pool_free(&payer->pool, v->fpu, FPU_AREA_SIZE);
+		pool_free(&payer->pool, v, sizeof(*v));
+		return s;
+	}
+	kobj_init(&v->obj, KIND_VCPU, payer);
+	__atomic_add_fetch(&v->vm->vcpus, 1, __ATOMIC_RELAXED);
+	v->thread = runner;
+	runner->vcpu = v;
+	s = domain_cap_set(t->domain, slot, &v->obj, KIND_VCPU, RIGHT_ALL, 0);
+	if (s != STATUS_OK)
+		destroy_start(&v->obj, NULL);
+	return s;
+}
+
+void vcpu_free(struct vcpu *v)
+{
+	struct pool *pool = &v->obj.payer->pool;
+
+	vcpu_ops->vcpu_free(v);
+	pool_frame_free(pool, v->run);
+	pool_frame_free(pool, v->apic);
+	pool_free(pool, v->fpu, FPU_AREA_SIZE);
+	pool_free(pool, v, sizeof(*v));
+}
+
+static void unload(struct cpu *c)
+{
+	struct vcpu *v = c->loaded;
+
+	if (!v)
+		return;
+	v->dr[0] = read_dr0();
+	v->dr[1] = read_dr1();
+	v->dr[2] = read_dr2();
+	v->dr[3] = read_dr3();
+	v->dr6 = read_dr6();
+	vcpu_ops->unload(v);
+	tlb_leave(&v->vm->tlb, c->index);
+	c->loaded = NULL;
+}
+
+static void load(struct cpu *c, struct vcpu *v)
+{
+	u64 generation;
+
+	unload(c);
+	c->loaded = v;
+	c->vcpu = v;
+	tlb_enter(&v->vm->tlb, c->index);
+	vcpu_ops->load(v);
+	generation = __atomic_load_n(&v->vm->tlb.generation, __ATOMIC_ACQUIRE);
+	/* Each vcpu has a tag of its own, so each catches up for itself. */
+	if (v->tlb_generation != generation) {
+		v->tlb_generation = generation;
+		vcpu_ops->flush(v);
+	}
+	write_dr0(v->dr[0]);
+	write_dr1(v->dr[1]);
+	write_dr2(v->dr[2]);
+	write_dr3(v->dr[3]);
+	write_dr6(v->dr6);
+}
+
+void vcpu_stop(struct vcpu *v)
+{
+	struct cpu *c = cpu_self();
+	struct thread *t = v->thread;
+
+	timer_cancel(&v->timer);
+	if (c->loaded == v)
+		unload(c);
+	fpu_disown(c, v);
+	if (t) {
+		if (t->state == THREAD_HALTED || t->resume == RESUME_GUEST)
+			vcpu_leave(v, STATUS_GONE, 0);
+		t->vcpu = NULL;
+		v->thread = NULL;
+	}
+}
+
+static bool xcr0_valid(u64 x)
+{
+	if (!(x & XCR0_X87) || x & ~features.xcr0)
+		return false;
+	if ((x & XCR0_AVX) && !(x & XCR0_SSE))
+		return false;
+	return !(x & XCR0_AVX512) || ((x & XCR0_AVX512) == XCR0_AVX512 && (x & XCR0_AVX));
+}
+
+static void export(struct vcpu *v, u64 groups)
+{
+	struct run_page *r = v->run;
+
+	if (unlikely(groups & GROUP_DR)) {
+		r->dr[0] = read_dr0();
+		r->dr[1] = read_dr1();
+		r->dr[2] = read_dr2();
+		r->dr[3] = read_dr3();
+		r->dr6 = read_dr6();
+	}
+	if (unlikely(groups & GROUP_XCR)) {
+		r->xcr0 = v->xcr0;
+		r->xss = v->xss;
+	}
+	if (groups & GROUP_RIP)
+		r->activity = v->halted ? ACTIVITY_HLT : ACTIVITY_ACTIVE;
+	vcpu_ops->export(v, groups);
+	r->valid = groups;
+}
+
+/* Takes over what the VMM changed. */
+static void import(struct vcpu *v, u64 groups)
+{
+	struct run_page *r = v->run;
+
+	if (groups & GROUP_DR) {
+		write_dr0(r->dr[0]);
+		write_dr1(r->dr[1]);
+		write_dr2(r->dr[2]);
+		write_dr3(r->dr[3]);
+		write_dr6((r->dr6 & 0x1e00full) | 0xfffe0ff0);
+	}
+	if (groups & GROUP_XCR) {
+		u64 xcr0 = __atomic_load_n(&r->xcr0, __ATOMIC_RELAXED);
+
+		if (xcr0_valid(xcr0))
+			v->xcr0 = xcr0;
+	}
+	if (groups & GROUP_RIP)
+		v->halted = r->activity == ACTIVITY_HLT;
+	if (groups & GROUP_APIC)
+		v->irr_check = true;
+	if (groups & GROUP_CONTROL) {
+		u64 at = __atomic_load_n(&r->timer, __ATOMIC_RELAXED);
+
+		timer_arm(&v->timer, at ? at : TIME_NEVER);
+	}
+	vcpu_ops->import(v, groups);
+}
+
+/* A type that hardware injects, and an exception that exists. */
+static bool event_valid(u64 event)
+{
+	switch (event & INJECT_TYPE_MASK) {
+	case INJECT_TYPE_INTR:
+	case INJECT_TYPE_NMI:
+	case INJECT_TYPE_SOFT:
+		return true;
+	case INJECT_TYPE_EXCEPT:
+		return (event & 0xff) < 32;
+	}
+	return false;
+}
+
+/* Opens the smallest window that lets the pending interrupt, or the VMM, in. */
+static void set_window(struct vcpu *v, unsigned class, bool nmi)
+{
+	if (v->window != class) {
+		v->window = (u8)class;
+		vcpu_ops->window(v, class);
+	}
+	if (v->nmi_window != nmi) {
+		v->nmi_window = nmi;
+		vcpu_ops->nmi_window(v, nmi);
+	}
+}
+
+/* Delivers what can be delivered now. True: the VMM asked for a window, and it is open. */
+static bool deliver(struct vcpu *v, u64 flags)
+{
+	struct run_page *r = v->run;
+	unsigned class = 0;
+	bool open = false;
+	u64 event = __atomic_load_n(&r->inject, __ATOMIC_RELAXED);
+	int vector;
+
+	if (unlikely(event & INJECT_VALID)) {
+		v->halted = false;
+		/* One that the backend reflects goes first; then this one waits for the next exit. */
+		if (!event_valid(event) || vcpu_ops->inject(v, event, r->inject_length))
+			r->inject = 0;
+	}
+	if (unlikely(flags & RUN_WINDOW)) {
+		open = vcpu_ops->can_take(v);
+		class = 16;
+	}
+	if (v->irr_check && !open) {
+		vector = virq_deliverable(v);
+		if (vector >= 0) {
+			if (virq_above_tpr(v, vector) && vcpu_ops->can_take(v)) {
+				vcpu_ops->inject(v, INJECT_VALID | INJECT_TYPE_INTR | (u64)vector, 0);
+				virq_accept(v, vector);
+				v->stats.injections++;
+				v->halted = false;
+				vector = virq_deliverable(v);
+			}
+			if (vector >= 0 && class < (unsigned)vector >> 4)
+				class = (unsigned)vector >> 4;
+		}
+	}
+	set_window(v, open ? 0 : class, flags & RUN_NMI_WINDOW);
+	return open;
+}
+
+/* Ends vcpu_run without an exit. */
+void vcpu_leave(struct vcpu *v, status_t s, u64 bits)
+{
+	struct thread *t = v->thread;
+
+	t->resume = RESUME_SYSRET;
+	t->regs.gpr[RAX] = s;
+	t->regs.gpr[RDI] = bits;
+	v->run->exit_kind = EXIT_NONE;
+	v->run->valid = 0;
+	if (s != STATUS_GONE && cpu_self()->loaded == v) {
+		u64 length = 0;
+		u64 event = vcpu_ops->uninject(v, &length);
+
+		if (event) {
+			v->run->inject = event;
+			v->run->inject_length = length;
+		}
+		export(v, v->run->export[EXIT_NONE] & GROUP_ALL_REG);
+	}
+	if (t->state == THREAD_HALTED)
+		thread_ready(t);
+	else if (t->wait_mask)
+		t->wait_mask = 0;
+}
+
+void vcpu_wake(struct vcpu *v)
+{
+	if (v->thread->state == THREAD_HALTED)
+		thread_ready(v->thread);
+}
+
+static void return_exit(struct vcpu *v, unsigned kind) __attribute__((noreturn));
+static void return_exit(struct vcpu *v, unsigned kind)
+{
+	struct thread *t = v->thread;
+	struct run_page *r = v->run;
+
+	t->resume = RESUME_SYSRET;
+	t->wait_mask = 0;
+	t->regs.gpr[RAX] = STATUS_OK;
+	v->stats.exits[kind]++;
+	r->sequence++;
+	export(v, r->export[kind] & GROUP_ALL_REG);
+	if (unlikely(cpu_self()->resched))
+		cpu_resume();
+	if (unlikely(t->fpu))
+		fpu_switch(cpu_self(), t);
+	fs_load(t);
+	return_to(t);
+}
+
+/* Event bits that are bound to vectors become pending. */
+static void take_bound(struct vcpu *v, u64 bits)
+{
+	__atomic_and_fetch(&v->thread->event, ~bits, __ATOMIC_SEQ_CST);
+	for (; bits; bits &= bits - 1)
+		virq_request(v, v->bound[__builtin_ctzl(bits)]);
+}
+
+void vcpu_continue(struct vcpu *v)
+{
+	struct cpu *c = cpu_self();
+	struct thread *t = v->thread;
+	struct run_page *r = v->run;
+	u64 groups;
+	u64 bits;
+
+	t->wait_mask = v->mask;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	bits = t->event;
+	if (unlikely(bits & v->bound_mask))
+		take_bound(v, bits & v->bound_mask);
+	if (unlikely(bits & v->mask)) {
+		bits &= v->mask;
+		__atomic_and_fetch(&t->event, ~bits, __ATOMIC_SEQ_CST);
+		if (c->loaded != v)
+			load(c, v);
+		vcpu_leave(v, STATUS_EVENT, bits);
+		cpu_resume();
+	}
+	if (unlikely(c->loaded != v))
+		load(c, v);
+	groups = __atomic_load_n(&r->dirty, __ATOMIC_ACQUIRE);
+	if (groups) {
+		r->dirty = 0;
+		import(v, groups);
+	}
+	if (unlikely(r->pending.control))
+		virq_merge(v);
+	if (unlikely(v->irr_check || v->window || v->nmi_window || r->flags & (RUN_WINDOW | RUN_NMI_WINDOW) ||
+		     r->inject & INJECT_VALID)) {
+		if (deliver(v, __atomic_load_n(&r->flags, __ATOMIC_RELAXED))) {
+			r->exit_kind = EXIT_WINDOW;
+			return_exit(v, EXIT_WINDOW);
+		}
+	}
+	if (unlikely(v->halted)) {
+		v->stats.halts++;
+		thread_block(t, THREAD_HALTED);
+		cpu_resume();
+	}
+	fpu_load_vcpu(c, v);
+	v->stats.entries++;
+	vcpu_ops->enter(v);
+}
+
+void vcpu_exited(struct vcpu *v)
+{
+	struct run_page *r = v->run;
+	unsigned kind = vcpu_ops->exit(v);
+
+	switch (kind) {
+	case EXIT_IO:
+		if (!(r->exit.io.flags & (EXIT_IO_IN | EXIT_IO_STRING))) {
+			struct doorbell *b = doorbell_find(v->vm, r->exit.io.port);
+
+			if (b && b->slot.obj) {
+				v->stats.doorbells++;
+				vcpu_ops->skip(v);
+				event_set_slot(&b->slot, ~0ull);
+				goto reenter;
+			}
+		}
+		break;
+	case EXIT_HLT:
+		if (r->flags & RUN_HLT_WAIT) {
+			vcpu_ops->skip(v);
+			v->halted = true;
+			goto reenter;
+		}
+		break;
+	case VCPU_WINDOW:
+		v->stats.windows++;
+		vcpu_ops->window(v, 0);
+		v->window = 0;
+		goto reenter;
+	case VCPU_NMI_WINDOW:
+		vcpu_ops->nmi_window(v, false);
+		v->nmi_window = false;
+		r->exit_kind = EXIT_WINDOW;
+		kind = EXIT_WINDOW;
+		break;
+	case VCPU_INTERRUPT:
+		v->stats.interrupts++;
+		interrupts_take();
+		goto reenter;
+	case VCPU_MCE:
+		panic("machine check in a guest");
+	case VCPU_NMI:
+	case VCPU_REENTER:
+		goto reenter;
+	}
+	return_exit(v, kind);
+reenter:
+	if (unlikely(cpu_self()->resched || cpu_self()->works))
+		cpu_resume();
+	vcpu_continue(v);
+}
+
+void sys_vcpu_run(u64 cap, u64 mask, u64 deadline);
+void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
+{
+	struct cpu *c = cpu_self();
+	struct thread *t = c->current;
+	struct slot *slot;
+	struct vcpu *v;
+	status_t s = cap_lookup(t->domain, cap, KIND_VCPU, RIGHT_RUN, &slot);
+
+	if (unlikely(s != STATUS_OK))
+		goto fail;
+	v = container_of(slot->obj, struct vcpu, obj);
+	s = STATUS_BAD_STATE;
+	if (unlikely(v != t->vcpu))
+		goto fail;
+	v->mask = mask;
+	t->resume = RESUME_GUEST;
+	/* The timer stays armed over exits, so that a deadline that does not change costs nothing. */
+	if (unlikely(deadline != t->timeout.deadline || (!t->timeout.queued && deadline != TIME_NEVER))) {
+		t->timeout.deadline = deadline;
+		if (deadline != TIME_NEVER && deadline <= rdtsc()) {
+			if (c->loaded != v)
+				load(c, v);
+			vcpu_leave(v, STATUS_TIMEOUT, 0);
+			return;
+		}
+		timer_arm(&t->timeout, deadline);
+	}
+	vcpu_continue(v);
+fail:
+	t->regs.gpr[RAX] = s;
+}
+
+void vcpu_unmap(struct vcpu *v)
+{
+	struct domain *d = v->map_domain;
+	u64 mask[TLB_MAX_CPUS / 64];
+
+	if (!d)
+		return;
+	spin_lock(&d->lock);
+	ptable_unmap(&d->ptable, v->map_va, 2 * PAGE_SIZE, 0);
+	tlb_invalidate(&d->tlb, mask);
+	list_remove(&v->map_link);
+	spin_unlock(&d->lock);
+	v->map_domain = NULL;
+}
+
+static status_t map_pages(struct thread *t, struct vcpu *v, u64 va)
+{
+	struct domain *d = t->domain;
+	status_t s;
+
+	vcpu_unmap(v);
+	tlb_service(cpu_self());
+	s = domain_map_frame(d, va, v->run, PTABLE_READ | PTABLE_WRITE);
+	if (s != STATUS_OK)
+		return s;
+	s = domain_map_frame(d, va + PAGE_SIZE, v->apic, PTABLE_READ | PTABLE_WRITE);
+	spin_lock(&d->lock);
+	if (s != STATUS_OK) {
+		ptable_unmap(&d->ptable, va, PAGE_SIZE, 0);
+	} else {
+		v->map_domain = d;
+		v->map_va = va;
+		list_add(&d->vcpu_maps, &v->map_link);
+	}
+	spin_unlock(&d->lock);
+	return s;
+}
+
+static status_t fpu_copy(struct thread *t, struct vcpu *v, u64 offset, bool set)
+{
+	struct cpu *c = cpu_self();
+	u64 n = PAGE_SIZE;
+
+	t->regs.gpr[RDI] = FPU_AREA_SIZE;
+	if (!IS_ALIGNED(offset, PAGE_SIZE) || offset >= FPU_AREA_SIZE)
+		return STATUS_BAD_ARG;
+	if (n > FPU_AREA_SIZE - offset)
+		n = FPU_AREA_SIZE - offset;
+	if (c->fpu_owner == v) {
+		fpu_save(c);
+		fpu_disown(c, v);
+		fpu_switch(c, t);
+	}
+	if (!set) {
+		memcpy(t->message, (u8 *)v->fpu + offset, n);
+		return STATUS_OK;
+	}
+	memcpy((u8 *)v->fpu + offset, t->message, n);
+	return fpu_area_check(v->fpu) ? STATUS_OK : STATUS_DAMAGED;
+}
+
+static status_t bind(struct vcpu *v, u64 bits, u64 vector)
+{
+	if (vector > 255 || (vector && vector < 16))
+		return STATUS_BAD_ARG;
+	for (u64 b = bits; b; b &= b - 1)
+		v->bound[__builtin_ctzl(b)] = (u8)vector;
+	if (vector)
+		v->bound_mask |= bits;
+	else
+		v->bound_mask &= ~bits;
+	return STATUS_OK;
+}
+
+static status_t set_thread(struct thread *t, struct vcpu *v, u64 cap)
+{
+	struct slot *slot;
+	struct thread *n;
+	status_t s = cap_lookup(t->domain, cap, KIND_THREAD, RIGHT_CTL, &slot);
+
+	if (s != STATUS_OK)
+		return s;
+	n = container_of(slot->obj, struct thread, obj);
+	if (n->cpu != v->cpu)
+		return STATUS_BAD_CPU;
+	if (n->vcpu)
+		return STATUS_BUSY;
+	if (v->thread)
+		v->thread->vcpu = NULL;
+	v->thread = n;
+	n->vcpu = v;
+	return STATUS_OK;
+}
+
+static status_t vcpu_ctl(struct thread *t)
+{
+	struct slot *slot;
+	struct vcpu *v;
+	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_VCPU, RIGHT_CTL, &slot);
+
+	if (s != STATUS_OK)
+		return s;
+	v = container_of(slot->obj, struct vcpu, obj);
+	if (arg(t, RSI) == VCPU_CTL_STATS) {
+		*(struct msg_vcpu_stats *)t->message = v->stats;
+		return STATUS_OK;
+	}
+	if (v->cpu != t->cpu)
+		return STATUS_BAD_CPU;
+	if (v->thread && v->thread != t &&
+		(v->thread->state == THREAD_HALTED || v->thread->resume == RESUME_GUEST))
+		return STATUS_BUSY;
+	switch (arg(t, RSI)) {
+	case VCPU_CTL_MAP:
+		return map_pages(t, v, arg(t, RDX));
+	case VCPU_CTL_FETCH:
+		if (cpu_self()->loaded != v)
+			load(cpu_self(), v);
+		if (v->run->dirty) {
+			u64 groups = v->run->dirty;
+
+			v->run->dirty = 0;
+			import(v, groups);
+		}
+		export(v, arg(t, RDX) & GROUP_ALL_REG);
+		return STATUS_OK;
+	case VCPU_CTL_BIND:
+		return bind(v, arg(t, RDX), arg(t, R8));
+	case VCPU_CTL_FPU_GET:
+		return fpu_copy(t, v, arg(t, RDX), false);
+	case VCPU_CTL_FPU_SET:
+		return fpu_copy(t, v, arg(t, RDX), true);
+	case VCPU_CTL_THREAD:
+		return set_thread(t, v, arg(t, RDX));
+	}
+	return STATUS_BAD_CALL;
+}
+
+void sys_vcpu_ctl(struct thread *t)
+{
+	t->regs.gpr[RAX] = vcpu_ctl(t);
+}

@@ -1,0 +1,74 @@
+/*
+ * Interrupt delivery into guests in software (SDM vol. 3, 11.8): pending word to IRR, IRR to ISR, the priorities between.
+ */
+#include "kernel/kernel.h"
+#include "kernel/virq.h"
+
+#define APIC_TPR 0x80
+#define APIC_ISR 0x100
+#define APIC_IRR 0x200
+
+static volatile u32 *reg(struct vcpu *v, u32 base, unsigned vector)
+{
+	return (volatile u32 *)(v->apic + base + vector / 32 * 16);
+}
+
+/* The highest vector in ISR or IRR, or -1. */
+static int highest(struct vcpu *v, u32 base)
+{
+	for (int word = 7; word >= 0; word--) {
+		u32 bits = *(volatile u32 *)(v->apic + base + word * 16);
+
+		if (bits)
+			return word * 32 + 31 - __builtin_clz(bits);
+	}
+	return -1;
+}
+
+void virq_request(struct vcpu *v, unsigned vector)
+{
+	__atomic_or_fetch(&v->run->pending.vector[vector / 64], BIT(vector % 64), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->run->pending.control, 1, __ATOMIC_SEQ_CST);
+}
+
+void virq_merge(struct vcpu *v)
+{
+	/* Cleared before the vectors are taken: one that is set now sets it again. */
+	__atomic_store_n(&v->run->pending.control, 0, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < 4; i++) {
+		u64 bits = __atomic_exchange_n(&v->run->pending.vector[i], 0, __ATOMIC_SEQ_CST);
+
+		if (i == 0)
+			bits &= ~0xffffull; /* 0-15 are no interrupts */
+		*reg(v, APIC_IRR, i * 64) |= (u32)bits;
+		*reg(v, APIC_IRR, i * 64 + 32) |= (u32)(bits >> 32);
+	}
+	v->irr_check = true;
+}
+
+int virq_deliverable(struct vcpu *v)
+{
+	int irr = highest(v, APIC_IRR);
+	int isr;
+
+	if (irr < 16) {
+		v->irr_check = false;
+		return -1;
+	}
+	isr = highest(v, APIC_ISR);
+	/* PPR from ISR alone: the TPR is the window's business, for the guest may lower it without an exit. */
+	if (isr >= 0 && irr >> 4 <= isr >> 4)
+		return -1;
+	return irr;
+}
+
+bool virq_above_tpr(struct vcpu *v, int vector)
+{
+	return vector >> 4 > (v->apic[APIC_TPR] >> 4);
+}
+
+void virq_accept(struct vcpu *v, int vector)
+{
+	*reg(v, APIC_IRR, (unsigned)vector) &= ~(1u << vector % 32);
+	*reg(v, APIC_ISR, (unsigned)vector) |= 1u << vector % 32;
+}

@@ -1,0 +1,22 @@
+/* Interrupt delivery into guests in software. All on the vcpu's CPU, but for virq_request. */
+#pragma once
+
+#include "kernel/vcpu.h"
+
+/* Makes `vector` (16-255) pending; the caller then wakes the vcpu. Any CPU. */
+void virq_request(struct vcpu *v, unsigned vector);
+
+/* Moves what is pending into IRR. */
+void virq_merge(struct vcpu *v);
+
+/* The vector that IRR and ISR would let in, whatever the TPR says; -1: none. */
+int virq_deliverable(struct vcpu *v);
+
+/* Is its class above the TPR's? */
+bool virq_above_tpr(struct vcpu *v, int vector);
+
+/* `vector` goes from IRR to ISR: it was handed to the hardware. */
+void virq_accept(struct vcpu *v, int vector);
+
+/* vm.c: the doorbell of a port, or NULL */
+struct doorbell *doorbell_find(struct vm *vm, u16 port);

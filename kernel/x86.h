@@ -1,0 +1,178 @@
+/* Instructions that C has no words for, and the architectural registers that more than one file
+ * uses (SDM vol. 3, 4; APM vol. 2). */
+#pragma once
+
+#include "kernel/abi/types.h"
+
+#define MSR_TSC             0x10
+#define MSR_APIC_BASE       0x1b
+#define MSR_FEATURE_CONTROL 0x3a
+#define MSR_SPEC_CTRL       0x48
+#define MSR_SYSENTER_CS     0x174
+#define MSR_SYSENTER_ESP    0x175
+#define MSR_SYSENTER_EIP    0x176
+#define MSR_DEBUGCTL        0x1d9
+#define MSR_PAT             0x277
+#define MSR_TSC_DEADLINE    0x6e0
+#define MSR_X2APIC          0x800
+#define MSR_XSS             0xda0
+#define MSR_EFER            0xc0000080
+#define MSR_STAR            0xc0000081
+#define MSR_LSTAR           0xc0000082
+#define MSR_CSTAR           0xc0000083
+#define MSR_SFMASK          0xc0000084
+#define MSR_FS_BASE         0xc0000100
+#define MSR_GS_BASE         0xc0000101
+#define MSR_KERNEL_GS_BASE  0xc0000102
+#define MSR_TSC_AUX         0xc0000103
+
+#define EFER_SCE  BIT(0)
+#define EFER_LME  BIT(8)
+#define EFER_LMA  BIT(10)
+#define EFER_NXE  BIT(11)
+#define EFER_SVME BIT(12)
+
+#define CR0_PE BIT(0)
+#define CR0_MP BIT(1)
+#define CR0_EM BIT(2)
+#define CR0_TS BIT(3)
+#define CR0_ET BIT(4)
+#define CR0_NE BIT(5)
+#define CR0_WP BIT(16)
+#define CR0_NW BIT(29)
+#define CR0_CD BIT(30)
+#define CR0_PG BIT(31)
+
+#define CR4_PAE        BIT(5)
+#define CR4_MCE        BIT(6)
+#define CR4_PGE        BIT(7)
+#define CR4_OSFXSR     BIT(9)
+#define CR4_OSXMMEXCPT BIT(10)
+#define CR4_UMIP       BIT(11)
+#define CR4_LA57       BIT(12)
+#define CR4_VMXE       BIT(13)
+#define CR4_FSGSBASE   BIT(16)
+#define CR4_PCIDE      BIT(17)
+#define CR4_OSXSAVE    BIT(18)
+#define CR4_SMEP       BIT(20)
+#define CR4_SMAP       BIT(21)
+
+#define RFLAGS_FIXED BIT(1)
+#define RFLAGS_TF    BIT(8)
+#define RFLAGS_IF    BIT(9)
+#define RFLAGS_DF    BIT(10)
+#define RFLAGS_NT    BIT(14)
+#define RFLAGS_RF    BIT(16)
+#define RFLAGS_AC    BIT(18)
+
+/* Selectors of the kernel's GDT, in the order that SYSCALL and SYSRET want (SDM vol. 3, 6.8.8) */
+#define SEL_KERNEL_CODE 0x08
+#define SEL_KERNEL_DATA 0x10
+#define SEL_USER_DATA   0x1b
+#define SEL_USER_CODE   0x23
+#define SEL_TSS         0x28
+
+static inline u64 read_msr(u32 msr)
+{
+	u32 low;
+	u32 high;
+
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+	return (u64)high << 32 | low;
+}
+
+static inline void write_msr(u32 msr, u64 value)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+static inline u64 rdtsc(void)
+{
+	u32 low;
+	u32 high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (u64)high << 32 | low;
+}
+
+static inline void cpuid(u32 leaf, u32 subleaf, u32 *a, u32 *b, u32 *c, u32 *d)
+{
+	__asm__ volatile("cpuid"
+			 : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d)
+			 : "a"(leaf), "c"(subleaf));
+}
+
+#define DEFINE_CR(n)                                                                               \
+	static inline u64 read_cr##n(void)                                                         \
+	{                                                                                          \
+		u64 value;                                                                         \
+		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(value));                              \
+		return value;                                                                      \
+	}                                                                                          \
+	static inline void write_cr##n(u64 value)                                                  \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%cr" #n : : "r"(value) : "memory");                     \
+	}
+DEFINE_CR(0)
+DEFINE_CR(2)
+DEFINE_CR(3)
+DEFINE_CR(4)
+
+#define DEFINE_DR(n)                                                                               \
+	static inline u64 read_dr##n(void)                                                         \
+	{                                                                                          \
+		u64 value;                                                                         \
+		__asm__ volatile("mov %%dr" #n ", %0" : "=r"(value));                              \
+		return value;                                                                      \
+	}                                                                                          \
+	static inline void write_dr##n(u64 value)                                                  \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%dr" #n : : "r"(value));                                \
+	}
+DEFINE_DR(0)
+DEFINE_DR(1)
+DEFINE_DR(2)
+DEFINE_DR(3)
+DEFINE_DR(6)
+DEFINE_DR(7)
+
+static inline void invlpg(vaddr_t va)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+
+static inline void write_xcr0(u64 value)
+{
+	__asm__ volatile("xsetbv" : : "c"(0), "a"((u32)value), "d"((u32)(value >> 32)));
+}
+
+static inline u8 in8(u16 port)
+{
+	u8 value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline void out8(u16 port, u8 value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline u16 in16(u16 port)
+{
+	u16 value;
+
+	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline void out16(u16 port, u16 value)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline void cpu_pause(void)
+{
+	__asm__ volatile("pause");
+}
