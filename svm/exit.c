@@ -1,0 +1,195 @@
+/* Entering, and turning an AMD-V exit into the run page's (APM vol. 2, 15.7 to 15.14 and appendix C). */
+#include "kernel/x86.h"
+#include "svm/svm.h"
+
+#define APIC_TPR         0x80
+#define LENGTH_CPUID     2
+#define LENGTH_HLT       1
+#define LENGTH_MSR       2
+#define LENGTH_VMMCALL   3
+#define LENGTH_XSETBV    3
+#define LENGTH_WBINVD    2
+#define LENGTH_PAUSE     2
+#define LENGTH_RDPMC     2
+#define LENGTH_SVM       3
+
+void svm_enter(struct vcpu *v)
+{
+	struct vmcb *b = svm_vmcb(v);
+	struct run_page *r = v->run;
+
+	b->rax = r->gpr[RAX];
+	b->rsp = r->gpr[RSP];
+	b->vintr = (b->vintr & ~VINTR_TPR_MASK) | v->apic[APIC_TPR] >> 4;
+	svm_enter_asm(v, r);
+}
+
+void svm_skip(struct vcpu *v)
+{
+	struct vmcb *b = svm_vmcb(v);
+
+	b->rip += v->run->exit_length;
+	b->shadow = 0;
+}
+
+static unsigned exit_io(struct run_page *r, const struct vmcb *b)
+{
+	u64 i = b->exit_info1;
+
+	r->exit.io.port = (u16)(i >> 16);
+	r->exit.io.size = (u8)IOIO_SIZE(i);
+	r->exit.io.flags = (u8)((i & IOIO_IN ? EXIT_IO_IN : 0) | (i & IOIO_STRING ? EXIT_IO_STRING : 0) |
+				(i & IOIO_REP ? EXIT_IO_REP : 0));
+	r->exit.io.segment = (u8)IOIO_SEGMENT(i);
+	r->exit.io.address_size = (u8)(IOIO_ADDRESS(i) << 1);
+	r->exit_length = (u32)(b->exit_info2 - b->rip);
+	return EXIT_IO;
+}
+
+static unsigned exit_memory(struct run_page *r, const struct vmcb *b)
+{
+	u64 i = b->exit_info1;
+
+	r->exit.memory.gpa = b->exit_info2;
+	r->exit.memory.access = (i & NPF_FETCH ? EXIT_ACCESS_EXEC :
+				 i & NPF_WRITE ? EXIT_ACCESS_WRITE :
+						 EXIT_ACCESS_READ) |
+				(i & NPF_WALK ? EXIT_ACCESS_WALK : 0);
+	r->exit.memory.byte_count = b->byte_count > 15 ? 15 : b->byte_count;
+	for (unsigned n = 0; n < r->exit.memory.byte_count; n++)
+		r->exit.memory.bytes[n] = b->bytes[n];
+	return EXIT_MEMORY;
+}
+
+static unsigned exit_task(struct run_page *r, const struct vmcb *b)
+{
+	u64 i = b->exit_info2;
+
+	r->exit.task.selector = (u16)b->exit_info1;
+	r->exit.task.source = i & TASK_IRET ? 1 : i & TASK_JMP ? 2 : b->exit_int_info & INJECT_VALID ? 3 : 0;
+	r->exit.task.error_valid = !!(i & TASK_ERROR);
+	r->exit.task.error = (u32)i;
+	return EXIT_TASK_SWITCH;
+}
+
+static unsigned exit_instruction(struct run_page *r, u32 which, u32 length)
+{
+	r->exit.instruction.which = which;
+	r->exit_length = length;
+	return EXIT_INSTRUCTION;
+}
+
+static unsigned plain(struct run_page *r, unsigned kind, u32 length)
+{
+	r->exit_length = length;
+	return kind;
+}
+
+/* The rarer half of the codes, so that the frequent ones stay short. */
+static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
+{
+	struct run_page *r = v->run;
+
+	switch (code) {
+	case SVM_EXIT_NMI:
+		return VCPU_NMI;
+	case SVM_EXIT_SMI:
+		return VCPU_REENTER;
+	case SVM_EXIT_INIT:
+		return EXIT_INIT;
+	case SVM_EXIT_RDPMC:
+		return exit_instruction(r, INSTR_RDPMC, LENGTH_RDPMC);
+	case SVM_EXIT_IRET:
+		v->backend[SVM_NMI_DONE] = 0;
+		svm_vmcb(v)->intercept_misc1 &= ~(u32)SVM_IRET;
+		return v->nmi_window ? VCPU_NMI_WINDOW : VCPU_REENTER;
+	case SVM_EXIT_INVD:
+	case SVM_EXIT_WBINVD:
+		return plain(r, EXIT_WBINVD, LENGTH_WBINVD);
+	case SVM_EXIT_PAUSE:
+		return plain(r, EXIT_PAUSE, LENGTH_PAUSE);
+	case SVM_EXIT_TASK_SWITCH:
+		return exit_task(r, b);
+	case SVM_EXIT_SHUTDOWN:
+		return EXIT_SHUTDOWN;
+	case SVM_EXIT_VMMCALL:
+		return plain(r, EXIT_HYPERCALL, LENGTH_VMMCALL);
+	case SVM_EXIT_MONITOR:
+		return exit_instruction(r, INSTR_MONITOR, LENGTH_SVM);
+	case SVM_EXIT_MWAIT:
+		return exit_instruction(r, INSTR_MWAIT, LENGTH_SVM);
+	case SVM_EXIT_XSETBV:
+		return plain(r, EXIT_XSETBV, LENGTH_XSETBV);
+	case SVM_EXIT_INVLPGA:
+		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
+	case (u64)SVM_EXIT_INVALID:
+		r->exit.failed.reason = code;
+		r->exit.failed.detail = 0;
+		return EXIT_ENTRY_FAILED;
+	}
+	if (code >= SVM_EXIT_VMRUN && code <= SVM_EXIT_SKINIT)
+		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
+	if (code >= SVM_EXIT_EXCEPTION && code < SVM_EXIT_EXCEPTION + 32) {
+		r->exit.exception.vector = (u32)(code - SVM_EXIT_EXCEPTION);
+		r->exit.exception.error = (u32)b->exit_info1;
+		r->exit.exception.address = code == SVM_EXIT_EXCEPTION + 14 ? b->exit_info2 : b->dr6;
+		return r->exit.exception.vector == 18 ? VCPU_MCE : EXIT_EXCEPTION;
+	}
+	r->exit.failed.reason = code;
+	r->exit.failed.detail = b->exit_info1;
+	return EXIT_UNKNOWN;
+}
+
+static unsigned decode(struct vcpu *v, const struct vmcb *b)
+{
+	struct run_page *r = v->run;
+	u64 code = b->exit_code;
+
+	/* QEMU and old microcode write 32 bits of the code. */
+	if ((u32)code == (u32)SVM_EXIT_INVALID)
+		code = (u64)SVM_EXIT_INVALID;
+	switch (code) {
+	case SVM_EXIT_CPUID:
+		return plain(r, EXIT_CPUID, LENGTH_CPUID);
+	case SVM_EXIT_IOIO:
+		return exit_io(r, b);
+	case SVM_EXIT_NPF:
+		r->exit_length = 0;
+		return exit_memory(r, b);
+	case SVM_EXIT_MSR:
+		return plain(r, b->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, LENGTH_MSR);
+	case SVM_EXIT_HLT:
+		return plain(r, EXIT_HLT, LENGTH_HLT);
+	case SVM_EXIT_INTR:
+		return VCPU_INTERRUPT;
+	case SVM_EXIT_VINTR:
+		return VCPU_WINDOW;
+	}
+	r->exit_length = 0;
+	return exit_other(v, b, code);
+}
+
+unsigned svm_exit(struct vcpu *v)
+{
+	struct vmcb *b = svm_vmcb(v);
+	struct run_page *r = v->run;
+	unsigned kind;
+
+	r->gpr[RAX] = b->rax;
+	r->gpr[RSP] = b->rsp;
+	v->apic[APIC_TPR] = (u8)((b->vintr & VINTR_TPR_MASK) << 4);
+	b->tlb_control = TLB_KEEP;
+	/*
+	 * A delivery that the exit cut short is made again; INT n is executed again instead, for RIP still points to it. An event
+	 * that VMRUN refused stays where it was and is dropped.
+	 */
+	if (unlikely(b->exit_int_info & INJECT_VALID) &&
+		(b->exit_int_info & INJECT_TYPE_MASK) != INJECT_TYPE_SOFT) {
+		r->inject = b->exit_int_info;
+		r->inject_length = 0;
+	}
+	b->event_inject = 0;
+	kind = decode(v, b);
+	r->exit_kind = kind;
+	return kind;
+}

@@ -1,0 +1,214 @@
+/* Register groups between VMCB and run page; events and windows. */
+#include "kernel/x86.h"
+#include "svm/svm.h"
+
+#define TSS_TYPE_MASK      0xf
+#define TSS_BUSY           0xb
+#define TSS_AVAILABLE      0x9
+#define DR6_WRITABLE       0x1e00full
+#define DR6_FIXED          0xffff0ff0ull
+#define SS_DPL(attributes) ((attributes) >> 5 & 3)
+
+static void to_vmcb(struct vmcb_segment *s, const struct run_segment *r)
+{
+	s->selector = r->selector;
+	s->attributes = r->attributes;
+	s->limit = r->limit;
+	s->base = r->base;
+}
+
+static void from_vmcb(struct run_segment *r, const struct vmcb_segment *s)
+{
+	r->selector = s->selector;
+	r->attributes = s->attributes;
+	r->limit = s->limit;
+	r->base = s->base;
+}
+
+static void import_segments(struct vmcb *b, const struct run_page *r)
+{
+	to_vmcb(&b->es, &r->es);
+	to_vmcb(&b->cs, &r->cs);
+	to_vmcb(&b->ss, &r->ss);
+	to_vmcb(&b->ds, &r->ds);
+	to_vmcb(&b->fs, &r->fs);
+	to_vmcb(&b->gs, &r->gs);
+	b->cpl = SS_DPL(b->ss.attributes);
+}
+
+static void import_system(struct vmcb *b, const struct run_page *r)
+{
+	to_vmcb(&b->ldtr, &r->ldtr);
+	to_vmcb(&b->tr, &r->tr);
+	to_vmcb(&b->gdtr, &r->gdtr);
+	to_vmcb(&b->idtr, &r->idtr);
+	/* A busy TSS is what VMRUN expects on no processor, and QEMU's I/O permission check takes type 9 only. */
+	if ((b->tr.attributes & TSS_TYPE_MASK) == TSS_BUSY)
+		b->tr.attributes = (u16)((b->tr.attributes & ~TSS_TYPE_MASK) | TSS_AVAILABLE);
+}
+
+static void import_msrs(struct vcpu *v, struct vmcb *b, const struct run_page *r)
+{
+	b->star = r->star;
+	b->lstar = r->lstar;
+	b->cstar = r->cstar;
+	b->sfmask = r->sfmask;
+	b->kernel_gs_base = r->kernel_gs_base;
+	b->sysenter_cs = r->sysenter_cs;
+	b->sysenter_esp = r->sysenter_esp;
+	b->sysenter_eip = r->sysenter_eip;
+	b->pat = r->pat;
+	v->backend[SVM_TSC_AUX] = (u32)r->tsc_aux;
+	write_msr(MSR_TSC_AUX, v->backend[SVM_TSC_AUX]);
+}
+
+void svm_import(struct vcpu *v, u64 groups)
+{
+	struct vmcb *b = svm_vmcb(v);
+	const struct run_page *r = v->run;
+
+	if (groups & GROUP_RIP) {
+		b->rip = r->rip;
+		b->rflags = r->rflags;
+		b->shadow = r->shadow & (SHADOW_STI | SHADOW_MOV_SS) ? VMCB_SHADOW : 0;
+	}
+	if (likely(!(groups & ~GROUP_RIP)))
+		return;
+	if (groups & GROUP_CR) {
+		b->cr0 = r->cr0;
+		b->cr2 = r->cr2;
+		b->cr3 = r->cr3;
+		b->cr4 = r->cr4;
+		b->efer = r->efer | EFER_SVME; /* VMRUN demands it; the guest never sees it */
+	}
+	if (groups & GROUP_SEG)
+		import_segments(b, r);
+	if (groups & GROUP_SYS)
+		import_system(b, r);
+	if (groups & GROUP_DR) {
+		b->dr6 = (r->dr6 & DR6_WRITABLE) | DR6_FIXED;
+		b->dr7 = r->dr7;
+	}
+	if (groups & GROUP_MSR)
+		import_msrs(v, b, r);
+	if (groups & GROUP_TSC)
+		b->tsc_offset = r->tsc_offset;
+	if (groups & GROUP_CONTROL)
+		b->intercept_exceptions = r->exceptions | BIT(18); /* #MC is the host's */
+}
+
+void svm_export(struct vcpu *v, u64 groups)
+{
+	const struct vmcb *b = svm_vmcb(v);
+	struct run_page *r = v->run;
+
+	if (groups & GROUP_RIP) {
+		r->rip = b->rip;
+		r->rflags = b->rflags;
+		r->shadow = (b->shadow & VMCB_SHADOW ? SHADOW_STI : 0) |
+			    (v->backend[SVM_NMI_DONE] ? SHADOW_NMI : 0);
+	}
+	if (likely(!(groups & ~GROUP_RIP)))
+		return;
+	if (groups & GROUP_CR) {
+		r->cr0 = b->cr0;
+		r->cr2 = b->cr2;
+		r->cr3 = b->cr3;
+		r->cr4 = b->cr4;
+		r->efer = b->efer & ~EFER_SVME;
+	}
+	if (groups & GROUP_SEG) {
+		from_vmcb(&r->es, &b->es);
+		from_vmcb(&r->cs, &b->cs);
+		from_vmcb(&r->ss, &b->ss);
+		from_vmcb(&r->ds, &b->ds);
+		from_vmcb(&r->fs, &b->fs);
+		from_vmcb(&r->gs, &b->gs);
+		/* The privilege level is the CPL field's, whatever SS says (APM vol. 2, 15.5.1). */
+		r->ss.attributes = (u16)((r->ss.attributes & ~0x60) | b->cpl << 5);
+	}
+	if (groups & GROUP_SYS) {
+		from_vmcb(&r->ldtr, &b->ldtr);
+		from_vmcb(&r->tr, &b->tr);
+		from_vmcb(&r->gdtr, &b->gdtr);
+		from_vmcb(&r->idtr, &b->idtr);
+	}
+	if (groups & GROUP_DR) {
+		r->dr6 = b->dr6;
+		r->dr7 = b->dr7;
+	}
+	if (groups & GROUP_MSR) {
+		r->star = b->star;
+		r->lstar = b->lstar;
+		r->cstar = b->cstar;
+		r->sfmask = b->sfmask;
+		r->kernel_gs_base = b->kernel_gs_base;
+		r->sysenter_cs = b->sysenter_cs;
+		r->sysenter_esp = b->sysenter_esp;
+		r->sysenter_eip = b->sysenter_eip;
+		r->pat = b->pat;
+		r->tsc_aux = v->backend[SVM_TSC_AUX];
+	}
+	if (groups & GROUP_TSC)
+		r->tsc_offset = b->tsc_offset;
+}
+
+bool svm_can_take(struct vcpu *v)
+{
+	const struct vmcb *b = svm_vmcb(v);
+
+	return b->rflags & RFLAGS_IF && !(b->shadow & VMCB_SHADOW) &&
+	       !(b->event_inject & INJECT_VALID);
+}
+
+/* The run page's layout is EVENTINJ's own. */
+bool svm_inject(struct vcpu *v, u64 event, u64 length)
+{
+	struct vmcb *b = svm_vmcb(v);
+	u64 type = event & INJECT_TYPE_MASK;
+
+	(void)length;
+	if ((type == INJECT_TYPE_EXCEPT && (event & 0xff) >= 32) ||
+		(type != INJECT_TYPE_INTR && type != INJECT_TYPE_NMI && type != INJECT_TYPE_EXCEPT &&
+			type != INJECT_TYPE_SOFT) ||
+		b->event_inject & INJECT_VALID)
+		return false;
+	if (type == INJECT_TYPE_NMI) {
+		v->backend[SVM_NMI_DONE] = 1;
+		b->intercept_misc1 |= SVM_IRET;
+	}
+	b->event_inject =
+		event & (0xff | INJECT_TYPE_MASK | INJECT_ERROR | INJECT_VALID | 0xffffffff00000000ull);
+	return true;
+}
+
+u64 svm_uninject(struct vcpu *v, u64 *length)
+{
+	struct vmcb *b = svm_vmcb(v);
+	u64 event = b->event_inject & INJECT_VALID ? b->event_inject : 0;
+
+	b->event_inject = 0;
+	*length = 0;
+	return event;
+}
+
+/* A virtual interrupt is requested and its delivery intercepted: the exit comes at the moment it could be taken. */
+void svm_window(struct vcpu *v, unsigned class)
+{
+	struct vmcb *b = svm_vmcb(v);
+
+	b->vintr &= ~(VINTR_IRQ | VINTR_PRIORITY_MASK | VINTR_IGNORE_TPR);
+	b->intercept_misc1 &= ~(u32)SVM_VINTR;
+	if (!class)
+		return;
+	b->vintr |= VINTR_IRQ | VINTR_PRIORITY(class > 15 ? 15 : class);
+	b->vintr |= class > 15 ? VINTR_IGNORE_TPR : 0;
+	b->intercept_misc1 |= (u32)SVM_VINTR;
+}
+
+void svm_nmi_window(struct vcpu *v, bool on)
+{
+	/* An NMI's IRET is always intercepted while its handler runs; without a handler the window is open at once. */
+	(void)v;
+	(void)on;
+}

@@ -1,0 +1,201 @@
+/* AMD-V: finding it, turning it on, making VMs and vCPUs. */
+#include "kernel/kernel.h"
+#include "svm/svm.h"
+
+#define MSR_VM_CR       0xc0010114
+#define VM_CR_SVMDIS    BIT(4)
+#define MSR_VM_HSAVE_PA 0xc0010117
+#define CPUID_SVM       BIT(2)
+#define SVM_FEATURE_NP  BIT(0)
+#define SVM_FEATURE_FLUSH_ASID BIT(6)
+#define IOPM_SIZE       0x3000
+#define MSRPM_FRAMES    2
+
+/*
+ * All ports of all guests exit (doorbells are found by the kernel), so one map serves. In the image, for it must be
+ * physically contiguous.
+ */
+static u8 iopm[IOPM_SIZE] __attribute__((aligned(4096)));
+static u32 asids;
+static bool flush_by_asid;
+
+static paddr_t image_pa(const void *p)
+{
+	return boot->block_base + ((u64)p - KERNEL_BASE);
+}
+
+static const char *probe(void)
+{
+	u32 a, b, c, d;
+
+	cpuid(0x80000001, 0, &a, &b, &c, &d);
+	if (!(c & CPUID_SVM))
+		return "the CPU has neither VT-x nor AMD-V: use another machine, or give the emulated CPU the feature";
+	if (read_msr(MSR_VM_CR) & VM_CR_SVMDIS)
+		return "AMD-V is locked off by the firmware: enable SVM in its set-up";
+	cpuid(0x8000000a, 0, &a, &b, &c, &d);
+	if (!(d & SVM_FEATURE_NP))
+		return "AMD-V without nested paging: a CPU of the Barcelona generation or later is needed";
+	asids = b;
+	flush_by_asid = d & SVM_FEATURE_FLUSH_ASID;
+	if (asids < 2)
+		return "AMD-V offers no address space identifiers";
+	ptable_features.nested_1g = ptable_features.host_1g;
+	return NULL;
+}
+
+static status_t enable(struct cpu *c, struct pool *pool)
+{
+	u8 *save = pool_frame_alloc(pool);
+	void *host = pool_frame_alloc(pool);
+
+	if (!save || !host)
+		return STATUS_NO_MEMORY;
+	memset(iopm, 0xff, sizeof(iopm));
+	write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_SVME);
+	write_msr(MSR_VM_HSAVE_PA, window_pa(save));
+	c->hw = host;
+	c->asid_next = 1;
+	c->asid_generation = 1;
+	/* What VMLOAD brings back after each exit: GS base, TR and the SYSCALL MSRs never change from here on. */
+	__asm__ volatile("vmsave %0" : : "a"(window_pa(host)) : "memory");
+	return STATUS_OK;
+}
+
+static status_t vm_init(struct vm *vm)
+{
+	vm->msr_bitmap = pool_run_alloc(&vm->obj.payer->pool, MSRPM_FRAMES);
+	if (!vm->msr_bitmap)
+		return STATUS_NO_MEMORY;
+	memset(vm->msr_bitmap, 0xff, MSRPM_FRAMES * PAGE_SIZE);
+	return STATUS_OK;
+}
+
+static void vm_free(struct vm *vm)
+{
+	for (unsigned i = 0; i < MSRPM_FRAMES; i++)
+		pool_frame_free(&vm->obj.payer->pool, (u8 *)vm->msr_bitmap + i * PAGE_SIZE);
+}
+
+static status_t vcpu_init(struct vcpu *v)
+{
+	struct vmcb *b = pool_frame_alloc(&v->obj.payer->pool);
+
+	if (!b)
+		return STATUS_NO_MEMORY;
+	v->hw = b;
+	v->hw_pa = window_pa(b);
+	b->intercept_exceptions = BIT(18);
+	b->intercept_misc1 = (u32)(SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_RDPMC | SVM_CPUID | SVM_INVD |
+				   SVM_HLT | SVM_INVLPGA | SVM_IOIO | SVM_MSR | SVM_TASK_SWITCH | SVM_FERR |
+				   SVM_SHUTDOWN);
+	b->intercept_misc2 = (u32)(SVM_VMRUN | SVM_VMMCALL | SVM_VMLOAD | SVM_VMSAVE | SVM_STGI | SVM_CLGI |
+				   SVM_SKINIT | SVM_WBINVD | SVM_MONITOR | SVM_MWAIT | SVM_XSETBV);
+	b->iopm_base = image_pa(iopm);
+	b->msrpm_base = window_pa(v->vm->msr_bitmap);
+	b->vintr = VINTR_MASKING;
+	b->nested_control = NESTED_PAGING;
+	b->nested_cr3 = v->vm->ptable.root;
+	b->efer = EFER_SVME;
+	return STATUS_OK;
+}
+
+static void vcpu_free_hw(struct vcpu *v)
+{
+	pool_frame_free(&v->obj.payer->pool, v->hw);
+}
+
+/* A new ASID has no translations; when they run out, a flush of all makes them new again. */
+static void new_asid(struct cpu *c, struct vcpu *v)
+{
+	struct vmcb *b = svm_vmcb(v);
+
+	if (c->asid_next >= asids) {
+		c->asid_next = 1;
+		c->asid_generation++;
+		b->tlb_control = TLB_FLUSH_ALL;
+	}
+	b->asid = c->asid_next++;
+	v->asid = b->asid;
+	v->asid_generation = c->asid_generation;
+}
+
+static void load(struct vcpu *v)
+{
+	struct cpu *c = cpu_self();
+
+	v->backend[SVM_HOST_PA] = window_pa(c->hw);
+	if (!v->asid || v->asid_generation != c->asid_generation)
+		new_asid(c, v);
+	write_msr(MSR_TSC_AUX, v->backend[SVM_TSC_AUX]);
+}
+
+static void unload(struct vcpu *v)
+{
+	v->dr6 = svm_vmcb(v)->dr6;
+}
+
+static void flush(struct vcpu *v)
+{
+	if (flush_by_asid)
+		svm_vmcb(v)->tlb_control = TLB_FLUSH_ASID;
+	else
+		new_asid(cpu_self(), v);
+}
+
+static status_t trap_ports(struct vm *vm, u32 first, u32 count, bool trap)
+{
+	(void)vm;
+	(void)first;
+	(void)count;
+	return trap ? STATUS_OK : STATUS_NOT_SUPPORTED;
+}
+
+/* What VMLOAD, VMSAVE and VMRUN switch, a guest may have directly. */
+static status_t trap_msr(struct vm *vm, u32 msr, bool trap)
+{
+	static const u32 switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR,
+		MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT};
+	u8 *map = vm->msr_bitmap;
+	u32 bit;
+
+	if (!svm_msrpm_bit(msr, &bit))
+		return trap ? STATUS_OK : STATUS_NOT_SUPPORTED;
+	for (unsigned i = 0; !trap; i++) {
+		if (i == ARRAY_SIZE(switched))
+			return STATUS_NOT_SUPPORTED;
+		if (switched[i] == msr)
+			break;
+	}
+	if (trap)
+		map[bit / 8] |= (u8)(3u << bit % 8);
+	else
+		map[bit / 8] &= (u8)~(3u << bit % 8);
+	return STATUS_OK;
+}
+
+const struct vcpu_ops svm_ops = {
+	.name = "AMD-V with nested paging",
+	.format = PTABLE_NPT,
+	.probe = probe,
+	.enable = enable,
+	.vm_init = vm_init,
+	.vm_free = vm_free,
+	.vcpu_init = vcpu_init,
+	.vcpu_free = vcpu_free_hw,
+	.load = load,
+	.unload = unload,
+	.import = svm_import,
+	.export = svm_export,
+	.can_take = svm_can_take,
+	.inject = svm_inject,
+	.uninject = svm_uninject,
+	.window = svm_window,
+	.nmi_window = svm_nmi_window,
+	.enter = svm_enter,
+	.exit = svm_exit,
+	.skip = svm_skip,
+	.trap_ports = trap_ports,
+	.trap_msr = trap_msr,
+	.flush = flush,
+};

@@ -1,0 +1,35 @@
+/* What the files of the AMD-V backend share. */
+#pragma once
+
+#include "kernel/vcpu.h"
+#include "svm/vmcb.h"
+
+/* Words of vcpu.backend[] */
+#define SVM_HOST_PA  0 /* physical address of this CPU's VMSAVE area: entry.S */
+#define SVM_TSC_AUX  1
+#define SVM_NMI_DONE 2 /* an NMI was injected, and its IRET has not come */
+
+static inline struct vmcb *svm_vmcb(struct vcpu *v)
+{
+	return v->hw;
+}
+
+/* entry.S: enters the guest; `run` is v->run. Ends in vcpu_exited. */
+void svm_enter_asm(struct vcpu *v, struct run_page *run) __attribute__((noreturn));
+
+/* state.c */
+void svm_import(struct vcpu *v, u64 groups);
+void svm_export(struct vcpu *v, u64 groups);
+bool svm_can_take(struct vcpu *v);
+bool svm_inject(struct vcpu *v, u64 event, u64 length);
+u64 svm_uninject(struct vcpu *v, u64 *length);
+void svm_window(struct vcpu *v, unsigned class);
+void svm_nmi_window(struct vcpu *v, bool on);
+
+/* exit.c */
+unsigned svm_exit(struct vcpu *v);
+void svm_skip(struct vcpu *v);
+void svm_enter(struct vcpu *v) __attribute__((noreturn));
+
+/* msrpm.c: bit offset of an MSR's two bits in the permission map (APM vol. 2, 15.11); false: it has none */
+bool svm_msrpm_bit(u32 msr, u32 *bit);

@@ -1,0 +1,177 @@
+/* The virtual machine control block (APM vol. 2, appendix B), its bits, and the exit codes (appendix C). */
+#pragma once
+
+#include "kernel/abi/run.h"
+
+struct vmcb_segment {
+	u16 selector;
+	u16 attributes;
+	u32 limit;
+	u64 base;
+};
+
+struct vmcb {
+	u32 intercept_cr;
+	u32 intercept_dr;
+	u32 intercept_exceptions;
+	u32 intercept_misc1;
+	u32 intercept_misc2;
+	u32 intercept_misc3;
+	u8 reserved1[0x3c - 0x18];
+	u16 pause_threshold;
+	u16 pause_count;
+	u64 iopm_base;
+	u64 msrpm_base;
+	u64 tsc_offset;
+	u32 asid;
+	u8 tlb_control;
+	u8 reserved2[3];
+	u64 vintr;
+	u64 shadow;
+	u64 exit_code;
+	u64 exit_info1;
+	u64 exit_info2;
+	u64 exit_int_info;
+	u64 nested_control;
+	u8 reserved3[0xa8 - 0x98];
+	u64 event_inject;
+	u64 nested_cr3;
+	u64 lbr_control;
+	u32 clean;
+	u32 reserved4;
+	u64 next_rip;
+	u8 byte_count;
+	u8 bytes[15];
+	u8 reserved5[0x400 - 0xe0];
+
+	/* state save area */
+	struct vmcb_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	u8 reserved6[0x4cb - 0x4a0];
+	u8 cpl;
+	u32 reserved7;
+	u64 efer;
+	u8 reserved8[0x548 - 0x4d8];
+	u64 cr4;
+	u64 cr3;
+	u64 cr0;
+	u64 dr7;
+	u64 dr6;
+	u64 rflags;
+	u64 rip;
+	u8 reserved9[0x5d8 - 0x580];
+	u64 rsp;
+	u8 reserved10[0x5f8 - 0x5e0];
+	u64 rax;
+	u64 star;
+	u64 lstar;
+	u64 cstar;
+	u64 sfmask;
+	u64 kernel_gs_base;
+	u64 sysenter_cs;
+	u64 sysenter_esp;
+	u64 sysenter_eip;
+	u64 cr2;
+	u8 reserved11[0x668 - 0x648];
+	u64 pat;
+	u8 reserved12[0x1000 - 0x670];
+};
+static_assert(sizeof(struct vmcb) == 4096);
+static_assert(offsetof(struct vmcb, iopm_base) == 0x40);
+static_assert(offsetof(struct vmcb, exit_code) == 0x70);
+static_assert(offsetof(struct vmcb, event_inject) == 0xa8);
+static_assert(offsetof(struct vmcb, next_rip) == 0xc8);
+static_assert(offsetof(struct vmcb, es) == 0x400);
+static_assert(offsetof(struct vmcb, cpl) == 0x4cb);
+static_assert(offsetof(struct vmcb, efer) == 0x4d0);
+static_assert(offsetof(struct vmcb, cr4) == 0x548);
+static_assert(offsetof(struct vmcb, rip) == 0x578);
+static_assert(offsetof(struct vmcb, rsp) == 0x5d8);
+static_assert(offsetof(struct vmcb, rax) == 0x5f8);
+static_assert(offsetof(struct vmcb, cr2) == 0x640);
+static_assert(offsetof(struct vmcb, pat) == 0x668);
+
+/* intercept_misc1 */
+#define SVM_INTR        BIT(0)
+#define SVM_NMI         BIT(1)
+#define SVM_SMI         BIT(2)
+#define SVM_INIT        BIT(3)
+#define SVM_VINTR       BIT(4)
+#define SVM_RDPMC       BIT(15)
+#define SVM_CPUID       BIT(18)
+#define SVM_IRET        BIT(20)
+#define SVM_INVD        BIT(22)
+#define SVM_PAUSE       BIT(23)
+#define SVM_HLT         BIT(24)
+#define SVM_INVLPGA     BIT(26)
+#define SVM_IOIO        BIT(27)
+#define SVM_MSR         BIT(28)
+#define SVM_TASK_SWITCH BIT(29)
+#define SVM_FERR        BIT(30)
+#define SVM_SHUTDOWN    BIT(31)
+/* intercept_misc2 */
+#define SVM_VMRUN   BIT(0)
+#define SVM_VMMCALL BIT(1)
+#define SVM_VMLOAD  BIT(2)
+#define SVM_VMSAVE  BIT(3)
+#define SVM_STGI    BIT(4)
+#define SVM_CLGI    BIT(5)
+#define SVM_SKINIT  BIT(6)
+#define SVM_WBINVD  BIT(9)
+#define SVM_MONITOR BIT(10)
+#define SVM_MWAIT   BIT(11)
+#define SVM_XSETBV  BIT(13)
+
+#define TLB_KEEP       0
+#define TLB_FLUSH_ALL  1
+#define TLB_FLUSH_ASID 3
+
+#define VINTR_TPR_MASK     0xffull
+#define VINTR_IRQ          BIT(8)
+#define VINTR_PRIORITY(p)  ((u64)(p) << 16)
+#define VINTR_PRIORITY_MASK VINTR_PRIORITY(15)
+#define VINTR_IGNORE_TPR   BIT(20)
+#define VINTR_MASKING      BIT(24)
+
+#define VMCB_SHADOW     BIT(0)
+#define NESTED_PAGING   BIT(0)
+#define NPF_WRITE       BIT(1)
+#define NPF_FETCH       BIT(4)
+#define NPF_WALK        BIT(33)
+#define IOIO_IN         BIT(0)
+#define IOIO_STRING     BIT(2)
+#define IOIO_REP        BIT(3)
+#define IOIO_SIZE(i)    ((i) >> 4 & 7)
+#define IOIO_ADDRESS(i) ((i) >> 7 & 7)
+#define IOIO_SEGMENT(i) ((i) >> 10 & 7)
+#define TASK_IRET       BIT(36)
+#define TASK_JMP        BIT(38)
+#define TASK_ERROR      BIT(44)
+
+enum svm_exit {
+	SVM_EXIT_EXCEPTION = 0x40, /* + vector */
+	SVM_EXIT_INTR = 0x60,
+	SVM_EXIT_NMI = 0x61,
+	SVM_EXIT_SMI = 0x62,
+	SVM_EXIT_INIT = 0x63,
+	SVM_EXIT_VINTR = 0x64,
+	SVM_EXIT_RDPMC = 0x6f,
+	SVM_EXIT_CPUID = 0x72,
+	SVM_EXIT_IRET = 0x74,
+	SVM_EXIT_INVD = 0x76,
+	SVM_EXIT_PAUSE = 0x77,
+	SVM_EXIT_HLT = 0x78,
+	SVM_EXIT_INVLPGA = 0x7a,
+	SVM_EXIT_IOIO = 0x7b,
+	SVM_EXIT_MSR = 0x7c,
+	SVM_EXIT_TASK_SWITCH = 0x7d,
+	SVM_EXIT_SHUTDOWN = 0x7f,
+	SVM_EXIT_VMRUN = 0x80,
+	SVM_EXIT_VMMCALL = 0x81,
+	SVM_EXIT_SKINIT = 0x86,
+	SVM_EXIT_WBINVD = 0x89,
+	SVM_EXIT_MONITOR = 0x8a,
+	SVM_EXIT_MWAIT = 0x8b,
+	SVM_EXIT_XSETBV = 0x8d,
+	SVM_EXIT_NPF = 0x400,
+	SVM_EXIT_INVALID = -1,
+};
