@@ -1,0 +1,165 @@
+/* Whether a processor can run guests with VT-x, and turning it on (SDM vol. 3C, 24.7, 24.8, A). */
+#include "vmx/convert.h"
+#include "vmx/vmx.h"
+
+struct vmx_machine vmx_machine;
+
+#define PIN_NEEDED (PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS)
+#define PROC_NEEDED                                                                                \
+	(PROC_TSC_OFFSET | PROC_HLT | PROC_MWAIT | PROC_RDPMC | PROC_TPR_SHADOW |                  \
+		PROC_IO_BITMAPS | PROC_MSR_BITMAPS | PROC_MONITOR | PROC_SECONDARY)
+#define PROC_LATER     (PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW) /* set while asked for */
+#define PROC2_NEEDED   (PROC2_EPT | PROC2_UNRESTRICTED | PROC2_RDTSCP)
+#define PROC2_OPTIONAL (PROC2_VPID | PROC2_WBINVD | PROC2_INVPCID | PROC2_XSAVES)
+#define EXIT_NEEDED                                                                                \
+	(EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |         \
+		EXIT_LOAD_EFER)
+#define ENTRY_NEEDED   (ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER)
+#define EPT_NEEDED     (CAP_EPT_WALK_4 | CAP_EPT_WB | CAP_EPT_2M | CAP_INVEPT)
+#define INVVPID_NEEDED (CAP_INVVPID | CAP_INVVPID_SINGLE | CAP_INVVPID_ALL)
+
+/* CR4 bits 0-10 but MCE: VME PVI TSD DE PSE PAE PGE PCE OSFXSR OSXMMEXCPT */
+#define CR4_CLASSIC (BIT(11) - 1)
+/*
+ * What else the kernel keeps apart between guests. Not in it: VMXE and SMXE (those instructions
+ * exit), PKE, PKS, CET and the like, whose MSRs and registers are not switched.
+ */
+#define CR4_GUEST                                                                                  \
+	(CR4_CLASSIC | CR4_UMIP | CR4_LA57 | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP |   \
+		CR4_SMAP)
+
+static bool has_vmx(void)
+{
+	u32 a, b, c, d;
+
+	cpuid(1, 0, &a, &b, &c, &d);
+	return c & CPUID_1_ECX_VMX;
+}
+
+static bool has_spec_ctrl(void)
+{
+	u32 a, b, c, d;
+
+	cpuid(0, 0, &a, &b, &c, &d);
+	if (a < 7)
+		return false;
+	cpuid(7, 0, &a, &b, &c, &d);
+	return d & CPUID_7_EDX_SPEC_CTRL;
+}
+
+static const char *find_controls(struct vmx_machine *m)
+{
+	u32 proc2_optional = PROC2_OPTIONAL;
+	u32 window;
+
+	if (control_adjust(read_msr(MSR_VMX_TRUE_PIN), PIN_NEEDED, 0, &m->pin))
+		return "VT-x lacks virtual NMIs: a newer processor is needed";
+	if (control_adjust(read_msr(MSR_VMX_TRUE_PROC), PROC_NEEDED, 0, &m->proc) ||
+		control_adjust(read_msr(MSR_VMX_TRUE_PROC), PROC_LATER, 0, &window))
+		return "VT-x lacks a TPR shadow, MSR bitmaps or secondary controls: a newer "
+		       "processor is needed";
+	m->ept_vpid = read_msr(MSR_VMX_EPT_VPID);
+	if ((m->ept_vpid & INVVPID_NEEDED) != INVVPID_NEEDED)
+		proc2_optional &= ~PROC2_VPID;
+	if (control_adjust(read_msr(MSR_VMX_PROC2), PROC2_NEEDED, proc2_optional, &m->proc2))
+		return "VT-x lacks EPT or unrestricted guest: a processor of 2010 (Westmere) or "
+		       "later is needed; in a virtual machine, give it nested EPT";
+	if ((m->ept_vpid & EPT_NEEDED) != EPT_NEEDED ||
+		!(m->ept_vpid & (CAP_INVEPT_SINGLE | CAP_INVEPT_ALL)))
+		return "EPT lacks 4 levels, write-back, 2 MiB pages or INVEPT: a newer processor "
+		       "is "
+		       "needed";
+	if (control_adjust(read_msr(MSR_VMX_TRUE_EXIT), EXIT_NEEDED, 0, &m->exit) ||
+		control_adjust(read_msr(MSR_VMX_TRUE_ENTRY), ENTRY_NEEDED, 0, &m->entry))
+		return "VT-x does not switch IA32_EFER and IA32_PAT: a newer processor is needed";
+	return NULL;
+}
+
+const char *vmx_probe(void)
+{
+	struct vmx_machine m;
+	const char *missing;
+	u64 control;
+
+	if (!has_vmx())
+		return "the processor has no VT-x (CPUID.1:ECX.VMX): use one that has it, or give "
+		       "it "
+		       "to the virtual machine";
+	control = read_msr(MSR_FEATURE_CONTROL);
+	if ((control & FEATURE_LOCKED) && !(control & FEATURE_VMX_OUTSIDE_SMX))
+		return "VT-x is locked off by the firmware: enable Intel Virtualization Technology "
+		       "in its set-up";
+	memset(&m, 0, sizeof(m)); /* padding too: compared below */
+	m.basic = read_msr(MSR_VMX_BASIC);
+	if (!(m.basic & BASIC_TRUE))
+		return "VT-x has no true controls (IA32_VMX_BASIC bit 55): a newer processor is "
+		       "needed";
+	missing = find_controls(&m);
+	if (missing)
+		return missing;
+	m.cr4_guest = CR4_GUEST & read_msr(MSR_VMX_CR4_FIXED1);
+	m.spec_ctrl = has_spec_ctrl();
+	if (!vmx_machine.basic)
+		vmx_machine = m;
+	else if (memcmp(&m, &vmx_machine, sizeof(m)) != 0)
+		return "this processor's VT-x is not like the first one's";
+	ptable_features.nested_1g = m.ept_vpid & CAP_EPT_1G;
+	return NULL;
+}
+
+/* The state that exits load, as the kernel has set it on this CPU. */
+static void capture_host(struct vmx_cpu *h)
+{
+	static const u32 index[SWITCHED_COUNT] = {
+		[SWITCHED_STAR] = MSR_STAR,
+		[SWITCHED_LSTAR] = MSR_LSTAR,
+		[SWITCHED_SFMASK] = MSR_SFMASK,
+		[SWITCHED_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
+		[SWITCHED_TSC_AUX] = MSR_TSC_AUX,
+		[SWITCHED_SPEC_CTRL] = MSR_SPEC_CTRL,
+	};
+	const u8 *tss;
+
+	for (unsigned i = 0; i < SWITCHED_COUNT; i++) {
+		h->host[i].index = index[i];
+		if (i != SWITCHED_SPEC_CTRL || vmx_machine.spec_ctrl)
+			h->host[i].value = read_msr(index[i]);
+	}
+	__asm__ volatile("sgdt %0" : "=m"(h->gdt));
+	/* A 64-bit TSS descriptor: base in bytes 2-4, 7-11 (vol. 3A, 8.2.3). */
+	tss = (const u8 *)h->gdt.base + SEL_TSS;
+	h->tss_type = (u8 *)h->gdt.base + SEL_TSS + 5;
+	h->tss_base = tss[2] | (u64)tss[3] << 8 | (u64)tss[4] << 16 | (u64)tss[7] << 24 |
+		      (u64)(*(const u32 *)(tss + 8)) << 32;
+}
+
+status_t vmx_enable(struct cpu *c, struct pool *pool)
+{
+	u64 control = read_msr(MSR_FEATURE_CONTROL);
+	struct vmx_cpu *h = pool_alloc(pool, sizeof(*h));
+	struct vmcs *region = pool_frame_alloc(pool);
+
+	if (!h || !region) {
+		pool_free(pool, h, sizeof(*h));
+		pool_frame_free(pool, region);
+		return STATUS_NO_MEMORY;
+	}
+	if (!(control & FEATURE_LOCKED))
+		write_msr(MSR_FEATURE_CONTROL, control | FEATURE_LOCKED | FEATURE_VMX_OUTSIDE_SMX);
+	write_cr0((read_cr0() | read_msr(MSR_VMX_CR0_FIXED0)) & read_msr(MSR_VMX_CR0_FIXED1));
+	write_cr4((read_cr4() | read_msr(MSR_VMX_CR4_FIXED0)) & read_msr(MSR_VMX_CR4_FIXED1));
+	region->revision = vmx_machine.basic & BASIC_REVISION;
+	if (!vmxon(window_pa(region))) {
+		write_cr4(read_cr4() & ~CR4_VMXE);
+		pool_free(pool, h, sizeof(*h));
+		pool_frame_free(pool, region);
+		return STATUS_NOT_SUPPORTED;
+	}
+	h->vmxon = region;
+	capture_host(h);
+	c->hw = h;
+	c->asid_next = 1; /* VPID 0 is the host */
+	c->asid_generation = 1;
+	invept(INVALIDATE_ALL, 0);
+	return STATUS_OK;
+}

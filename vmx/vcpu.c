@@ -1,0 +1,203 @@
+/* A vCPU's VMCS: its making, the host's half of it, making it current, entering. */
+#include "kernel/domain.h"
+#include "vmx/vmx.h"
+
+#define ACTIVITY_FIELD_ACTIVE 0
+#define NO_LINKED_VMCS        (~0ull)
+#define GUEST_LIST_SIZE       (sizeof(struct msr_entry) * SWITCHED_COUNT)
+
+status_t vmx_vcpu_init(struct vcpu *v)
+{
+	struct pool *pool = &v->obj.payer->pool;
+	struct vmx_vcpu *x = vmx_of(v);
+	struct vmcs *vmcs = pool_frame_alloc(pool);
+
+	x->guest = pool_alloc(pool, GUEST_LIST_SIZE);
+	if (!vmcs || !x->guest) {
+		pool_frame_free(pool, vmcs);
+		pool_free(pool, x->guest, GUEST_LIST_SIZE);
+		x->guest = NULL;
+		return STATUS_NO_MEMORY;
+	}
+	vmcs->revision = vmx_machine.basic & BASIC_REVISION;
+	v->hw = vmcs;
+	v->hw_pa = window_pa(vmcs);
+	return STATUS_OK;
+}
+
+void vmx_vcpu_free(struct vcpu *v)
+{
+	struct pool *pool = &v->obj.payer->pool;
+
+	pool_frame_free(pool, v->hw);
+	pool_free(pool, vmx_of(v)->guest, GUEST_LIST_SIZE);
+	v->hw = NULL;
+	vmx_of(v)->guest = NULL;
+}
+
+/* What every vCPU has alike, and what no register group covers. */
+static void init_controls(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	struct vm *vm = v->vm;
+
+	x->proc = vmx_machine.proc;
+	vmwrite(PIN_CONTROLS, vmx_machine.pin);
+	vmwrite(PROC_CONTROLS, x->proc);
+	vmwrite(PROC2_CONTROLS, vmx_machine.proc2);
+	vmwrite(EXIT_CONTROLS, vmx_machine.exit);
+	vmwrite(ENTRY_CONTROLS, vmx_machine.entry);
+	/* With both 0, bit 14 of the exception bitmap alone decides on page faults (26.2). */
+	vmwrite(PAGE_FAULT_MASK, 0);
+	vmwrite(PAGE_FAULT_MATCH, 0);
+	vmwrite(CR3_TARGET_COUNT, 0);
+	vmwrite(IO_BITMAP_A, window_pa(vm->io_bitmap));
+	vmwrite(IO_BITMAP_B, window_pa((void *)vm->backend[VM_IO_BITMAP_B]));
+	vmwrite(MSR_BITMAP, window_pa(vm->msr_bitmap));
+	vmwrite(VIRTUAL_APIC, v->apic_pa);
+	vmwrite(TPR_THRESHOLD, 0);
+	vmwrite(EPT_POINTER, vm->backend[VM_EPTP]);
+	if (vmx_machine.proc2 & PROC2_XSAVES)
+		vmwrite(XSS_EXITING_BITMAP, 0);
+	vmwrite(CR0_MASK, CR0_HOST);
+	vmwrite(CR4_MASK, CR4_HOST);
+	vmwrite(ENTRY_INFO, 0);
+	vmwrite(ENTRY_ERROR, 0);
+	vmwrite(ENTRY_LENGTH, 0);
+	vmwrite(ENTRY_MSR_LOAD, window_pa(x->guest));
+	vmwrite(EXIT_MSR_STORE, window_pa(x->guest));
+	vmwrite(EXIT_MSR_STORE_COUNT, SWITCHED_ALWAYS);
+	vmwrite(VMCS_LINK, NO_LINKED_VMCS);
+	vmwrite(GUEST_DEBUGCTL, 0);
+	vmwrite(GUEST_ACTIVITY, ACTIVITY_FIELD_ACTIVE);
+	vmwrite(GUEST_PENDING_DEBUG, 0);
+	vmwrite(GUEST_SMBASE, 0);
+	vmwrite(GUEST_RSP, 0);
+	for (unsigned i = 0; i < 4; i++)
+		vmwrite(SEGMENT_FIELD(GUEST_PDPTE, i), 0);
+}
+
+/* The host state of CPU `c`. CR3, CR0.TS and the FS base change with the VMM; vmx_enter_guest keeps
+ * them current. */
+static void init_host(struct vcpu *v, struct cpu *c)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	struct vmx_cpu *h = c->hw;
+	struct descriptor_table idt;
+
+	__asm__ volatile("sidt %0" : "=m"(idt));
+	x->host_ts = c->task_switched;
+	vmwrite(HOST_CR0, read_cr0());
+	vmwrite(HOST_CR4, read_cr4());
+	x->host_cr3 = read_cr3();
+	vmwrite(HOST_CR3, x->host_cr3);
+	/* Null data segments, as the kernel and ring 3 have them: none with DPL 0 may be left to
+	 * ring 3. */
+	vmwrite(HOST_CS, SEL_KERNEL_CODE);
+	vmwrite(HOST_SS, SEL_KERNEL_DATA);
+	vmwrite(HOST_DS, 0);
+	vmwrite(HOST_ES, 0);
+	vmwrite(HOST_FS, 0);
+	vmwrite(HOST_GS, 0);
+	vmwrite(HOST_TR, SEL_TSS);
+	x->host_fs_base = 0;
+	vmwrite(HOST_FS_BASE, x->host_fs_base);
+	vmwrite(HOST_GS_BASE, (u64)c);
+	vmwrite(HOST_TR_BASE, h->tss_base);
+	vmwrite(HOST_GDTR_BASE, h->gdt.base);
+	vmwrite(HOST_IDTR_BASE, idt.base);
+	vmwrite(HOST_SYSENTER_CS, 0); /* SYSENTER in ring 3: #GP */
+	vmwrite(HOST_SYSENTER_ESP, 0);
+	vmwrite(HOST_SYSENTER_EIP, 0);
+	vmwrite(HOST_PAT, read_msr(MSR_PAT));
+	vmwrite(HOST_EFER, read_msr(MSR_EFER));
+	vmwrite(HOST_RSP, c->stack_top);
+	vmwrite(HOST_RIP, (u64)vmx_exited);
+	vmwrite(EXIT_MSR_LOAD, window_pa(h->host));
+	for (unsigned i = 0; i < SWITCHED_COUNT; i++)
+		x->guest[i].index = h->host[i].index;
+	x->home = c;
+}
+
+/* A VPID that no translation on this CPU bears yet. */
+static void new_vpid(struct vcpu *v, struct cpu *c)
+{
+	if (c->asid_next > VPID_MAX) {
+		c->asid_generation++;
+		c->asid_next = 1;
+		invvpid(INVALIDATE_ALL, 0);
+	}
+	v->asid = c->asid_next++;
+	v->asid_generation = c->asid_generation;
+	vmwrite(VPID, v->asid);
+}
+
+/*
+ * The first load fills the VMCS, so that a vcpu can be made on another CPU than it runs on without
+ * disturbing the VMCS that is current there. VMCLEAR before the first VMPTRLD sets the launch state
+ * (SDM vol. 3C, 25.11.3).
+ */
+void vmx_load(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	struct cpu *c = cpu_self();
+	bool moved = x->home != c;
+
+	if ((!x->initialised && !vmclear(v->hw_pa)) || !vmptrld(v->hw_pa))
+		panic("VT-x: a VMCS cannot be loaded");
+	if (!x->initialised)
+		init_controls(v);
+	if (moved)
+		init_host(v, c);
+	if ((vmx_machine.proc2 & PROC2_VPID) && (moved || v->asid_generation != c->asid_generation))
+		new_vpid(v, c);
+	if (!x->initialised) {
+		x->initialised = true;
+		vmx_import(v, GROUP_ALL_REG | GROUP_CONTROL);
+	}
+}
+
+void vmx_unload(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+
+	if (x->initialised && !vmclear(v->hw_pa))
+		panic("VT-x: a VMCS cannot be cleared");
+	x->launched = false;
+}
+
+void vmx_flush_linear(struct vcpu *v)
+{
+	if (vmx_machine.proc2 & PROC2_VPID)
+		invvpid(INVALIDATE_SINGLE, v->asid);
+}
+
+void vmx_enter_guest(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	u64 cr3 = read_cr3();
+
+	if (unlikely(cr3 != x->host_cr3)) {
+		x->host_cr3 = cr3;
+		vmwrite(HOST_CR3, cr3);
+	}
+	if (unlikely(x->home->task_switched != x->host_ts)) {
+		x->host_ts = x->home->task_switched;
+		vmwrite(HOST_CR0, read_cr0());
+	}
+	if (unlikely(v->thread->fs_base != x->host_fs_base)) {
+		x->host_fs_base = v->thread->fs_base;
+		vmwrite(HOST_FS_BASE, x->host_fs_base);
+	}
+	if (unlikely(v->run->gpr[RSP] != x->rsp)) {
+		x->rsp = v->run->gpr[RSP];
+		vmwrite(GUEST_RSP, x->rsp);
+	}
+	/* The VMM may have lowered the TPR meanwhile; an entry refuses a threshold above it
+	 * (27.2.1.1). */
+	if (unlikely(x->threshold))
+		vmx_window(v, x->threshold);
+	if (unlikely(read_cr2() != v->guest_cr2))
+		write_cr2(v->guest_cr2);
+	vmx_enter(v, x->launched);
+}
