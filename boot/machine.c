@@ -1,0 +1,186 @@
+/* Processors, interrupts and tables: from ACPI, else from the firmware, else as every PC has them.
+ */
+#include "acpi.h"
+#include "machine.h"
+#include "map.h"
+#include "memory.h"
+#include "print.h"
+#include "uefi.h"
+#include "x86.h"
+
+#define DEFAULT_IOAPIC    0xfec00000u
+#define DEFAULT_TIMER_GSI 2
+#define BRAND_LEAVES      3
+
+/* PI 1.8 volume 2, 13.3: EFI_MP_SERVICES_PROTOCOL, as far as it is needed here. */
+static const EFI_GUID mp_services_guid = {
+	0x3fdda605, 0xa76e, 0x4f46, {0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08}};
+
+#define MP_CPU_ENABLED BIT(1)
+#define MP_CPU_HEALTHY BIT(2)
+
+struct mp_processor {
+	u64 apic_id;
+	u32 flags;
+	u32 location[3];
+	u32 extended[6]; /* written only when asked for */
+};
+
+struct mp_services {
+	EFI_STATUS(EFIAPI *count)(struct mp_services *self, UINTN *all, UINTN *enabled);
+	EFI_STATUS(EFIAPI *info)(struct mp_services *self, UINTN number, struct mp_processor *info);
+};
+
+status_t machine_check_cpu(void)
+{
+	u32 brand[BRAND_LEAVES * 4 + 1] = {0};
+	struct cpuid features = cpuid(CPUID_FEATURES, 0);
+	struct cpuid extended = cpuid(CPUID_EXT_FLAGS, 0);
+	const char *name = (const char *)brand;
+
+	for (u32 i = 0; cpuid_has(CPUID_BRAND + BRAND_LEAVES - 1) && i < BRAND_LEAVES; i++) {
+		struct cpuid part = cpuid(CPUID_BRAND + i, 0);
+
+		memcpy(&brand[4 * i], &part, sizeof(part));
+	}
+	while (*name == ' ')
+		name++;
+	print("loader: %s, %s\n", *name ? name : "processor without a name",
+		features.ecx & FEATURES_ECX_VMX ? "says it has VT-x"
+		: extended.ecx & EXT_ECX_SVM    ? "says it has AMD-V"
+						: "says nothing of virtualization");
+	if ((~extended.edx & (EXT_EDX_NX | EXT_EDX_LM)) != 0) {
+		print("loader: error: the processor has no NX or no long mode.\n"
+		      "loader: Switch on \"execute disable\" in the firmware's setup.\n");
+		return STATUS_NOT_SUPPORTED;
+	}
+	if (read_cr4() & CR4_LA57) {
+		print("loader: error: the firmware uses 5-level paging, and Bulkhead 4-level.\n"
+		      "loader: Switch off 5-level paging (LA57) in the firmware's setup.\n");
+		return STATUS_NOT_SUPPORTED;
+	}
+	return STATUS_OK;
+}
+
+/* The ID of the processor that runs this, in the mode that its local APIC is in. */
+static u32 own_apic_id(void)
+{
+	if ((read_msr(MSR_APIC_BASE) & APIC_BASE_X2APIC) && cpuid_has(CPUID_TOPOLOGY))
+		return cpuid(CPUID_TOPOLOGY, 0).edx;
+	return cpuid(CPUID_FEATURES, 0).ebx >> 24;
+}
+
+static const void *table_map(paddr_t base, u64 size)
+{
+	return map_is_memory(base, size) ? (const void *)base : NULL;
+}
+
+/* Through the firmware's root bridges, which know their segments. All ones where nothing answers.
+ */
+static u32 pci_read(u16 segment, u16 bdf, u32 offset)
+{
+	EFI_GUID guid = EFI_PCI_ROOT_BRIDGE_IO_PROTOCOL_GUID;
+	u64 address =
+		(u64)(bdf >> 8) << 24 | (u64)(bdf >> 3 & 31) << 16 | (u64)(bdf & 7) << 8 | offset;
+	EFI_HANDLE *handle = NULL;
+	UINTN handles = 0;
+	u32 value = ~0u;
+
+	if (EFI_ERROR(efi->LocateHandleBuffer(ByProtocol, &guid, NULL, &handles, &handle)))
+		return value;
+	for (UINTN i = 0; i < handles && value == ~0u; i++) {
+		EFI_PCI_ROOT_BRIDGE_IO_PROTOCOL *bridge = NULL;
+
+		if (EFI_ERROR(efi->HandleProtocol(handle[i], &guid, (void **)&bridge)) ||
+			bridge->SegmentNumber != segment)
+			continue;
+		if (EFI_ERROR(bridge->Pci.Read(bridge, EfiPciIoWidthUint32, address, 1, &value)))
+			value = ~0u;
+	}
+	efi->FreePool(handle);
+	return value;
+}
+
+static void table_note(const char *signature, const char *text)
+{
+	print("loader: ACPI %s: %s\n", signature, text);
+}
+
+static paddr_t rsdp_find(void)
+{
+	static const EFI_GUID guid[] = {ACPI_20_TABLE_GUID, ACPI_TABLE_GUID};
+
+	for (u32 i = 0; i < ARRAY_SIZE(guid); i++) {
+		for (UINTN j = 0; j < efi_table->NumberOfTableEntries; j++) {
+			const EFI_CONFIGURATION_TABLE *table = &efi_table->ConfigurationTable[j];
+
+			if (memcmp(&table->VendorGuid, &guid[i], sizeof(guid[i])) == 0)
+				return (u64)table->VendorTable;
+		}
+	}
+	return 0;
+}
+
+static void acpi_read(struct boot_info *info)
+{
+	static const struct acpi_access access = {table_map, pci_read, table_note};
+	struct acpi acpi;
+	paddr_t rsdp = rsdp_find();
+	status_t status = rsdp ? acpi_open(&acpi, &access, rsdp) : STATUS_NOT_FOUND;
+
+	if (status != STATUS_OK) {
+		print("loader: %s ACPI tables; taking the machine for a plain PC\n",
+			rsdp ? "damaged" : "no");
+		return;
+	}
+	info->rsdp = rsdp;
+	acpi_collect(&acpi, info);
+}
+
+/* For machines without a MADT. */
+static void processors_from_firmware(struct boot_info *info)
+{
+	struct mp_services *services = efi_protocol(&mp_services_guid);
+	UINTN all = 0, enabled = 0;
+
+	if (!services || EFI_ERROR(services->count(services, &all, &enabled)))
+		return;
+	for (UINTN i = 0; i < all; i++) {
+		struct mp_processor processor = {0};
+
+		if (EFI_ERROR(services->info(services, i, &processor)) ||
+			(~processor.flags & (MP_CPU_ENABLED | MP_CPU_HEALTHY)) != 0 ||
+			processor.apic_id == info->cpu[0].apic_id)
+			continue;
+		if (info->cpus == BOOT_MAX_CPUS) {
+			print("loader: more than %u processors; the rest stays off\n",
+				BOOT_MAX_CPUS);
+			return;
+		}
+		info->cpu[info->cpus++] = (struct boot_cpu){.apic_id = (u32)processor.apic_id};
+	}
+}
+
+void machine_collect(struct boot_info *info)
+{
+	u64 apic_base = read_msr(MSR_APIC_BASE);
+
+	info->lapic = apic_base & APIC_BASE_ADDRESS;
+	if (apic_base & APIC_BASE_X2APIC)
+		info->flags |= BOOT_FLAG_X2APIC_REQ;
+	info->power.reset_space = ACPI_SPACE_NONE;
+	info->cpus = 1;
+	info->cpu[0] = (struct boot_cpu){.apic_id = own_apic_id(), .flags = BOOT_CPU_BSP};
+	acpi_read(info);
+	if (info->cpus == 1)
+		processors_from_firmware(info);
+	if (info->ioapics == 0) {
+		info->ioapic[info->ioapics++] = (struct boot_ioapic){.address = DEFAULT_IOAPIC};
+		info->flags |= BOOT_FLAG_8259;
+		info->override[0] = (struct boot_override){.isa_irq = 0, .gsi = DEFAULT_TIMER_GSI};
+		info->overrides = 1;
+	}
+	print("loader: %u processors, %u I/O APICs, %u ECAM ranges, %u IOMMUs%s\n", info->cpus,
+		info->ioapics, info->ecams, info->iommus,
+		info->power.s5_valid ? "" : ", no ACPI power-off");
+}
