@@ -1,0 +1,195 @@
+"""Ways to break good.dts: name, node, part of the message, edits (old, new); @@ marks the line.
+
+A fifth part, if there is one, holds further arguments for tools/check. Each case must give one error,
+except those in MORE, where others follow from it.
+"""
+
+A = "/domains/linux-a"
+B = "/domains/bare-b"
+DISKS = "/pci/nvme@4,0/partitions"
+COM2 = '\t\tcom2: serial@i2f8 { compatible = "ns16550a"; reg = <1 0x2f8 8>; interrupts = <3 1>; };'
+NIC0 = '\t\tnic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; compatible = "pci8086,10d3"; };'
+BOOT_A = 'boot { kernel = "vmlinuz"; initrd = "a.cpio"; bootargs = "console=ttyS0"; };'
+RAM_B = "reg = <0 0 0 0x200000>;"
+RAM_A = "reg = <1 0 0 0x10000000 2 0 0 0x1000>;"
+UART_A = 'serial@i2f8 { compatible = "ns16550a"; reg = <1 0x2f8 8>; };'
+
+LANGUAGE = [
+    ("syntax", "/", "syntax error", [("fpu;", "fpu @@fpu;")]),
+    ("no-label", "/domains/uart", '"nobody"', [("access = <&com1>", "@@access = <&nobody>")]),
+    ("same-node", "/domains/console", "Duplicate node name",
+     [("\n\t\te1000e {", "\n\t\t@@console {")]),
+    ("same-property", "/domains/uart", "Duplicate property name", [("fpu;", "fpu; @@fpu;")]),
+]
+
+NODES = [
+    ("unknown-node", "/sound", 'unknown node "sound"',
+     [("\tdomains {", "\t@@sound { };\n\tdomains {")]),
+    ("unknown-guest-node", A + "/machine/acpi", 'unknown node "acpi"',
+     [(BOOT_A, BOOT_A + "\n@@acpi { };")]),
+    ("unknown-device", "/isa/serial@i2e8", 'compatible "ns8250"',
+     [(COM2, COM2 + '\n@@serial@i2e8 { compatible = "ns8250"; };')]),
+    ("unknown-pci", "/pci/net@6,0", 'compatible "8086:10d3"',
+     [(NIC0, NIC0 + '\n@@net@6,0 { compatible = "8086:10d3"; reg = <0x3000 0 0 0 0>; };')]),
+    ("unknown-domain", "/domains/x", 'compatible "bulkhead,guest"',
+     [("\n\t\te1000e {", '\n\t\tx { @@compatible = "bulkhead,guest"; };\n\t\te1000e {')]),
+    ("no-compatible", "/domains/x", '"compatible" is missing',
+     [("\n\t\te1000e {", "\n\t\t@@x { };\n\t\te1000e {")]),
+    ("no-domains", "/", 'node "domains" is missing',
+     [("\n/ {", "\n@@/ {"), ("\n\t};\n};\n", "\n\t};\n};\n/ { /delete-node/ domains; };\n")]),
+    ("no-machine", B, '"machine" is missing',
+     [("\t\tbare-b {", "\t\t@@bare-b {"), ("\n\t};\n};\n", "\n\t};\n};\n&{/domains/bare-b} {\n"
+      "\t/delete-node/ machine;\n};\n")]),
+    ("no-boot", A + "/machine", '"boot" is missing',
+     [("\t\t\tmachine {", "\t\t\t@@machine {"), (BOOT_A, "")]),
+    ("no-memory", B + "/machine", '"memory@0" is missing',
+     [('boot { kernel = "guest.elf"; };', 'boot { kernel = "guest.elf"; };@@'),
+      ("machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n"
+       '\t\t\t\tboot { kernel = "guest.elf"; };@@',
+       '@@machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n'
+       '\t\t\t\tboot { kernel = "guest.elf"; };'),
+      ('memory@0 { device_type = "memory"; ' + RAM_B + " };", "")]),
+    ("two-isa", "/", 'more than one node "isa"',
+     [("\n/ {", "\n@@/ {"), ("\tdomains {", '\tisa@1 { compatible = "isa"; #address-cells = <2>; '
+                             "#size-cells = <1>; };\n\tdomains {")]),
+]
+
+PROPERTIES = [
+    ("unknown-property", "/domains/nvme", 'unknown property "prio"',
+     [("priority = <20>;", "@@prio = <20>;")]),
+    ("unknown-in-root", "/", 'unknown property "modell"', [("model =", "@@modell =")]),
+    ("missing-program", "/domains/console", '"program" is missing',
+     [("\t\tconsole: console {", "\t\t@@console: console {"), ('program = "console.elf";', "")]),
+    ("missing-reg", "/pci/ethernet@3,0", '"reg" is missing',
+     [(NIC0, '\t\t@@nic0: ethernet@3,0 { compatible = "pci8086,10d3"; };')]),
+    ("missing-kernel", B + "/machine/boot", '"kernel" is missing',
+     [('boot { kernel = "guest.elf"; };', "@@boot { };")]),
+    ("schema-version", "/", 'must be "bulkhead,system-v1"', [("system-v1", "system-v2@@")]),
+    ("bad-panic", "/chosen", 'must be "halt" or "reboot"', [('panic = "halt"', '@@panic = "stop"')]),
+    ("bad-on-exit", A, 'must be "stop" or "restart"', [('on-exit = "restart"', '@@on-exit = "go"')]),
+    ("flag-value", "/domains/uart", "takes no value", [("fpu;", "@@fpu = <1>;")]),
+    ("number-as-string", "/domains/nvme", "must be one number",
+     [("priority = <20>", '@@priority = "20"')]),
+    ("two-numbers", "/domains/nvme", "must be one number", [("<20>", "<20 21>@@")]),
+    ("wide-number", "/domains/nvme", "must be one number",
+     [("priority = <20>", "@@priority = /bits/ 64 <20>")]),
+    ("string-as-number", "/domains/uart", "must be one string", [('"9600"', "<9600>@@")]),
+    ("two-strings", "/domains/uart", "must be one string", [('"9600"', '"9600", "8"@@')]),
+    ("short-reg", "/isa/serial@i2f8", "has 2 numbers, must have 3",
+     [("reg = <1 0x2f8 8>; interrupts", "@@reg = <1 0x2f8>; interrupts")]),
+    ("odd-memory", B + "/machine/memory@0", "a multiple of 4", [(RAM_B, "@@reg = <0 0 0x200000>;")]),
+    ("short-mac", B + "/machine/pci/net@5,1", "must be 6 bytes", [("00 00 0b]", "00 0b]@@")]),
+    ("address-cells", A + "/machine", "is 1, must be 2",
+     [("machine {\n\t\t\t\t#address-cells = <2>", "machine {\n\t\t\t\t@@#address-cells = <1>")]),
+    ("priority-low", "/domains/nvme", "is 0, must be 1 to 63", [("<20>", "<0>@@")]),
+    ("priority-high", "/domains/nvme", "is 64, must be 1 to 63", [("<20>", "<64>@@")]),
+    ("pool-small", "/domains/nvme", "is 63, must be 64 to 65536", [("<512>", "<63>@@")]),
+    ("pool-large", "/domains/nvme", "is 65537, must be", [("<512>", "<65537>@@")]),
+    ("autostart", A, "is 2, must be 0 to 1", [("autostart = <0>", "autostart = <2>@@")]),
+    ("vlan", "/domains/switch/ethernet-ports/port@1", "is 4095, must be 1 to 4094",
+     [("vlan = <10>", "@@vlan = <4095>")]),
+    ("budget", A, "budget-us is more than period-us", [("<5000>", "<10001>@@")]),
+    ("budget-alone", A, '"budget-us" needs "period-us"',
+     [("budget-us", "@@budget-us"), ("period-us = <10000>;", "")]),
+    ("restart-limit", "/domains/nvme", "seconds at least 1", [("<5 60>", "<5 0>@@")]),
+    ("unit-address", "/cpus/cpu@2", 'must end in "@1"', [("cpu1: cpu@1", "@@cpu1: cpu@2")]),
+    ("unit-address-pci", B + "/machine/pci/net@5,0", 'must end in "@5,1"', [("net@5,1", "@@net@5,0")]),
+    ("stdout-path", "/chosen", "is not a serial port", [("&com1; panic", '"/isa/x"; @@panic')]),
+]
+
+FILES = [
+    ("no-program", "/domains/uart", '"urt.elf" is not in', [("uart.elf", "urt.elf@@")]),
+    ("no-kernel", B + "/machine/boot", '"none.elf" is not in', [("guest.elf", "none.elf@@")]),
+    ("no-initrd", A + "/machine/boot", '"c.cpio" is not in', [("a.cpio", "c.cpio@@")]),
+    ("file-in-folder", A + "/machine/boot", "plain file name", [("a.cpio", "../a.cpio@@")]),
+    ("file-taken", A + "/machine/boot", "the image uses itself", [("a.cpio", "root.elf@@")]),
+]
+
+REFERENCES = [
+    ("nowhere", "/domains/uart", "points nowhere", [("access = <&com1>", "@@access = <0x99>")]),
+    ("cpu-kind", "/domains/uart", "not at a cpu", [("cpus = <&cpu0>", "@@cpus = <&com1>")]),
+    ("access-kind", "/domains/uart", "not at a serial port or PCI function",
+     [("access = <&com1>", "@@access = <&vol_a>")]),
+    ("console-kind", A + "/machine/isa/serial@i3f8", "not at a domain",
+     [("backend = <&console>", "@@backend = <&port_a>")]),
+    ("not-a-console", A + "/machine/isa/serial@i3f8", "runs nvme.elf, which is not a console",
+     [("\t\tnvme {", "\t\tdriver: nvme {"), ("backend = <&console>", "@@backend = <&driver>")]),
+    ("disk-kind", A + "/machine/pci/disk@4,0", "not at a volume",
+     [("backend = <&vol_a>", "@@backend = <&nvme0>")]),
+    ("net-kind", A + "/machine/pci/net@5,0", "not at a switch port",
+     [("backend = <&port_a>", "@@backend = <&nic0>")]),
+    ("uplink", A + "/machine/pci/net@5,0", "is the switch's uplink",
+     [("backend = <&port_a>", "@@backend = <&uplink>")]),
+    ("region-kind", "/domains/nvme", "not at a reserved-memory region",
+     [("memory-region = <&mailbox>", "@@memory-region = <&vol_a>")]),
+    ("interrupt-parent", "/", "not at a interrupt controller",
+     [("interrupt-parent = <&ioapic>", "@@interrupt-parent = <&com1>")]),
+    ("no-driver", A + "/machine/pci/disk@4,0", "no domain has access to /pci/nvme@5",
+     [("backend = <&vol_a>", "@@backend = <&vol_c>")]),
+    ("no-net-driver", "/domains/switch/ethernet-ports/port@0", "no domain has access",
+     [("access = <&nic0>;", ""), ("backend = <&nic0>", "@@backend = <&nic0>")]),
+]
+
+MEMORY = [
+    ("ram-zero", B + "/machine/memory@0", "size is zero", [(RAM_B, "@@reg = <0 0 0 0>;")]),
+    ("ram-unaligned", B + "/machine/memory@0", "whole pages", [(RAM_B, "@@reg = <0 0 0 0x200800>;")]),
+    ("ram-hole", B + "/machine/memory@0", "overlaps the devices",
+     [(RAM_B, "@@reg = <0 0 0 0xc0001000>;")]),
+    ("ram-high", A + "/machine/memory@100000000", "above 1 TiB",
+     [(RAM_A, "@@reg = <1 0 0 0x10000000 0x100 0 0 0x1000>;")]),
+    ("ram-wraps", A + "/machine/memory@100000000", "beyond 64 bits",
+     [(RAM_A, "@@reg = <1 0 0 0x10000000 0xffffffff 0xfffff000 0 0x2000>;")]),
+    ("ram-overlaps", A + "/machine/memory@8000000", "overlaps " + A + "/machine/memory@0",
+     [("memory@100000000", "memory@8000000"), (RAM_A, "@@reg = <0 0x8000000 0 0x10000000>;")]),
+    ("ram-overlaps-itself", A + "/machine/memory@100000000", "overlaps itself",
+     [(RAM_A, "@@reg = <1 0 0 0x2000 1 0x1000 0 0x1000>;")]),
+    ("ram-not-at-zero", B + "/machine/memory@100000", "needs memory at address 0",
+     [('memory@0 { device_type = "memory"; ' + RAM_B,
+       '@@memory@100000 { device_type = "memory"; reg = <0 0x100000 0 0x200000>;')]),
+    ("shared-overlaps", "/reserved-memory/frames@8000000", "overlaps /reserved-memory/mailbox",
+     [("frames@8001000 { reg = <0 0x8001000", "frames@8000000 { @@reg = <0 0x8000000")]),
+    ("shared-unaligned", "/reserved-memory/frames@8001000", "whole pages",
+     [("0 0x10000>;", "0 0x10001>;@@")]),
+    ("volume-overlaps", DISKS + "/partition@30000000", "overlaps " + DISKS + "/partition@100000",
+     [("partition@40100000", "partition@30000000"), ("<0 0x40100000", "@@<0 0x30000000")]),
+    ("volume-unaligned", DISKS + "/partition@100000", "whole blocks",
+     [("reg = <0 0x100000 0 0x40000000>", "@@reg = <0 0x100000 0 0x40000001>")]),
+    ("too-much", "/domains", "MiB of memory are needed, the machine has 512 MiB",
+     [("\tdomains {", "\t@@domains {")], ["--memory", "512"]),
+]
+
+TWICE = [
+    ("cpu-reg", "/cpus/cpu@00", "already given by /cpus/cpu@0",
+     [("cpu1: cpu@1 { device_type = \"cpu\"; reg = <1>", "@@cpu1: cpu@00 { device_type = \"cpu\"; reg = <0>")]),
+    ("cpu", A, "/cpus/cpu@0 is given twice",
+     [("cpus = <&cpu0 &cpu0>;", "@@cpus = <&cpu0 &cpu0>;"), ("share-cpu;", "")]),
+    ("cpu-of-domain", "/domains/console", "/cpus/cpu@1 is given twice",
+     [("<&cpu0 &cpu1>", "<&cpu1 &cpu1>@@")]),
+    ("no-cpu-given", B, "must be references", [("cpus = <&cpu1>", "@@cpus = <>")]),
+    ("vcpus", A, "65 CPUs, at most 64", [("<&cpu0 &cpu0>", "<" + "&cpu0 " * 65 + ">@@")]),
+    ("device", B, "device /isa/serial@i3f8 is already given to /domains/uart",
+     [("access = <&com2>", "@@access = <&com1>")]),
+    ("device-in-one-list", "/domains/nvme", "device /pci/nvme@4,0 is already given",
+     [("<&nvme0>", "<&nvme0 &nvme0>@@")]),
+    ("name", "/domains/uart@1", 'name "uart" is already used by /domains/uart',
+     [("\t\tbare-b {", "\t\t@@uart@1 {")]),
+    ("ports", "/isa/serial@i3fc", "overlaps /isa/serial@i3f8",
+     [("com2: serial@i2f8", "com2: serial@i3fc"), ("<1 0x2f8 8>; interrupts", "@@<1 0x3fc 8>; interrupts")]),
+    ("guest-ports", A + "/machine/isa/serial@i3fc", "overlaps",
+     [(UART_A, '@@serial@i3fc { compatible = "ns16550a"; reg = <1 0x3fc 8>; };')]),
+    ("pci-address", "/pci/nvme@4", "already given by /pci/nvme@4,0",
+     [("nvme1: nvme@5", "nvme1: nvme@4"), ("reg = <0x2800 0 0 0 0>", "@@reg = <0x2000 0 0 0 0>")]),
+    ("guest-slot", B + "/machine/pci/net@1,1", "are the chipset's",
+     [("net@5,1", "net@1,1"), ("<0x2900 0", "@@<0x0900 0")]),
+    ("volume", B + "/machine/pci/disk@4,0", "is already given to " + A + "/machine/pci/disk@6,0",
+     [("read-only;", ""), ("<&vol_b>; };\n\t\t\t\t\tnet@5,1", "<&vol_b>; @@};\n\t\t\t\t\tnet@5,1")]),
+    ("switch-port", B + "/machine/pci/net@5,1", "is already given to",
+     [("backend = <&port_b>", "@@backend = <&port_a>")]),
+    ("switch-port-number", "/domains/switch/ethernet-ports/port@01", "already given by",
+     [("port_b: port@2 { reg = <2>", "@@port_b: port@01 { reg = <1>")]),
+    ("mac", B + "/machine/pci/net@5,1", "already given by", [("00 00 0b]", "00 00 0a]@@")]),
+    ("multicast", B + "/machine/pci/net@5,1", "multicast", [("[02 00 00 00 00 0b]", "[03 00 00 00 00 0b]@@")]),
+]
+
+CASES = LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
+MORE = {"no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number"}

@@ -1,0 +1,106 @@
+"""QEMU as the machine: its command line, and QMP to learn how the machine ended."""
+
+import json
+import os
+import socket
+import time
+
+import png
+from emulator import Emulator, Unusable
+
+FIRMWARE = "/usr/share/ovmf/OVMF.fd"
+DETERMINISTIC = ["-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1"]
+
+
+class Qemu(Emulator):
+    """A q35 machine with AMD-V (platform qemu-svm)."""
+
+    def prepare(self):
+        options = self.options
+        if not os.path.exists(FIRMWARE):
+            raise Unusable(f"{FIRMWARE} is missing: see tools/setup")
+        self.serial, serial = socket.socketpair()
+        self.monitor, monitor = socket.socketpair()
+        self.sockets = [serial, monitor]
+        self.monitor_text, self.replies = b"", []
+        for one in self.sockets:
+            os.set_inheritable(one.fileno(), True)
+        threads = "multi" if options.cpus > 1 and not options.icount else "single"
+        self.command = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config",
+            "-machine", "q35", "-accel", f"tcg,thread={threads}",
+            "-cpu", options.cpu or "EPYC,+svm,+npt", "-smp", str(options.cpus),
+            "-m", str(options.memory), "-bios", FIRMWARE, "-display", "none", "-vga", "std",
+            "-drive", f"file={options.image},format=raw,if=none,id=boot,snapshot=on",
+            "-device", "ide-hd,drive=boot,bus=ide.0,bootindex=9",
+            "-chardev", f"socket,id=serial,fd={serial.fileno()}", "-serial", "chardev:serial",
+            "-chardev", f"socket,id=monitor,fd={monitor.fileno()}",
+            "-mon", "chardev=monitor,mode=control",
+            "-no-reboot", "-no-shutdown",
+        ]
+        if options.icount:
+            shift = options.icount_shift
+            self.command += ["-icount", f"shift={shift},sleep=off", *DETERMINISTIC]
+
+    def connect(self):
+        self.monitor.setblocking(False)
+        self.send("qmp_capabilities")
+
+    def sources(self):
+        return [*super().sources(), (self.monitor, self.read_monitor)]
+
+    def send(self, name, **arguments):
+        self.monitor.setblocking(True)
+        self.monitor.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+        self.monitor.setblocking(False)
+
+    def read_monitor(self):
+        try:
+            data = self.monitor.recv(65536)
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+        *lines, self.monitor_text = (self.monitor_text + data).split(b"\n")
+        for line in lines:
+            if line.strip():
+                self.event(json.loads(line))
+        return bool(data)
+
+    def event(self, said):
+        if "return" in said or "error" in said:
+            self.replies.append(said)
+        elif said.get("event") == "SHUTDOWN":
+            reason = said["data"]["reason"]
+            if reason == "guest-shutdown":
+                self.ending = 0, "the machine powered off"
+            elif reason == "guest-reset":
+                self.ending = 1, "the machine reset itself (a reboot or a triple fault)"
+            else:
+                self.ending = 1, f"the machine ended: {reason}"
+        elif said.get("event") == "GUEST_PANICKED":
+            self.ending = 1, "the machine reported a panic"
+
+    def ask(self, name, **arguments):
+        """Sends a command and waits a little for its answer."""
+        done, end = len(self.replies), time.monotonic() + 5
+        waiting = 1 if not self.replies else 0  # the answer to qmp_capabilities comes first
+        self.send(name, **arguments)
+        while len(self.replies) <= done + waiting and time.monotonic() < end:
+            if not self.read_monitor():
+                break
+            time.sleep(0.01)
+        return self.replies[-1] if self.replies else {}
+
+    def screenshot(self, path):
+        dump = os.path.join(self.folder, "screen.ppm")
+        answer = self.ask("screendump", filename=dump)
+        if "return" not in answer:
+            raise Unusable("QEMU gave no screenshot")
+        png.from_ppm(dump, path)
+
+    def stop(self):
+        super().stop()
+        for one in (getattr(self, "monitor", None), self.serial):
+            if one:
+                one.close()

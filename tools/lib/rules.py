@@ -1,0 +1,295 @@
+"""Checks what ties nodes of a description together: memory, CPUs, devices, backends, names."""
+
+PAGE = 4096
+BLOCK = 512
+HOLE = (0xC0000000, 0x100000000)  # APICs, PCI windows and firmware of a guest
+GUEST_TOP = 1 << 40
+MAX_VCPUS = 64
+CHIPSET_SLOTS = (0, 1)  # host bridge and ISA bridge of the guest's machine
+DEFAULT_POOL_KIB = 256
+KERNEL_BYTES = 16 << 20  # kernel, boot pool and what the firmware keeps
+
+
+def pair(cells):
+    """(base, size) of a region written in 2 + 2 cells."""
+    return cells[0] << 32 | cells[1], cells[2] << 32 | cells[3]
+
+
+def regions(node):
+    """The (base, size) pairs in a node's reg of 2 + 2 cells each."""
+    cells = node.cells("reg")
+    return [pair(cells[at : at + 4]) for at in range(0, len(cells) - 3, 4)]
+
+
+def of_kind(top, *kinds):
+    return [node for node in top.walk() if node.kind in kinds]
+
+
+class Rules:
+    """Runs every rule over a tree whose kinds shape.py has set; `notes` are lines to print."""
+
+    def __init__(self, root, handles, errors):
+        self.root, self.handles, self.errors = root, handles, errors
+        self.notes = []
+        self.owners = {}  # path of a device: the domain that has access
+        self.unit_addresses()
+        self.hardware()
+        self.domains()
+        for partition in of_kind(root, "partition"):
+            self.guest(partition)
+        self.backends()
+
+    def targets(self, node, name):
+        """The nodes that a property refers to, without those that point nowhere."""
+        found = (self.handles.get(cell) for cell in node.cells(name))
+        return [target for target in found if target is not None]
+
+    def unit_addresses(self):
+        for node in self.root.walk():
+            wanted = unit_of(node)
+            if wanted and node.unit != wanted[0] and node.unit not in wanted:
+                self.errors.add(node, f'node name must end in "@{wanted[0]}", as its reg says')
+
+    def twice(self, nodes, key, what, prop="reg"):
+        """Notes each node whose key another node had before."""
+        seen = {}
+        for node in nodes:
+            value = key(node)
+            if value is None:
+                continue
+            if value in seen:
+                self.errors.add(node, f"{what} is already given by {seen[value].path}", prop)
+            seen.setdefault(value, node)
+
+    def apart(self, spans, what):
+        """Notes each span (low, end, node) that overlaps one that starts lower."""
+        top, below = -1, None
+        for low, end, node in sorted(spans, key=lambda span: span[:2]):
+            if low < top:
+                other = "itself" if below is node else below.path
+                self.errors.add(node, f"{what} {low:#x}-{end - 1:#x} overlaps {other}", "reg")
+            if end > top:
+                top, below = end, node
+
+    def hardware(self):
+        root = self.root
+        self.twice(of_kind(root, "cpu"), lambda cpu: tuple(cpu.cells("reg")) or None, "this CPU")
+        if root.child("cpus") and not of_kind(root, "cpu"):
+            self.errors.add(root.child("cpus"), 'node "cpu@0" is missing')
+        self.pci(of_kind(root, "function"))
+        self.ports(of_kind(root, "uart"))
+        for uart in of_kind(root, "uart"):
+            interrupts = uart.cells("interrupts")
+            if len(interrupts) == 2 and interrupts[1] > 3:
+                self.errors.add(uart, "sense of the interrupt must be 0 to 3", "interrupts")
+        for disk in of_kind(root, "volumes"):
+            self.areas(disk.children, BLOCK, "blocks of 512 bytes")
+        self.areas(of_kind(root, "shared"), PAGE, "pages of 4 KiB")
+        chosen = root.child("chosen")
+        path = chosen.text("stdout-path") if chosen else None
+        if path is not None:
+            uarts = [uart.path for uart in of_kind(root, "uart")]
+            if path.split(":")[0] not in uarts:
+                self.errors.add(chosen, f'"{path}" is not a serial port under /isa', "stdout-path")
+
+    def areas(self, nodes, unit, words):
+        """Regions of a disk or of memory: aligned, not empty, apart from each other."""
+        spans = []
+        for node in nodes:
+            for base, size in regions(node):
+                if size == 0:
+                    self.errors.add(node, "size is zero", "reg")
+                elif base % unit or size % unit:
+                    self.errors.add(node, f"start and size must be whole {words}", "reg")
+                elif base + size > 1 << 64:
+                    self.errors.add(node, "ends beyond 64 bits", "reg")
+                else:
+                    spans.append((base, base + size, node))
+        self.apart(spans, "region")
+
+    def ports(self, nodes):
+        """I/O port ranges: in I/O space, of 8 ports, apart from each other."""
+        spans = []
+        for node in nodes:
+            cells = node.cells("reg")
+            if len(cells) != 3:
+                continue
+            if cells[0] != 1:
+                self.errors.add(node, "first number of reg must be 1: I/O ports", "reg")
+            elif cells[2] != 8:
+                self.errors.add(node, "a 16550 has 8 ports", "reg")
+            elif cells[1] + cells[2] > 0x10000:
+                self.errors.add(node, "ends beyond port 0xffff", "reg")
+            else:
+                spans.append((cells[1], cells[1] + 8, node))
+        self.apart(spans, "port range")
+
+    def pci(self, nodes, taken=()):
+        """PCI functions: a plain address, none twice, no slot that is taken."""
+        self.twice(nodes, lambda node: (node.cells("reg") or [None])[0], "this PCI address")
+        for node in nodes:
+            cells = node.cells("reg")
+            if len(cells) != 5:
+                continue
+            if cells[0] & ~0xFFFF00 or any(cells[1:]):
+                message = "reg must be <(bus << 16 | device << 11 | function << 8) 0 0 0 0>"
+                self.errors.add(node, message, "reg")
+            elif taken and cells[0] >> 16:
+                self.errors.add(node, "a guest has PCI bus 0 only", "reg")
+            elif taken and cells[0] >> 11 & 31 in taken:
+                self.errors.add(node, "PCI devices 0 and 1 are the chipset's", "reg")
+
+    def domains(self):
+        nodes = of_kind(self.root, "domain", "partition")
+        names = {}
+        for node in nodes:
+            if node.base in names:
+                other = names[node.base].path
+                self.errors.add(node, f'the name "{node.base}" is already used by {other}')
+            names.setdefault(node.base, node)
+            self.processors(node)
+            self.times(node)
+            for device in self.targets(node, "access"):
+                if device.path in self.owners:
+                    owner = self.owners[device.path].path
+                    message = f"device {device.path} is already given to {owner}"
+                    self.errors.add(node, message, "access")
+                self.owners.setdefault(device.path, node)
+
+    def processors(self, node):
+        cpus = node.cells("cpus")
+        if len(cpus) > MAX_VCPUS:
+            self.errors.add(node, f"{len(cpus)} CPUs, at most {MAX_VCPUS} are supported", "cpus")
+        if "share-cpu" in node.props:
+            return
+        for cpu in sorted(set(cpus)):
+            if cpus.count(cpu) > 1 and cpu in self.handles:
+                path = self.handles[cpu].path
+                hint = " (share-cpu allows it)" if node.kind == "partition" else ""
+                self.errors.add(node, f"{path} is given twice{hint}", "cpus")
+
+    def times(self, node):
+        budget, period = node.cells("budget-us"), node.cells("period-us")
+        for name, other in (("budget-us", period), ("period-us", budget)):
+            if name in node.props and not other:
+                missing = "period-us" if name == "budget-us" else "budget-us"
+                self.errors.add(node, f'"{name}" needs "{missing}" too', name)
+        if budget and period and budget[0] > period[0]:
+            self.errors.add(node, "budget-us is more than period-us", "budget-us")
+        limit = node.cells("restart-limit")
+        if len(limit) == 2 and limit[1] == 0:
+            self.errors.add(node, "restart-limit is <times seconds>, seconds at least 1",
+                            "restart-limit")
+
+    def guest(self, partition):
+        machine = partition.child("machine")
+        if machine is None:
+            return
+        memory = of_kind(machine, "memory")
+        if not memory:
+            self.errors.add(machine, 'node "memory@0" is missing')
+        self.areas(memory, PAGE, "pages of 4 KiB")
+        for node in memory:
+            for base, size in regions(node):
+                if size and base < HOLE[1] and base + size > HOLE[0]:
+                    message = "overlaps the devices at 0xc0000000-0xffffffff"
+                    self.errors.add(node, f"memory {base:#x}-{base + size - 1:#x} {message}", "reg")
+                elif GUEST_TOP < base + size <= 1 << 64:
+                    self.errors.add(node, "memory ends above 1 TiB", "reg")
+        starts = [base for node in memory for base, _ in regions(node)]
+        if starts and 0 not in starts:
+            self.errors.add(memory[0], "a guest needs memory at address 0", "reg")
+        self.ports(of_kind(machine, "guest-uart"))
+        self.pci(of_kind(machine, "guest-net", "guest-disk"), CHIPSET_SLOTS)
+
+    def backends(self):
+        root = self.root
+        for uart in of_kind(root, "guest-uart"):
+            for console in self.targets(uart, "backend"):
+                program = console.text("program")
+                if console.kind == "domain" and program and not program.startswith("console"):
+                    message = f"{console.path} runs {program}, which is not a console"
+                    self.errors.add(uart, f'property "backend": {message}', "backend")
+        ports = of_kind(root, "port")
+        for node in ports:
+            self.owned(node, self.targets(node, "backend"))
+        for parent in of_kind(root, "ports"):
+            inside = [node for node in ports if node.parent is parent]
+            self.twice(inside, lambda node: tuple(node.cells("reg")) or None, "this port")
+        used = {}
+        for node in of_kind(root, "guest-disk", "guest-net"):
+            for target in self.targets(node, "backend"):
+                shareable = target.kind == "volume" and "read-only" in target.props
+                if target.path in used and not shareable:
+                    other = used[target.path].path
+                    self.errors.add(node, f"{target.path} is already given to {other}", "backend")
+                used.setdefault(target.path, node)
+                if target.kind == "volume":
+                    self.owned(node, [target.parent.parent])
+                if target.kind == "port" and "backend" in target.props:
+                    self.errors.add(node, f"{target.path} is the switch's uplink", "backend")
+                self.reach(node, target)
+        self.addresses(of_kind(root, "guest-net"))
+
+    def owned(self, node, devices):
+        for device in devices:
+            if device.kind == "function" and device.path not in self.owners:
+                self.errors.add(node, f"no domain has access to {device.path}", "backend")
+
+    def reach(self, node, target):
+        """Says which driver may reach a guest's memory."""
+        if "zero-copy" not in node.props:
+            return
+        device = target.parent.parent if target.kind == "volume" else None
+        for port in target.parent.children if target.kind == "port" else ():
+            device = (self.targets(port, "backend") or [device])[0]
+        driver = self.owners.get(device.path) if device else None
+        if driver:
+            file, line = node.props["zero-copy"].place
+            guest = node.parent.parent.parent.path
+            reach = f"zero-copy lets {driver.path} reach the memory of {guest}"
+            self.notes.append(f"{file}:{line}: {node.path}: {reach}")
+
+    def addresses(self, nodes):
+        for node in nodes:
+            prop = node.props.get("local-mac-address")
+            octets = prop.octets() if prop else None
+            if octets and octets[0] & 1:
+                self.errors.add(node, "a multicast MAC address", "local-mac-address")
+        self.twice(
+            nodes,
+            lambda node: (node.props["local-mac-address"].octets() or None)
+            if "local-mac-address" in node.props
+            else None,
+            "this MAC address",
+            "local-mac-address",
+        )
+
+    def fits(self, mebibytes, file_bytes):
+        """Checks that all memory asked for fits a machine of that size."""
+        total = KERNEL_BYTES + file_bytes
+        for node in of_kind(self.root, "memory", "shared"):
+            total += sum(size for _, size in regions(node))
+        for node in of_kind(self.root, "domain", "partition"):
+            total += (node.cells("pool-kib") or [DEFAULT_POOL_KIB])[0] << 10
+        if total > mebibytes << 20:
+            node = self.root.child("domains") or self.root
+            need = -(-total >> 20)
+            message = f"{need} MiB of memory are needed, the machine has {mebibytes} MiB"
+            self.errors.add(node, message)
+
+
+def unit_of(node):
+    """The spellings of the unit address that a node's reg asks for, the best one first."""
+    cells, kind = node.cells("reg"), node.kind
+    if kind in ("cpu", "port") and len(cells) == 1:
+        return (f"{cells[0]:x}",)
+    if kind in ("uart", "guest-uart") and len(cells) == 3:
+        return (f"i{cells[1]:x}",)
+    if kind in ("function", "guest-net", "guest-disk") and len(cells) == 5:
+        device, function = cells[0] >> 11 & 31, cells[0] >> 8 & 7
+        spelt = f"{device:x},{function:x}"
+        return (spelt,) if function else (spelt, f"{device:x}")
+    if kind in ("memory", "volume", "shared", "ioapic") and len(cells) >= 4:
+        return (f"{pair(cells)[0]:x}",)
+    return ()
