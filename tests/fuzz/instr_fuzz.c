@@ -1,0 +1,148 @@
+/*
+ * Fuzzes the instruction decoder and emulator: the input is the mode, the registers and the code;
+ * memory reads answer from the input's rest, and callbacks refuse now and then.
+ * clang -fsanitize=fuzzer,address,undefined -I. tests/fuzz/instr_fuzz.c guests/vmm/instr_*.c
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "guests/vmm/instr.h"
+
+#define MAX_ITERATIONS 16
+
+/* The code comes early, since the fuzzer begins with short inputs; the rest of those is 0. */
+struct input {
+	u8 mode;
+	u8 cut; /* so many bytes of the code are missing */
+	u8 code[INSTR_LENGTH_MAX + 1];
+	u8 refuse_after; /* accesses; 0: never */
+	u64 gpr[INSTR_GPRS];
+	u64 rip;
+	u64 rflags;
+	u64 base[INSTR_SEGMENTS];
+	u8 stack_size;
+	u8 memory[64];
+};
+
+struct world {
+	struct input input;
+	unsigned accesses;
+	enum instr_mode mode;
+};
+
+static void require(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+static int count(struct world *world)
+{
+	require(world->accesses <= 4 * MAX_ITERATIONS);
+	world->accesses++;
+	return world->input.refuse_after && world->accesses > world->input.refuse_after;
+}
+
+static int check(struct world *world, u64 linear, unsigned size, unsigned access)
+{
+	require(size && size <= 32 && !(size & (size - 1)));
+	require(world->mode == INSTR_MODE_64 || linear <= 0xffffffff);
+	require(access <= (INSTR_ACCESS_LOCKED | INSTR_ACCESS_MODIFY | INSTR_ACCESS_STACK));
+	return count(world);
+}
+
+static int bus_read(void *opaque, u64 linear, void *data, unsigned size, unsigned access)
+{
+	struct world *world = opaque;
+
+	if (check(world, linear, size, access))
+		return 1;
+	memcpy(data, world->input.memory + linear % 32, size);
+	return 0;
+}
+
+static int bus_write(void *opaque, u64 linear, const void *data, unsigned size, unsigned access)
+{
+	struct world *world = opaque;
+
+	if (check(world, linear, size, access))
+		return 1;
+	memcpy(world->input.memory + linear % 32, data, size);
+	return 0;
+}
+
+static int port_read(void *opaque, u16 port, u32 *value, unsigned size)
+{
+	require(size == 1 || size == 2 || size == 4);
+	*value = port * 0x10001u;
+	return count(opaque);
+}
+
+static int port_write(void *opaque, u16 port, u32 value, unsigned size)
+{
+	(void)port;
+	require(size == 4 || value >> 8 * size == 0);
+	return count(opaque);
+}
+
+static void vector_read(void *opaque, unsigned number, void *data, unsigned size)
+{
+	(void)opaque;
+	require(number < 16 && (size == 16 || size == 32));
+	memset(data, (int)number, size);
+}
+
+static void vector_write(void *opaque, unsigned number, const void *data, unsigned size)
+{
+	static u8 vectors[16][32];
+
+	(void)opaque;
+	require(number < 16 && (size == 16 || size == 32));
+	memcpy(vectors[number], data, size);
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	static const enum instr_mode modes[] = {INSTR_MODE_16, INSTR_MODE_32, INSTR_MODE_64};
+	static const struct instr_bus bus = {bus_read, bus_write, port_read, port_write,
+		vector_read, vector_write, MAX_ITERATIONS};
+	struct world world = {0};
+	struct instr_cpu cpu = {0};
+	struct instr_cpu before;
+	struct instr in;
+	enum instr_status status;
+	size_t code_size;
+	u8 *code;
+
+	memcpy(&world.input, data, size < sizeof(world.input) ? size : sizeof(world.input));
+	world.mode = modes[world.input.mode % 3];
+	code_size = sizeof(world.input.code) - world.input.cut % (sizeof(world.input.code) + 1);
+	code = malloc(code_size);
+	memcpy(code, world.input.code, code_size);
+	memset(&in, 0xa5, sizeof(in));
+	status = instr_decode(code, code_size, world.mode, &in);
+	free(code);
+	require(status <= INSTR_UNSUPPORTED);
+	if (status != INSTR_OK)
+		return 0;
+	require(in.length && in.length <= INSTR_LENGTH_MAX && in.length <= code_size);
+	require(in.operation > INSTR_NONE && in.operation < INSTR_OPERATIONS && in.operands <= 3);
+
+	memcpy(cpu.gpr, world.input.gpr, sizeof(cpu.gpr));
+	memcpy(cpu.base, world.input.base, sizeof(cpu.base));
+	cpu.rip = world.input.rip;
+	cpu.rflags = world.input.rflags;
+	cpu.stack_size = world.input.stack_size;
+	before = cpu;
+	status = instr_execute(&in, &cpu, &bus, &world);
+	if (status == INSTR_OK)
+		require(cpu.rip <= ~0ull >> (64 - 8 * in.mode));
+	else
+		require(cpu.rip == before.rip);
+	if (status != INSTR_OK && status != INSTR_AGAIN && !in.rep)
+		require(!memcmp(&cpu, &before, sizeof(cpu)));
+	require(status != INSTR_AGAIN || (in.rep && in.operation >= INSTR_MOVS));
+	require(status != INSTR_UNSUPPORTED && status != INSTR_INVALID);
+	return 0;
+}

@@ -1,0 +1,564 @@
+/* The instruction decoder against capstone on random bytes, and by hand where capstone is mute. */
+#include <stdlib.h>
+#include <capstone/capstone.h>
+#include "guests/vmm/instr.h"
+#include "tests/unit/test.h"
+
+#define CASES 1200000 /* per mode */
+
+static u64 random_state;
+
+/* xorshift64* */
+static u64 random_next(void)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return random_state * 0x2545f4914f6cdd1dull;
+}
+
+static bool one_in(unsigned n)
+{
+	return random_next() % n == 0;
+}
+
+/* Which mnemonics of capstone stand for which operation. */
+static const struct {
+	u8 operation;
+	u16 id[20];
+} families[] = {
+	{INSTR_ADD, {X86_INS_ADD}},
+	{INSTR_OR, {X86_INS_OR}},
+	{INSTR_ADC, {X86_INS_ADC}},
+	{INSTR_SBB, {X86_INS_SBB}},
+	{INSTR_AND, {X86_INS_AND}},
+	{INSTR_SUB, {X86_INS_SUB}},
+	{INSTR_XOR, {X86_INS_XOR}},
+	{INSTR_CMP, {X86_INS_CMP}},
+	{INSTR_ROL, {X86_INS_ROL}},
+	{INSTR_ROR, {X86_INS_ROR}},
+	{INSTR_RCL, {X86_INS_RCL}},
+	{INSTR_RCR, {X86_INS_RCR}},
+	{INSTR_SHL, {X86_INS_SHL}},
+	{INSTR_SAL, {X86_INS_SAL}},
+	{INSTR_SHR, {X86_INS_SHR}},
+	{INSTR_SAR, {X86_INS_SAR}},
+	{INSTR_SHLD, {X86_INS_SHLD}},
+	{INSTR_SHRD, {X86_INS_SHRD}},
+	{INSTR_BT, {X86_INS_BT}},
+	{INSTR_BTS, {X86_INS_BTS}},
+	{INSTR_BTR, {X86_INS_BTR}},
+	{INSTR_BTC, {X86_INS_BTC}},
+	{INSTR_TEST, {X86_INS_TEST}},
+	{INSTR_NOT, {X86_INS_NOT}},
+	{INSTR_NEG, {X86_INS_NEG}},
+	{INSTR_INC, {X86_INS_INC}},
+	{INSTR_DEC, {X86_INS_DEC}},
+	{INSTR_XCHG, {X86_INS_XCHG}},
+	{INSTR_XADD, {X86_INS_XADD}},
+	{INSTR_CMPXCHG, {X86_INS_CMPXCHG}},
+	{INSTR_CMPXCHG_PAIR, {X86_INS_CMPXCHG8B, X86_INS_CMPXCHG16B}},
+	{INSTR_MUL, {X86_INS_MUL}},
+	{INSTR_IMUL, {X86_INS_IMUL}},
+	{INSTR_DIV, {X86_INS_DIV}},
+	{INSTR_IDIV, {X86_INS_IDIV}},
+	{INSTR_BSF, {X86_INS_BSF}},
+	{INSTR_BSR, {X86_INS_BSR}},
+	{INSTR_TZCNT, {X86_INS_TZCNT}},
+	{INSTR_LZCNT, {X86_INS_LZCNT}},
+	{INSTR_POPCNT, {X86_INS_POPCNT}},
+	{INSTR_MOV, {X86_INS_MOV, X86_INS_MOVABS, X86_INS_MOVNTI}},
+	{INSTR_MOVZX, {X86_INS_MOVZX}},
+	{INSTR_MOVSX, {X86_INS_MOVSX, X86_INS_MOVSXD}},
+	{INSTR_MOVBE, {X86_INS_MOVBE}},
+	{INSTR_CMOV, {X86_INS_CMOVA, X86_INS_CMOVAE, X86_INS_CMOVB, X86_INS_CMOVBE, X86_INS_CMOVE,
+			     X86_INS_CMOVG, X86_INS_CMOVGE, X86_INS_CMOVL, X86_INS_CMOVLE,
+			     X86_INS_CMOVNE, X86_INS_CMOVNO, X86_INS_CMOVNP, X86_INS_CMOVNS,
+			     X86_INS_CMOVO, X86_INS_CMOVP, X86_INS_CMOVS}},
+	{INSTR_SETCC, {X86_INS_SETA, X86_INS_SETAE, X86_INS_SETB, X86_INS_SETBE, X86_INS_SETE,
+			      X86_INS_SETG, X86_INS_SETGE, X86_INS_SETL, X86_INS_SETLE,
+			      X86_INS_SETNE, X86_INS_SETNO, X86_INS_SETNP, X86_INS_SETNS,
+			      X86_INS_SETO, X86_INS_SETP, X86_INS_SETS}},
+	{INSTR_PUSH, {X86_INS_PUSH}},
+	{INSTR_POP, {X86_INS_POP}},
+	{INSTR_CALL, {X86_INS_CALL}},
+	{INSTR_JMP, {X86_INS_JMP}},
+	{INSTR_MOVS, {X86_INS_MOVSB, X86_INS_MOVSW, X86_INS_MOVSD, X86_INS_MOVSQ}},
+	{INSTR_CMPS, {X86_INS_CMPSB, X86_INS_CMPSW, X86_INS_CMPSD, X86_INS_CMPSQ}},
+	{INSTR_SCAS, {X86_INS_SCASB, X86_INS_SCASW, X86_INS_SCASD, X86_INS_SCASQ}},
+	{INSTR_LODS, {X86_INS_LODSB, X86_INS_LODSW, X86_INS_LODSD, X86_INS_LODSQ}},
+	{INSTR_STOS, {X86_INS_STOSB, X86_INS_STOSW, X86_INS_STOSD, X86_INS_STOSQ}},
+	{INSTR_INS, {X86_INS_INSB, X86_INS_INSW, X86_INS_INSD}},
+	{INSTR_OUTS, {X86_INS_OUTSB, X86_INS_OUTSW, X86_INS_OUTSD}},
+	{INSTR_MOVUPS, {X86_INS_MOVUPS, X86_INS_MOVUPD, X86_INS_MOVDQU, X86_INS_LDDQU,
+			       X86_INS_VMOVUPS, X86_INS_VMOVUPD, X86_INS_VMOVDQU, X86_INS_VLDDQU}},
+	{INSTR_MOVAPS, {X86_INS_MOVAPS, X86_INS_MOVAPD, X86_INS_MOVDQA, X86_INS_MOVNTPS,
+			       X86_INS_MOVNTPD, X86_INS_MOVNTDQ, X86_INS_MOVNTDQA, X86_INS_VMOVAPS,
+			       X86_INS_VMOVAPD, X86_INS_VMOVDQA, X86_INS_VMOVNTPS, X86_INS_VMOVNTPD,
+			       X86_INS_VMOVNTDQ, X86_INS_VMOVNTDQA}},
+	{INSTR_MOVSS, {X86_INS_MOVSS}}, /* and MOVSD, above */
+	{INSTR_MOVQ, {X86_INS_MOVD, X86_INS_MOVQ}},
+	{INSTR_MOVLPS, {X86_INS_MOVLPS, X86_INS_MOVLPD, X86_INS_MOVHLPS}},
+	{INSTR_MOVHPS, {X86_INS_MOVHPS, X86_INS_MOVHPD, X86_INS_MOVLHPS}},
+	{INSTR_NOP, {X86_INS_NOP, X86_INS_PAUSE, X86_INS_PREFETCH, X86_INS_PREFETCHW,
+			    X86_INS_PREFETCHNTA, X86_INS_PREFETCHT0, X86_INS_PREFETCHT1,
+			    X86_INS_PREFETCHT2, X86_INS_CLFLUSH, X86_INS_CLFLUSHOPT, X86_INS_CLWB}},
+};
+
+static u8 operation_of[X86_INS_ENDING];
+
+static void families_prepare(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(families[i].id) && families[i].id[j]; j++)
+			operation_of[families[i].id[j]] = families[i].operation;
+}
+
+/* The encoding's number of a general-purpose register of capstone. */
+static u8 gpr_number(x86_reg reg)
+{
+	static const u16 regs[][3] = {{X86_REG_AX, X86_REG_EAX, X86_REG_RAX},
+		{X86_REG_CX, X86_REG_ECX, X86_REG_RCX}, {X86_REG_DX, X86_REG_EDX, X86_REG_RDX},
+		{X86_REG_BX, X86_REG_EBX, X86_REG_RBX}, {X86_REG_SP, X86_REG_ESP, X86_REG_RSP},
+		{X86_REG_BP, X86_REG_EBP, X86_REG_RBP}, {X86_REG_SI, X86_REG_ESI, X86_REG_RSI},
+		{X86_REG_DI, X86_REG_EDI, X86_REG_RDI}};
+
+	for (u8 i = 0; i < ARRAY_SIZE(regs); i++)
+		if (reg == regs[i][0] || reg == regs[i][1] || reg == regs[i][2])
+			return i;
+	for (unsigned i = 0; i < 8; i++)
+		if (reg == X86_REG_R8 + i || reg == X86_REG_R8D + i || reg == X86_REG_R8W + i)
+			return (u8)(8 + i);
+	return INSTR_NO_NUMBER;
+}
+
+static u8 segment_number(x86_reg reg)
+{
+	static const u16 regs[] = {
+		X86_REG_ES, X86_REG_CS, X86_REG_SS, X86_REG_DS, X86_REG_FS, X86_REG_GS};
+
+	for (u8 i = 0; i < ARRAY_SIZE(regs); i++)
+		if (reg == regs[i])
+			return i;
+	return INSTR_NO_NUMBER;
+}
+
+static const cs_x86_op *memory_operand(const cs_x86 *x86)
+{
+	for (u8 i = 0; i < x86->op_count; i++)
+		if (x86->operands[i].type == X86_OP_MEM)
+			return &x86->operands[i];
+	return NULL;
+}
+
+static bool is_string(u8 operation)
+{
+	return operation >= INSTR_MOVS && operation <= INSTR_OUTS;
+}
+
+/* The instruction as hexadecimal digits and as capstone has it, with why it is shown. */
+static void complain(const u8 *bytes, const cs_insn *insn, const struct instr *in, const char *why)
+{
+	char hex[2 * INSTR_LENGTH_MAX + 1];
+	static int complaints;
+
+	if (complaints++ > 40)
+		return;
+	for (int i = 0; i < INSTR_LENGTH_MAX; i++)
+		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	test_fail(__FILE__, __LINE__,
+		"%s: mode %u, %s: capstone %s %s (%u), ours %u length %u size %u", why, in->mode,
+		hex, insn ? insn->mnemonic : "none", insn ? insn->op_str : "",
+		insn ? insn->size : 0, in->operation, in->length, in->size);
+}
+
+static const char *compare_memory(const struct instr *in, const cs_insn *insn)
+{
+	const cs_x86_op *op = memory_operand(&insn->detail->x86);
+	const struct instr_operand *operand = NULL;
+	const struct instr_memory *memory = &in->memory;
+	u64 mask = ~0ull >> (64 - 8 * memory->size);
+
+	for (unsigned i = 0; i < in->operands; i++)
+		if (in->operand[i].kind == INSTR_KIND_MEMORY)
+			operand = &in->operand[i];
+	if (!operand != !op)
+		return "memory";
+	if (!op)
+		return NULL;
+	if (op->size != operand->size && in->operation != INSTR_NOP)
+		return "operand size";
+	if (memory->rip ? op->mem.base != X86_REG_RIP && op->mem.base != X86_REG_EIP
+			: gpr_number(op->mem.base) != memory->base)
+		return "base";
+	if (gpr_number(op->mem.index) != memory->index)
+		return "index";
+	if (memory->index != INSTR_NO_NUMBER && op->mem.scale != memory->scale)
+		return "scale";
+	if (((u64)op->mem.disp ^ (u64)memory->displacement) & mask)
+		return "displacement";
+	if (segment_number(op->mem.segment) != in->segment)
+		return "segment";
+	return NULL;
+}
+
+static const char *compare(const struct instr *in, const cs_insn *insn)
+{
+	u8 operation = operation_of[insn->id];
+	const cs_x86 *x86 = &insn->detail->x86;
+
+	if (insn->size != in->length)
+		return "length";
+	if (insn->id == X86_INS_MOVSD && in->map == 1)
+		operation = INSTR_MOVSS;
+	if (operation != in->operation)
+		return "operation";
+	if (is_string(operation))
+		return NULL;
+	if (x86->op_count && in->operands && x86->operands[0].size != in->size &&
+		x86->operands[0].type == X86_OP_REG && in->operand[0].kind == INSTR_KIND_GPR)
+		return "register size";
+	return compare_memory(in, insn);
+}
+
+/* What the prefixes are, found independently of the decoder. */
+struct prefixes {
+	bool lock;
+	bool mandatory; /* one of 66, F2 and F3 */
+	bool apart;     /* two of those or of REX, or one that is not the last before REX */
+	bool address;   /* 67 */
+	bool fs_gs;
+	u8 opcode; /* first byte, and the second if that is 0F */
+	u8 second;
+};
+
+static struct prefixes prefixes_find(const u8 *bytes, enum instr_mode mode)
+{
+	struct prefixes found = {0};
+	bool rex = false;
+	size_t i = 0;
+
+	for (; i < INSTR_LENGTH_MAX - 2; i++) {
+		u8 byte = bytes[i];
+
+		if (byte == 0x66 || byte == 0xf2 || byte == 0xf3) {
+			found.apart |= found.mandatory;
+			found.mandatory = true;
+		} else if (byte == 0xf0 || (byte & 0xe7) == 0x26 || byte == 0x64 || byte == 0x65 ||
+			   byte == 0x67) {
+			found.apart |= found.mandatory;
+			found.lock |= byte == 0xf0;
+			found.address |= byte == 0x67;
+			found.fs_gs |= byte == 0x64 || byte == 0x65;
+		} else if (mode != INSTR_MODE_64 || (byte & 0xf0) != 0x40) {
+			break;
+		} else {
+			found.apart |= rex;
+			rex = true;
+		}
+	}
+	found.opcode = bytes[i];
+	found.second = found.opcode == 0x0f ? bytes[i + 1] : 0;
+	return found;
+}
+
+/*
+ * Where capstone 4.0.2 is wrong or silent, by what was said of its answer:
+ * - with two of 66, F2 and F3, or one that is not the last prefix, it applies the wrong one;
+ *   in 16-bit code it takes none of them for mandatory
+ * - it ignores 66, F2 and F3 with instructions that they make undefined, or another
+ * - with REX.W it takes 67 for 66, 66 for the operand size of PUSH and POP, and CLWB for XSAVEOPT
+ * - it lets any instruction be locked, VEX follow any prefix, and in 32-bit code take any vvvv
+ * - in 64-bit mode it shows segment overrides without effect, the last one even over FS or GS
+ * - it knows no hint NOP but some, no store of a selector with REX.R, and MOVSXD only to 8 bytes
+ * - with 66 it shows XCHG of eax
+ */
+static bool capstone_errs(
+	const char *why, const u8 *bytes, const struct instr *in, enum instr_status status)
+{
+	struct prefixes found = prefixes_find(bytes, in->mode);
+	bool no_mandatory = in->mode == INSTR_MODE_16 && found.opcode == 0x0f;
+
+	if (!strcmp(why, "refused")) {
+		if (status == INSTR_INVALID)
+			return found.lock || found.mandatory || found.address ||
+			       found.opcode == 0xc4;
+		if (found.second == 0x1a || found.second == 0x1b || found.second == 0x1e)
+			return true; /* not hint NOPs to us: MPX, CET */
+		if (found.second == 0x12 || found.second == 0x16 || found.second == 0x2b ||
+			found.second == 0x38 || found.second == 0xae)
+			return found.mandatory || found.address;
+		return found.apart || (found.opcode == 0x0f && found.address);
+	}
+	if (!strcmp(why, "segment"))
+		return in->mode == INSTR_MODE_64 &&
+		       (!found.fs_gs || in->segment != INSTR_NO_NUMBER);
+	if (!strcmp(why, "length"))
+		return false;
+	if (found.apart || (no_mandatory && found.mandatory))
+		return true;
+	if (!strcmp(why, "register size"))
+		return in->operation == INSTR_NOP || found.opcode == 0x63 ||
+		       (in->operation == INSTR_XCHG && found.mandatory);
+	if (!strcmp(why, "unknown to capstone"))
+		return in->operation == INSTR_NOP || found.opcode == 0x8c;
+	if (!strcmp(why, "operand size"))
+		return (found.address || found.mandatory) &&
+		       (in->operation == INSTR_PUSH || in->operation == INSTR_POP);
+	return found.opcode == 0x90 || (found.second == 0xae && found.mandatory);
+}
+
+/* Whether the supported set has it, going by what capstone says. */
+static bool must_accept(const cs_insn *insn)
+{
+	const cs_x86 *x86 = &insn->detail->x86;
+
+	if (!operation_of[insn->id] || !memory_operand(x86))
+		return false;
+	if (insn->id == X86_INS_CMPSD && x86->opcode[0] == 0x0f)
+		return false;
+	for (u8 i = 0; i < x86->op_count; i++) {
+		x86_reg reg = x86->operands[i].type == X86_OP_REG ? x86->operands[i].reg : 0;
+		bool load = i == 0 && segment_number(reg) != INSTR_NO_NUMBER;
+
+		if ((reg >= X86_REG_MM0 && reg <= X86_REG_MM7) || load)
+			return false;
+	}
+	return true;
+}
+
+static void random_bytes(u8 *bytes, enum instr_mode mode)
+{
+	static const u8 prefixes[] = {
+		0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+	size_t n = 0;
+
+	for (size_t i = 0; i < INSTR_LENGTH_MAX; i++)
+		bytes[i] = (u8)random_next();
+	if (one_in(8))
+		return;
+	while (one_in(3))
+		bytes[n++ % 4] = prefixes[random_next() % ARRAY_SIZE(prefixes)];
+	n %= 4;
+	if (mode == INSTR_MODE_64 && one_in(2))
+		bytes[n++] = 0x40 | (random_next() & 15);
+	if (one_in(2)) {
+		bytes[n++] = 0x0f;
+		if (one_in(16)) {
+			bytes[n++] = 0x38;
+			bytes[n++] = one_in(2) ? 0xf0 | (random_next() & 1) : 0x2a;
+		}
+	} else if (one_in(8)) {
+		bytes[n++] = 0xc5;
+		bytes[n++] |= mode == INSTR_MODE_64 ? 0x78 : 0xf8;
+	}
+}
+
+/* The decoder needs all bytes of an instruction and looks at no others. */
+static void check_extent(const u8 *bytes, const struct instr *in)
+{
+	u8 *copy = malloc(in->length); /* AddressSanitizer sees what lies beyond */
+	size_t cut = random_next() % in->length;
+	struct instr again;
+
+	memcpy(copy, bytes, in->length);
+	CHECK_EQ(instr_decode(copy, in->length, in->mode, &again), INSTR_OK);
+	CHECK(!memcmp(in, &again, sizeof(again)));
+	free(copy);
+	CHECK_EQ(instr_decode(bytes, cut, in->mode, &again), INSTR_TRUNCATED);
+}
+
+static void against_capstone(enum instr_mode mode, cs_mode theirs)
+{
+	csh handle;
+	cs_insn *insn;
+	unsigned accepted = 0;
+	unsigned excused = 0;
+
+	families_prepare();
+	random_state = 0x9e3779b97f4a7c15ull + mode;
+	CHECK_EQ(cs_open(CS_ARCH_X86, theirs, &handle), CS_ERR_OK);
+	cs_option(handle, CS_OPT_DETAIL, CS_OPT_ON);
+	insn = cs_malloc(handle);
+	for (unsigned i = 0; i < CASES; i++) {
+		u8 bytes[INSTR_LENGTH_MAX];
+		const u8 *code = bytes;
+		size_t size = sizeof(bytes);
+		uint64_t address = 0;
+		struct instr in;
+		enum instr_status status;
+		bool known;
+		const char *why = NULL;
+
+		random_bytes(bytes, mode);
+		status = instr_decode(bytes, sizeof(bytes), mode, &in);
+		known = cs_disasm_iter(handle, &code, &size, &address, insn);
+		if (status == INSTR_OK) {
+			accepted++;
+			why = known ? compare(&in, insn) : "unknown to capstone";
+		} else if (known && must_accept(insn)) {
+			why = "refused";
+		}
+		if (why && capstone_errs(why, bytes, &in, status))
+			excused++;
+		else if (why)
+			complain(bytes, known ? insn : NULL, &in, why);
+		if (status == INSTR_OK)
+			check_extent(bytes, &in);
+	}
+	printf("%u bytes: %u of %u accepted, capstone excused from %u\n", mode, accepted, CASES,
+		excused);
+	cs_free(insn, 1);
+	cs_close(&handle);
+}
+
+TEST(capstone_16)
+{
+	against_capstone(INSTR_MODE_16, CS_MODE_16);
+}
+
+TEST(capstone_32)
+{
+	against_capstone(INSTR_MODE_32, CS_MODE_32);
+}
+
+TEST(capstone_64)
+{
+	against_capstone(INSTR_MODE_64, CS_MODE_64);
+}
+
+/* Decodes hexadecimal digits that may have spaces between them. */
+static enum instr_status decode_hex(const char *hex, enum instr_mode mode, struct instr *in)
+{
+	u8 bytes[32];
+	size_t count = 0;
+	char *end;
+
+	for (; *hex; hex = end)
+		bytes[count++] = (u8)strtoul(hex, &end, 16);
+	return instr_decode(bytes, count, mode, in);
+}
+
+TEST(length_limit)
+{
+	struct instr in;
+
+	CHECK_EQ(decode_hex("66 66 66 66 66 66 66 66 66 66 66 66 66 88 00", 8, &in), INSTR_OK);
+	CHECK_EQ(in.length, 15);
+	CHECK_EQ(decode_hex("66 66 66 66 66 66 66 66 66 66 66 66 66 66 88 00", 8, &in),
+		INSTR_TOO_LONG);
+	CHECK_EQ(decode_hex("66 66 66 66 66 66 66 66 66 66 66 66 66 66", 8, &in), INSTR_TRUNCATED);
+	CHECK_EQ(decode_hex("2e 2e 2e 2e 2e 2e 2e 2e 2e 2e 2e 2e 2e 2e 2e 2e", 2, &in),
+		INSTR_TOO_LONG);
+	CHECK_EQ(instr_decode(NULL, 0, INSTR_MODE_64, &in), INSTR_TRUNCATED);
+}
+
+TEST(statuses)
+{
+	static const struct {
+		const char *hex;
+		enum instr_status status[3]; /* 16-, 32-, 64-bit code */
+	} cases[] = {
+		{"06", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_INVALID}},
+		{"9a", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_INVALID}},
+		{"82 00 01", {INSTR_OK, INSTR_OK, INSTR_INVALID}},
+		{"63 00", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_OK}},
+		{"c5 00", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_TRUNCATED}},
+		{"c5 f8 11 00", {INSTR_OK, INSTR_OK, INSTR_OK}},
+		{"c5 f0 11 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}}, /* VEX.vvvv */
+		{"66 c5 f8 11 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"c5 f8 58 00", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_UNSUPPORTED}},
+		{"0f 0b", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"0f a2", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_UNSUPPORTED}},
+		{"ff 38", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"ff 18", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_UNSUPPORTED}},
+		{"fe 10", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"8f 08", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"8c 30", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}}, /* no such register */
+		{"8e 18", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_UNSUPPORTED}},
+		{"f0 01 00", {INSTR_OK, INSTR_OK, INSTR_OK}},
+		{"f0 01 c0", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"f0 03 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"f0 39 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"f0 88 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"f0 0f a3 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"f0 0f ab 00", {INSTR_OK, INSTR_OK, INSTR_OK}},
+		{"0f c7 c8", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"0f c3 c0", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"f2 0f 38 f0 00", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_UNSUPPORTED}},
+	};
+	static const enum instr_mode modes[] = {INSTR_MODE_16, INSTR_MODE_32, INSTR_MODE_64};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(modes); j++) {
+			struct instr in;
+			enum instr_status status = decode_hex(cases[i].hex, modes[j], &in);
+
+			if (status != cases[i].status[j])
+				test_fail(__FILE__, __LINE__, "%s in mode %u: %u", cases[i].hex,
+					modes[j], status);
+		}
+}
+
+TEST(prefixes)
+{
+	struct instr in;
+
+	/* In 64-bit mode DS neither counts nor cancels FS; otherwise the last one counts. */
+	CHECK_EQ(decode_hex("64 3e 8b 00", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.memory.segment, INSTR_FS);
+	CHECK_EQ(decode_hex("64 3e 8b 00", INSTR_MODE_32, &in), INSTR_OK);
+	CHECK_EQ(in.memory.segment, INSTR_DS);
+	/* REX counts only before the opcode, and gives SPL for AH. */
+	CHECK_EQ(decode_hex("48 66 88 20", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.operand[1].kind, INSTR_KIND_GPR_HIGH);
+	CHECK_EQ(in.operand[1].number, 0);
+	CHECK_EQ(decode_hex("66 40 88 20", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.operand[1].kind, INSTR_KIND_GPR);
+	CHECK_EQ(in.operand[1].number, INSTR_RSP);
+	/* R12 and R13 as base take DS, RSP and RBP take SS. */
+	CHECK_EQ(decode_hex("41 8b 45 00", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.memory.segment, INSTR_DS);
+	CHECK_EQ(decode_hex("8b 45 00", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.memory.segment, INSTR_SS);
+	/* Near branches are 8 bytes wide in 64-bit mode, whatever the prefix; pushes heed it. */
+	CHECK_EQ(decode_hex("66 ff 10", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.size, 8);
+	CHECK_EQ(decode_hex("66 ff 30", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.size, 2);
+	/* 90 is XCHG with REX.B only. */
+	CHECK_EQ(decode_hex("90", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.operation, INSTR_NOP);
+	CHECK_EQ(decode_hex("41 90", INSTR_MODE_64, &in), INSTR_OK);
+	CHECK_EQ(in.operation, INSTR_XCHG);
+}
+
+TEST(forms_16)
+{
+	struct instr in;
+
+	CHECK_EQ(decode_hex("8a 42 fe", INSTR_MODE_16, &in), INSTR_OK); /* [bp + si - 2] */
+	CHECK_EQ(in.memory.base, INSTR_RBP);
+	CHECK_EQ(in.memory.index, INSTR_RSI);
+	CHECK_EQ(in.memory.displacement, -2ll);
+	CHECK_EQ(in.memory.segment, INSTR_SS);
+	CHECK_EQ(in.memory.size, 2);
+	CHECK_EQ(decode_hex("8b 06 34 12", INSTR_MODE_16, &in), INSTR_OK); /* [0x1234] */
+	CHECK_EQ(in.memory.base, INSTR_NO_NUMBER);
+	CHECK_EQ(in.memory.displacement, 0x1234);
+	CHECK_EQ(in.memory.segment, INSTR_DS);
+	CHECK_EQ(in.size, 2);
+	CHECK_EQ(decode_hex("67 66 8b 04 8b", INSTR_MODE_16, &in), INSTR_OK); /* [ebx + ecx * 4] */
+	CHECK_EQ(in.memory.base, INSTR_RBX);
+	CHECK_EQ(in.memory.index, INSTR_RCX);
+	CHECK_EQ(in.memory.scale, 4);
+	CHECK_EQ(in.memory.size, 4);
+	CHECK_EQ(in.size, 4);
+	CHECK_EQ(decode_hex("67 8a 07", INSTR_MODE_32, &in), INSTR_OK); /* [bx] */
+	CHECK_EQ(in.memory.base, INSTR_RBX);
+	CHECK_EQ(in.memory.size, 2);
+	CHECK_EQ(decode_hex("26 a3 00 b8", INSTR_MODE_16, &in), INSTR_OK); /* mov es:[0xb800], ax */
+	CHECK_EQ(in.operand[0].kind, INSTR_KIND_MEMORY);
+	CHECK_EQ(in.memory.displacement & 0xffff, 0xb800);
+	CHECK_EQ(in.memory.segment, INSTR_ES);
+}

@@ -1,0 +1,585 @@
+/*
+ * The instruction emulator against the processor: random instructions of the supported kinds run
+ * both ways, in 64-bit and in 32-bit code, and must leave the same registers, memory and flags.
+ */
+#define _GNU_SOURCE
+#include <asm/prctl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "guests/vmm/instr.h"
+#include "tests/unit/test.h"
+
+#define CASES 1000000 /* per mode, that run */
+
+/* Low enough that 16-bit addresses reach it. */
+#define MEMORY_START 0x8000ull
+#define MEMORY_SIZE  0x4000ull
+#define GS_BASE      0x1230ull
+
+#define CF         0x001ull
+#define PF         0x004ull
+#define AF         0x010ull
+#define ZF         0x040ull
+#define SF         0x080ull
+#define DF         0x400ull
+#define OF         0x800ull
+#define ARITHMETIC (CF | PF | AF | ZF | SF | OF)
+
+#define USER_CS_32 0x23 /* Linux */
+#define USER_CS_64 0x33
+#define USER_DS    0x2b
+
+/* What the stub loads before the instruction and stores after it, in the low 2 GiB. */
+struct state {
+	u64 gpr[INSTR_GPRS];
+	u64 rflags;
+	u64 host_rsp;
+	u8 vector[16][32];
+};
+
+static struct state *native; /* used by the stub */
+static u8 *memory;           /* at MEMORY_START, used by the stub */
+static u8 *stub[2];          /* entry for 32-bit, 64-bit code */
+static u8 *slot[2];          /* where the instruction goes */
+static u8 *finish[2];        /* what follows it */
+
+static struct state emulated;
+static u8 mirror[MEMORY_SIZE];
+static bool outside; /* the emulated instruction left the memory */
+
+static u64 random_state = 0x123456789abcdefull;
+
+static u64 random_next(void)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return random_state * 0x2545f4914f6cdd1dull;
+}
+
+static bool one_in(unsigned n)
+{
+	return random_next() % n == 0;
+}
+
+/* Numbers near the corners more often than others. */
+static u64 random_number(void)
+{
+	static const u64 corners[] = {0, 1, 0x7f, 0x80, 0x7fff, 0x8000, 0x7fffffff, 0x80000000,
+		0x7fffffffffffffff, 0x8000000000000000, ~0ull};
+	u64 number = random_next();
+
+	if (one_in(3))
+		return corners[number % ARRAY_SIZE(corners)];
+	return one_in(3) ? number >> (number & 63) : number;
+}
+
+/* The stub. */
+
+static u8 *emit_at;
+
+static void emit(const char *hex, u32 number, unsigned size)
+{
+	for (char *end; *hex; hex = end)
+		*emit_at++ = (u8)strtoul(hex, &end, 16);
+	memcpy(emit_at, &number, size);
+	emit_at += size;
+}
+
+static u32 low32(const void *pointer)
+{
+	return (u32)(uintptr_t)pointer;
+}
+
+/* mov reg, [absolute] with opcode 8b, and the reverse with 89. */
+static void emit_moves(bool wide, u8 opcode)
+{
+	for (unsigned i = 0; i < (wide ? 16 : 8); i++) {
+		/* The stack pointer last of all loads. */
+		unsigned reg = opcode == 0x8b ? (i + 5) % (wide ? 16 : 8) : i;
+
+		if (wide)
+			*emit_at++ = reg < 8 ? 0x48 : 0x4c;
+		*emit_at++ = opcode;
+		*emit_at++ = (u8)((reg & 7) << 3 | (wide ? 4 : 5));
+		if (wide)
+			*emit_at++ = 0x25;
+		emit("", low32(&native->gpr[reg]), 4);
+	}
+}
+
+/* vmovdqu ymm, [absolute] with opcode 6f, and the reverse with 7f. */
+static void emit_vectors(u8 opcode)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		emit(i < 8 ? "c5 fe" : "c5 7e", 0, 0);
+		*emit_at++ = opcode;
+		*emit_at++ = (u8)((i & 7) << 3 | 4);
+		emit("25", low32(native->vector[i]), 4);
+	}
+}
+
+static void emit_stub(bool wide)
+{
+	u8 *patch = NULL;
+
+	stub[wide] = emit_at;
+	emit("53 55 41 54 41 55 41 56 41 57", 0, 0);      /* push rbx, rbp, r12 to r15 */
+	emit("48 89 24 25", low32(&native->host_rsp), 4); /* mov [], rsp */
+	emit("b8", USER_DS, 4);                           /* mov eax, imm */
+	emit("8e d8 8e c0 8e d0", 0, 0);                  /* mov ds, es, ss from eax */
+	emit_vectors(0x6f);
+	emit("ff 34 25", low32(&native->rflags), 4); /* push [] */
+	emit("9d", 0, 0);                            /* popfq */
+	if (!wide) {
+		emit("6a", USER_CS_32, 1); /* push imm */
+		patch = emit_at + 1;
+		emit("68", 0, 4);    /* push imm */
+		emit("48 cb", 0, 0); /* lretq */
+		memcpy(patch, &(u32){low32(emit_at)}, 4);
+	}
+	emit_moves(wide, 0x8b);
+	slot[wide] = emit_at;
+	emit_at += 32; /* the instruction and a jump to finish */
+	finish[wide] = emit_at;
+	emit_moves(wide, 0x89);
+	if (!wide) {
+		emit("ea", low32(emit_at + 7), 4); /* ljmp imm16:imm32 */
+		emit("", USER_CS_64, 2);
+	}
+	emit("48 8b 24 25", low32(&native->host_rsp), 4); /* mov rsp, [] */
+	emit("9c", 0, 0);                                 /* pushfq */
+	emit("8f 04 25", low32(&native->rflags), 4);      /* pop [] */
+	emit_vectors(0x7f);
+	emit("c5 f8 77 fc", 0, 0); /* vzeroupper, cld */
+	emit("41 5f 41 5e 41 5d 41 5c 5d 5b c3", 0, 0);
+}
+
+static sigjmp_buf escape;
+
+static void on_signal(int number)
+{
+	siglongjmp(escape, number);
+}
+
+static bool prepare(void)
+{
+	static u8 stack[65536];
+	stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_NODEFER};
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+	u8 *area;
+
+	if (native)
+		return true;
+	if (!__builtin_cpu_supports("avx"))
+		return false;
+	area = mmap(NULL, 16384, PROT_READ | PROT_WRITE | PROT_EXEC,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	memory = mmap((void *)MEMORY_START, MEMORY_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (area == MAP_FAILED || memory == MAP_FAILED)
+		return false;
+	native = (struct state *)area;
+	emit_at = area + 4096;
+	emit_stub(false);
+	emit_stub(true);
+	sigaltstack(&alternative, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaction(signals[i], &action, NULL);
+	return syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE) == 0;
+}
+
+/* Runs the instruction in the slot; returns 0 or the signal that ended it. */
+static int native_run(bool wide)
+{
+	int number = sigsetjmp(escape, 0);
+
+	if (number == 0)
+		((void (*)(void))(uintptr_t)stub[wide])();
+	__asm__ volatile("cld");
+	return number;
+}
+
+/* The emulator's side. */
+
+static u8 *mirror_at(u64 linear, unsigned size)
+{
+	u64 offset = linear - MEMORY_START;
+
+	outside |= offset > MEMORY_SIZE - size;
+	return outside ? NULL : mirror + offset;
+}
+
+static int bus_read(void *opaque, u64 linear, void *data, unsigned size, unsigned access)
+{
+	u8 *at = mirror_at(linear, size);
+
+	(void)opaque;
+	(void)access;
+	if (at)
+		memcpy(data, at, size);
+	return !at;
+}
+
+static int bus_write(void *opaque, u64 linear, const void *data, unsigned size, unsigned access)
+{
+	u8 *at = mirror_at(linear, size);
+
+	(void)opaque;
+	(void)access;
+	if (at)
+		memcpy(at, data, size);
+	return !at;
+}
+
+static void bus_vector_read(void *opaque, unsigned number, void *data, unsigned size)
+{
+	(void)opaque;
+	memcpy(data, emulated.vector[number], size);
+}
+
+static void bus_vector_write(void *opaque, unsigned number, const void *data, unsigned size)
+{
+	(void)opaque;
+	memcpy(emulated.vector[number], data, size);
+}
+
+static enum instr_status emulate(const struct instr *in, struct instr_cpu *cpu)
+{
+	struct instr_bus bus = {
+		.read = bus_read,
+		.write = bus_write,
+		.vector_read = bus_vector_read,
+		.vector_write = bus_vector_write,
+		.max_iterations = random_next() % 3,
+	};
+	enum instr_status status;
+
+	outside = false;
+	do
+		status = instr_execute(in, cpu, &bus, NULL);
+	while (status == INSTR_AGAIN);
+	return status;
+}
+
+/* Cases. */
+
+struct generated {
+	u8 bytes[32];
+	struct instr in;
+};
+
+static bool allowed(const struct instr *in, bool wide)
+{
+	bool string = in->operation == INSTR_INS || in->operation == INSTR_OUTS;
+	bool branch = in->operation == INSTR_CALL || in->operation == INSTR_JMP;
+
+	/* In 32-bit code CS cannot be written, and Linux has nothing in FS and GS. */
+	if (!wide && in->segment != INSTR_NO_NUMBER &&
+		(in->segment == INSTR_CS || in->segment >= INSTR_FS))
+		return false;
+	/* Processors differ about near branches with 66. */
+	if (branch)
+		return in->operand[0].kind == INSTR_KIND_MEMORY && !in->operand_prefix &&
+		       in->memory.base != in->memory.index;
+	return !string;
+}
+
+static void generate(struct generated *g, bool wide)
+{
+	static const u8 prefixes[] = {0x66, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x64, 0x65, 0x26, 0x36};
+	enum instr_mode mode = wide ? INSTR_MODE_64 : INSTR_MODE_32;
+
+	do {
+		size_t n = 0;
+
+		for (size_t i = 0; i < sizeof(g->bytes); i++)
+			g->bytes[i] = (u8)random_next();
+		while (one_in(2) && n < 3)
+			g->bytes[n++] = prefixes[random_next() % ARRAY_SIZE(prefixes)];
+		if (wide && one_in(2))
+			g->bytes[n++] = 0x40 | (random_next() & 15);
+		if (one_in(12)) {
+			g->bytes[n++] = 0xc5;
+			g->bytes[n++] |= wide ? 0x78 : 0xf8;
+		} else if (one_in(2)) {
+			g->bytes[n++] = 0x0f;
+			if (one_in(20)) {
+				g->bytes[n++] = 0x38;
+				g->bytes[n] = one_in(2) ? 0xf0 | (random_next() & 1) : 0x2a;
+			}
+		}
+		n++;
+		/* Register forms once in a while. */
+		if (!one_in(16) && g->bytes[n] >= 0xc0)
+			g->bytes[n] ^= one_in(2) ? 0xc0 : one_in(2) ? 0x80 : 0x40;
+	} while (instr_decode(g->bytes, 15, mode, &g->in) != INSTR_OK || !allowed(&g->in, wide));
+}
+
+/* Replaces the displacement of an address without a base. */
+static void patch(struct generated *g, u64 displacement)
+{
+	const struct instr *in = &g->in;
+	bool absolute = in->map == 0 && (in->opcode & 0xfc) == 0xa0;
+	unsigned size = absolute ? in->memory.size : in->memory.size == 2 ? 2 : 4;
+	unsigned end = in->length;
+
+	for (unsigned i = 0; i < in->operands; i++)
+		if (in->operand[i].kind == INSTR_KIND_IMMEDIATE && (in->opcode & 0xfc) != 0xd0)
+			end -= in->operand[i].size;
+	memcpy(g->bytes + end - size, &displacement, size);
+}
+
+static void gpr_low(u64 *gpr, unsigned number, unsigned size, u64 value)
+{
+	u64 mask = ~0ull >> (64 - 8 * size);
+
+	gpr[number] = (gpr[number] & ~mask) | (value & mask);
+}
+
+/* Solves (1 + scale) * x = value, with a scale of 2, 4 or 8, modulo 2^64. */
+static u64 divide_odd(u64 value, u64 divisor)
+{
+	u64 inverse = divisor;
+
+	for (int i = 0; i < 6; i++)
+		inverse *= 2 - divisor * inverse;
+	return value * inverse;
+}
+
+/* Makes the memory operand lie at target, by its base register or else its displacement. */
+static void aim(struct generated *g, const struct instr_cpu *cpu, u64 *gpr, u64 target, u64 code)
+{
+	const struct instr_memory *m = &g->in.memory;
+	bool based = g->in.mode == INSTR_MODE_64 && m->segment >= INSTR_FS;
+	u64 offset = target - (based ? cpu->base[m->segment] : 0);
+
+	if (m->index != INSTR_NO_NUMBER && m->base == INSTR_NO_NUMBER)
+		gpr_low(gpr, m->index, m->size, random_next() & 255);
+	if (m->base == INSTR_NO_NUMBER) {
+		if (m->rip)
+			offset -= code + g->in.length;
+		if (m->index != INSTR_NO_NUMBER)
+			offset -= gpr[m->index] * m->scale;
+		patch(g, offset);
+		return;
+	}
+	offset -= (u64)m->displacement;
+	if (m->index == m->base)
+		offset = m->scale == 1 ? offset / 2 : divide_odd(offset, m->scale + 1);
+	else if (m->index != INSTR_NO_NUMBER)
+		offset -= gpr[m->index] * m->scale;
+	gpr_low(gpr, m->base, m->size, offset);
+}
+
+/* Registers that let the instruction do something of interest. */
+static void choose(struct generated *g, struct instr_cpu *cpu, u64 *gpr, u64 code)
+{
+	const struct instr *in = &g->in;
+	const struct instr_memory *m = &in->memory;
+	u64 target = MEMORY_START + MEMORY_SIZE / 2 + random_next() % 512;
+	u64 value;
+
+	for (int i = 0; i < INSTR_GPRS; i++)
+		gpr[i] = random_number();
+	gpr[INSTR_RSP] = target + 1024;
+	if (one_in(2))
+		target &= ~31ull;
+	if (in->operation >= INSTR_MOVS && in->operation <= INSTR_OUTS) {
+		gpr_low(gpr, INSTR_RSI, m->size, target);
+		gpr_low(gpr, INSTR_RDI, m->size, target + random_next() % 64);
+		gpr_low(gpr, INSTR_RCX, m->size, random_next() % 8);
+		if (in->mode == INSTR_MODE_64 && m->segment >= INSTR_FS)
+			gpr_low(gpr, INSTR_RSI, m->size, target - cpu->base[m->segment]);
+		return;
+	}
+	if (in->operation >= INSTR_BT && in->operation <= INSTR_BTC &&
+		in->operand[1].kind == INSTR_KIND_GPR)
+		gpr_low(gpr, in->operand[1].number, in->size, random_next() % 16384 - 8192);
+	if ((in->operation == INSTR_DIV || in->operation == INSTR_IDIV) && one_in(2))
+		gpr_low(gpr, INSTR_RDX, in->size,
+			one_in(2)   ? 0
+			: one_in(2) ? -1ull
+				    : random_next() & 7);
+	memcpy(&value, memory + target - MEMORY_START, 8);
+	if (in->operation == INSTR_CMPXCHG || in->operation == INSTR_CMPXCHG_PAIR) {
+		if (one_in(2))
+			gpr_low(gpr, INSTR_RAX, in->size < 8 ? in->size : in->size / 2, value);
+		memcpy(&value, memory + target - MEMORY_START + in->size / 2, 8);
+		if (in->operation == INSTR_CMPXCHG_PAIR)
+			gpr_low(gpr, INSTR_RDX, in->size / 2, value);
+	}
+	if (in->operation == INSTR_CALL || in->operation == INSTR_JMP) {
+		value = code + in->length;
+		memcpy(memory + target - MEMORY_START, &value, 8);
+		memcpy(mirror + target - MEMORY_START, &value, 8);
+	}
+	for (unsigned i = 0; i < in->operands; i++)
+		if (in->operand[i].kind == INSTR_KIND_MEMORY)
+			aim(g, cpu, gpr, target, code);
+}
+
+/* Flags that the manuals leave undefined after the instruction. cl is CL before it. */
+static u64 undefined_flags(const struct instr *in, u64 cl)
+{
+	unsigned last = in->operands ? in->operands - 1u : 0;
+	u64 count = in->operand[last].kind == INSTR_KIND_IMMEDIATE ? in->immediate : cl;
+	u8 operation = in->operation;
+
+	count &= in->size == 8 ? 63 : 31;
+	if (operation == INSTR_AND || operation == INSTR_OR || operation == INSTR_XOR ||
+		operation == INSTR_TEST)
+		return AF;
+	if (operation >= INSTR_ROL && operation <= INSTR_RCR)
+		return count > 1 ? OF : 0;
+	if (operation >= INSTR_SHL && operation <= INSTR_SHRD) {
+		bool carry = operation != INSTR_SAR && count >= in->size * 8u;
+
+		return count == 0 ? 0 : AF | (count > 1 ? OF : 0) | (carry ? CF : 0);
+	}
+	if (operation >= INSTR_BT && operation <= INSTR_BTC)
+		return OF | SF | AF | PF;
+	if (operation == INSTR_MUL || operation == INSTR_IMUL)
+		return SF | ZF | AF | PF;
+	if (operation == INSTR_DIV || operation == INSTR_IDIV)
+		return ARITHMETIC;
+	if (operation == INSTR_BSF || operation == INSTR_BSR)
+		return ARITHMETIC & ~ZF;
+	if (operation == INSTR_TZCNT || operation == INSTR_LZCNT)
+		return OF | SF | PF | AF;
+	return 0;
+}
+
+static void complain(const struct generated *g, const char *what, u64 ours, u64 theirs)
+{
+	static int complaints;
+	char hex[32];
+
+	if (complaints++ > 30)
+		return;
+	for (int i = 0; i < g->in.length; i++)
+		snprintf(hex + 2 * i, 3, "%02x", g->bytes[i]);
+	test_fail(__FILE__, __LINE__, "mode %u %s operation %u: %s is %#llx, the processor's %#llx",
+		g->in.mode, hex, g->in.operation, what, (unsigned long long)ours,
+		(unsigned long long)theirs);
+}
+
+static void compare(const struct generated *g, const struct instr_cpu *cpu, u64 cl, u64 code)
+{
+	static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+		"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+	bool wide = g->in.mode == INSTR_MODE_64;
+	u64 mask = wide ? ~0ull : 0xffffffff;
+	u64 flags = ARITHMETIC & ~undefined_flags(&g->in, cl);
+
+	for (unsigned i = 0; i < (wide ? 16 : 8); i++)
+		if ((cpu->gpr[i] ^ native->gpr[i]) & mask)
+			complain(g, names[i], cpu->gpr[i], native->gpr[i]);
+	if ((cpu->rflags ^ native->rflags) & flags)
+		complain(g, "rflags", cpu->rflags & flags, native->rflags & flags);
+	if (cpu->rip != code + g->in.length)
+		complain(g, "rip", cpu->rip, code + g->in.length);
+	for (u64 i = 0; i < MEMORY_SIZE && memcmp(mirror, memory, MEMORY_SIZE); i++)
+		if (mirror[i] != memory[i]) {
+			complain(g, "memory", mirror[i], memory[i]);
+			memcpy(mirror, memory, MEMORY_SIZE);
+		}
+	for (unsigned i = 0; i < 16; i++)
+		if (memcmp(emulated.vector[i], native->vector[i], 32))
+			complain(g, "vector", i, i);
+}
+
+/* One instruction both ways. Returns false if its address could not be made to suit. */
+static bool run_case(bool wide, unsigned *counts)
+{
+	struct generated g;
+	struct instr_cpu cpu = {
+		.selector = {USER_DS, wide ? USER_CS_64 : USER_CS_32, USER_DS, USER_DS},
+		.base = {[INSTR_GS] = GS_BASE},
+		.stack_size = 4};
+	u64 code = low32(slot[wide]);
+	enum instr_status status;
+	int signal_number;
+	u64 cl;
+	u8 *end;
+
+	if (wide)
+		syscall(SYS_arch_prctl, ARCH_GET_FS, &cpu.base[INSTR_FS]);
+	generate(&g, wide);
+	choose(&g, &cpu, cpu.gpr, code);
+	if (!wide)
+		for (int i = 0; i < INSTR_GPRS; i++)
+			cpu.gpr[i] &= i < 8 ? 0xffffffff : 0;
+	if (instr_decode(g.bytes, 15, wide ? INSTR_MODE_64 : INSTR_MODE_32, &g.in) != INSTR_OK)
+		return false;
+	cpu.rip = code;
+	cpu.rflags = 0x202 | (random_next() & (ARITHMETIC | DF));
+	memcpy(native->gpr, cpu.gpr, sizeof(cpu.gpr));
+	native->rflags = cpu.rflags;
+	memcpy(emulated.vector, native->vector, sizeof(emulated.vector));
+	cl = cpu.gpr[INSTR_RCX];
+	status = emulate(&g.in, &cpu);
+	if (outside) {
+		memcpy(mirror, memory, MEMORY_SIZE);
+		return false;
+	}
+	memcpy(slot[wide], g.bytes, g.in.length);
+	end = slot[wide] + g.in.length;
+	*end = 0xe9; /* jmp finish */
+	memcpy(end + 1, &(u32){low32(finish[wide]) - low32(end) - 5}, 4);
+	signal_number = native_run(wide);
+	counts[g.in.operation]++;
+	if (status == INSTR_DIVIDE_ERROR && signal_number == SIGFPE)
+		return true;
+	if (status == INSTR_PROTECTION && signal_number == SIGSEGV)
+		return true;
+	if (g.in.operation == INSTR_NOP && signal_number == SIGSEGV)
+		return true; /* the emulator does not look at the address of CLFLUSH */
+	if (status != INSTR_OK || signal_number) {
+		complain(&g, "status", status, (u64)signal_number);
+		memcpy(mirror, memory, MEMORY_SIZE);
+	} else
+		compare(&g, &cpu, cl, code);
+	return true;
+}
+
+static void against_processor(bool wide)
+{
+	unsigned counts[INSTR_OPERATIONS] = {0};
+	unsigned done = 0;
+	unsigned tries = 0;
+
+	if (!prepare()) {
+		printf("skipped: no AVX, or memory below 64 KiB is not to be had\n");
+		return;
+	}
+	for (u64 i = 0; i < MEMORY_SIZE; i++)
+		mirror[i] = memory[i] = (u8)(one_in(4) ? random_number() : random_next());
+	for (unsigned i = 0; i < sizeof(native->vector); i++)
+		((u8 *)native->vector)[i] = (u8)random_next();
+	/* Few may miss the memory: a wrong address of the emulator would. */
+	for (; done < CASES && tries < CASES + CASES / 50; tries++)
+		done += run_case(wide, counts);
+	printf("%u instructions of %u-bit code on the processor, of %u tried\n", done,
+		wide ? 64 : 32, tries);
+	CHECK_EQ(done, CASES);
+	for (unsigned i = 1; i < INSTR_OPERATIONS; i++)
+		if (i != INSTR_INS && i != INSTR_OUTS && counts[i] < 50)
+			test_fail(
+				__FILE__, __LINE__, "operation %u ran %u times only", i, counts[i]);
+}
+
+TEST(processor_64)
+{
+	against_processor(true);
+}
+
+TEST(processor_32)
+{
+	against_processor(false);
+}
