@@ -123,8 +123,7 @@ static void ivhd_read(const struct acpi *acpi, const struct ivrs_ivhd *ivhd, str
 	}
 }
 
-static void ivmd_read(
-	const struct acpi *acpi, const struct ivrs_ivmd *ivmd, struct boot_info *info)
+static void ivmd_read(const struct acpi *acpi, const struct ivrs_ivmd *ivmd, struct boot_info *info)
 {
 	struct boot_dma_reserved reserved = {.first_bdf = ivmd->block.bdf};
 

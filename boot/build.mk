@@ -1,4 +1,4 @@
-# The UEFI loader. Expects CC, O (the build folder), WARN; makes $(O)/boot/bootx64.efi.
+# The UEFI loader. Expects CC, LD, O (the build folder), WARN; makes $(O)/boot/bootx64.efi.
 
 BOOT_NAMES := start main files list elf block map ranges machine firmware clock timers date \
 	acpi acpi_machine acpi_power acpi_dmar acpi_ivrs sha256 print memory uefi
@@ -7,8 +7,7 @@ BOOT_OBJECTS := $(BOOT_NAMES:%=$(O)/boot/%.o)
 EFI_INCLUDE ?= /usr/include/efi
 EFI_LIB     ?= /usr/lib
 
-# What gnu-efi's linker script and relocator want, and a kernel-like C environment: no red zone, since
-# the firmware's interrupts use this stack. -iquote: headers of boot/ come before those of the system.
+# What gnu-efi's linker script and relocator want; no red zone: the firmware's interrupts use this stack.
 BOOT_CFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -isystem $(EFI_INCLUDE) \
 	-ffreestanding -fpic -fshort-wchar -fvisibility=hidden -fno-strict-aliasing \
 	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
@@ -29,7 +28,7 @@ $(O)/boot/loader.so: $(BOOT_OBJECTS)
 	@! nm -u $@ | grep . || { echo "$@: undefined symbols" >&2; rm $@; exit 1; }
 
 $(O)/boot/bootx64.efi: $(O)/boot/loader.so
-	objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j .rel -j .rela -j '.rel.*' \
-		-j '.rela.*' -j .reloc --target efi-app-x86_64 --subsystem=10 $< $@
+	objcopy -j .text -j .data -j .dynamic -j .dynsym -j .rela -j .reloc \
+		--target efi-app-x86_64 --subsystem=10 $< $@
 
 -include $(BOOT_OBJECTS:.o=.d)

@@ -75,7 +75,7 @@ static EFI_STATUS file_size(EFI_FILE_HANDLE file, u64 *size)
 	EFI_GUID guid = EFI_FILE_INFO_ID;
 	union {
 		EFI_FILE_INFO info;
-		u8 bytes[SIZE_OF_EFI_FILE_INFO + INFO_CHARS * sizeof(CHAR16)];
+		u8 bytes[sizeof(EFI_FILE_INFO) + INFO_CHARS * sizeof(CHAR16)];
 	} buffer;
 	UINTN length = sizeof(buffer);
 	EFI_STATUS status = file->GetInfo(file, &guid, &length, &buffer);

@@ -10,7 +10,7 @@
 
 #define DEFAULT_IOAPIC    0xfec00000u
 #define DEFAULT_TIMER_GSI 2
-#define BRAND_LEAVES      3
+#define BRAND_SIZE        48
 
 /* PI 1.8 volume 2, 13.3: EFI_MP_SERVICES_PROTOCOL, as far as it is needed here. */
 static const EFI_GUID mp_services_guid = {
@@ -31,25 +31,43 @@ struct mp_services {
 	EFI_STATUS(EFIAPI *info)(struct mp_services *self, UINTN number, struct mp_processor *info);
 };
 
-status_t machine_check_cpu(void)
+/* Writes the processor's name without the spaces that pad it; empty if it has none. */
+static void brand_read(char name[BRAND_SIZE + 1])
 {
-	u32 brand[BRAND_LEAVES * 4 + 1] = {0};
-	struct cpuid features = cpuid(CPUID_FEATURES, 0);
-	struct cpuid extended = cpuid(CPUID_EXT_FLAGS, 0);
-	const char *name = (const char *)brand;
+	u32 first = 0;
+	u32 length = 0;
 
-	for (u32 i = 0; cpuid_has(CPUID_BRAND + BRAND_LEAVES - 1) && i < BRAND_LEAVES; i++) {
+	memset(name, 0, BRAND_SIZE + 1);
+	if (!cpuid_has(CPUID_BRAND_LAST))
+		return;
+	for (u32 i = 0; i < BRAND_SIZE / sizeof(struct cpuid); i++) {
 		struct cpuid part = cpuid(CPUID_BRAND + i, 0);
 
-		memcpy(&brand[4 * i], &part, sizeof(part));
+		memcpy(name + i * sizeof(part), &part, sizeof(part));
 	}
-	while (*name == ' ')
-		name++;
-	print("loader: %s, %s\n", *name ? name : "processor without a name",
-		features.ecx & FEATURES_ECX_VMX ? "says it has VT-x"
-		: extended.ecx & EXT_ECX_SVM    ? "says it has AMD-V"
-						: "says nothing of virtualization");
-	if ((~extended.edx & (EXT_EDX_NX | EXT_EDX_LM)) != 0) {
+	while (name[first] == ' ')
+		first++;
+	memmove(name, name + first, BRAND_SIZE + 1 - first);
+	for (length = (u32)strlen(name); length && name[length - 1] == ' ';)
+		name[--length] = 0;
+}
+
+static const char *virtualization_text(void)
+{
+	if (cpuid(CPUID_FEATURES, 0).ecx & FEATURES_ECX_VMX)
+		return "says it has VT-x";
+	if (cpuid(CPUID_EXT_FLAGS, 0).ecx & EXT_ECX_SVM)
+		return "says it has AMD-V";
+	return "says nothing of virtualization";
+}
+
+status_t machine_check_cpu(void)
+{
+	char name[BRAND_SIZE + 1];
+
+	brand_read(name);
+	print("loader: %s, %s\n", *name ? name : "processor without a name", virtualization_text());
+	if (~cpuid(CPUID_EXT_FLAGS, 0).edx & (EXT_EDX_NX | EXT_EDX_LM)) {
 		print("loader: error: the processor has no NX or no long mode.\n"
 		      "loader: Switch on \"execute disable\" in the firmware's setup.\n");
 		return STATUS_NOT_SUPPORTED;

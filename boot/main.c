@@ -213,9 +213,11 @@ static status_t prepare(struct start *start)
 	status = trampoline_allocate(start);
 	if (status == STATUS_OK)
 		status = clock_measure(info);
-	if (status == STATUS_OK)
-		clock_read_time(info);
-	return status;
+	if (status != STATUS_OK)
+		return status;
+	clock_read_time(info);
+	return map_read(); /* once more, so that the buffer has its slack when it cannot grow any
+			      longer */
 }
 
 /* Gives the firmware its memory back. */

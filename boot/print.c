@@ -10,6 +10,7 @@
 struct output {
 	CHAR16 text[BUFFER_CHARS + 1];
 	u32 length;
+	va_list args;
 };
 
 static void output_flush(struct output *out)
@@ -51,7 +52,7 @@ static void output_number(struct output *out, u64 value, u32 base, u32 width)
 }
 
 /* Handles what follows a percent sign; returns where the format goes on. */
-static const char *output_item(struct output *out, const char *format, va_list *args)
+static const char *output_item(struct output *out, const char *format)
 {
 	u32 width = 0;
 	bool is_long = false;
@@ -65,11 +66,11 @@ static const char *output_item(struct output *out, const char *format, va_list *
 	}
 	kind = *format;
 	if (kind == 's')
-		output_text(out, va_arg(*args, const char *));
+		output_text(out, va_arg(out->args, const char *));
 	else if (kind == 'c')
-		output_char(out, (char)va_arg(*args, int));
+		output_char(out, (char)va_arg(out->args, int));
 	else if (kind == 'u' || kind == 'x')
-		output_number(out, is_long ? va_arg(*args, u64) : va_arg(*args, u32),
+		output_number(out, is_long ? va_arg(out->args, u64) : va_arg(out->args, u32),
 			kind == 'u' ? 10 : 16, width);
 	else if (kind == '%')
 		output_char(out, '%');
@@ -79,16 +80,15 @@ static const char *output_item(struct output *out, const char *format, va_list *
 void print(const char *format, ...)
 {
 	struct output out = {.length = 0};
-	va_list args;
 
-	va_start(args, format);
+	va_start(out.args, format);
 	while (*format) {
 		if (*format == '%')
-			format = output_item(&out, format + 1, &args);
+			format = output_item(&out, format + 1);
 		else
 			output_char(&out, *format++);
 	}
-	va_end(args);
+	va_end(out.args);
 	output_flush(&out);
 }
 

@@ -1,9 +1,10 @@
 /*
  * void kernel_enter(u64 cr3, u64 entry, u64 info)
  *
- * From the firmware's address space to the kernel's: no stack is touched after CR3 changes, since the
- * loader's may lie above what the temporary tables map. CR4.CET, PCIDE and PGE go off: the first two
- * would bind the kernel to the firmware's ways, the last keeps the firmware's translations alive.
+ * From the firmware's address space to the kernel's: no stack is touched after CR3 changes, since
+ * the loader's may lie above what the temporary tables map. CR4.CET, PCIDE and PGE go off: the
+ * first two would bind the kernel to the firmware's ways, the last keeps the firmware's
+ * translations alive.
  */
 #define CR4_PGE   (1 << 7)
 #define CR4_PCIDE (1 << 17)

@@ -6,6 +6,9 @@
 
 #include "kernel/abi/types.h"
 
+/* Where gnu-efi's start-up code enters, in the C calling convention. */
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table);
+
 /* Set once at the start of efi_main. */
 extern EFI_HANDLE efi_image;
 extern EFI_SYSTEM_TABLE *efi_table;

@@ -3,12 +3,13 @@
 
 #include "kernel/abi/types.h"
 
-#define CPUID_FEATURES  1
-#define CPUID_TOPOLOGY  0xb
-#define CPUID_TSC       0x15
-#define CPUID_EXTENDED  0x80000000u
-#define CPUID_EXT_FLAGS 0x80000001u
-#define CPUID_BRAND     0x80000002u /* to ...4 */
+#define CPUID_FEATURES   1
+#define CPUID_TOPOLOGY   0xb
+#define CPUID_TSC        0x15
+#define CPUID_EXTENDED   0x80000000u
+#define CPUID_EXT_FLAGS  0x80000001u
+#define CPUID_BRAND      0x80000002u
+#define CPUID_BRAND_LAST 0x80000004u
 
 #define FEATURES_ECX_VMX    BIT(5)
 #define FEATURES_ECX_RDRAND BIT(30)

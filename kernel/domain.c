@@ -46,7 +46,6 @@ status_t domain_init(struct domain *d, struct domain *payer, const char *name)
 	list_init(&d->objects);
 	list_init(&d->attaches);
 	list_init(&d->vcpu_maps);
-	list_init(&d->pool_mems);
 	tlb_init(&d->tlb);
 	memcpy(d->name, name, DOMAIN_NAME_SIZE - 1);
 	d->slots = pool_frame_alloc(&d->pool);

@@ -425,7 +425,7 @@ void sys_mem_unmap(struct thread *t)
 	{
 		struct attach *a = container_of(l, struct attach, space_link);
 
-		if (a->address == arg(t, RDX)) {
+		if (a->address == arg(t, RSI)) {
 			found = a;
 			spin_lock(&a->mem->lock);
 			attach_unlink(&space, a);

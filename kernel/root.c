@@ -114,6 +114,7 @@ void root_start(void)
 	boot_pool.free_frames -= pool_size / PAGE_SIZE;
 	boot_pool.total_frames -= pool_size / PAGE_SIZE;
 	pool_init(&root_domain.pool);
+	list_init(&root_domain.pool_mems);
 	pool_add(&root_domain.pool, boot_pool.fresh_end, pool_size);
 	must(domain_init(&root_domain, NULL, "root"), "domain");
 	m.entry = load_elf(&boot->file[0]);

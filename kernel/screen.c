@@ -8,53 +8,65 @@
 #define BACKGROUND   0x101018u
 
 static volatile u32 *pixels;
-static u32 columns, rows, column, row, stride;
+static u32 width, columns, rows, column, row, stride; /* width and stride in pixels */
+
+/* Writes wait in the CPU's write-combining buffers, the last ones before a halt for ever. */
+static void flush(void)
+{
+	__asm__ volatile("sfence" ::: "memory");
+}
+
+static void clear(u32 first, u32 lines)
+{
+	for (u32 y = first; y < first + lines; y++)
+		for (u32 x = 0; x < width; x++)
+			pixels[(u64)y * stride + x] = BACKGROUND;
+}
 
 void screen_init(void)
 {
 	const struct boot_framebuffer *f = &boot->framebuffer;
 
 	if (f->format == BOOT_PIXEL_NONE || !f->base || f->pitch % 4 || f->pitch / 4 < f->width ||
-		(u64)f->pitch * f->height > f->size)
+		(u64)f->pitch * f->height > f->size || f->width < GLYPH_WIDTH ||
+		f->height < GLYPH_HEIGHT)
 		return;
-	pixels = device_map(f->base, f->size, MEM_CACHE_WC);
-	columns = f->width / GLYPH_WIDTH;
+	width = f->width;
+	columns = width / GLYPH_WIDTH;
 	rows = f->height / GLYPH_HEIGHT;
 	stride = f->pitch / 4;
+	pixels = device_map(f->base, f->size, MEM_CACHE_WC);
+	clear(0, f->height);
 }
 
-static void clear_row(u32 r)
-{
-	for (u32 y = 0; y < GLYPH_HEIGHT; y++)
-		for (u32 x = 0; x < columns * GLYPH_WIDTH; x++)
-			pixels[(r * GLYPH_HEIGHT + y) * stride + x] = BACKGROUND;
-}
-
-/* The screen is filled again from the top instead of scrolled: reading a framebuffer back is slow. */
+/*
+ * The screen is filled again from the top instead of scrolled: reading a framebuffer back is slow.
+ * The row after the current one is empty: it shows where the text ends.
+ */
 static void next_line(void)
 {
 	column = 0;
 	row = (row + 1) % rows;
-	clear_row(row);
-	if (rows > 1)
-		clear_row((row + 1) % rows);
+	clear((row + 1) % rows * GLYPH_HEIGHT, GLYPH_HEIGHT);
 }
 
 void screen_put(char c)
 {
+	volatile u32 *to;
 	const u8 *glyph;
 
-	if (!pixels || !columns || !rows)
+	if (!pixels)
 		return;
-	if (c == '\n' || column == columns) {
+	if (c == '\n') {
 		next_line();
-		if (c == '\n')
-			return;
+		flush();
+		return;
 	}
-	glyph = font[(u8)c >= ' ' && (u8)c < 127 ? c - ' ' : 0];
-	for (u32 y = 0; y < GLYPH_HEIGHT; y++)
+	if (column >= columns) /* a panic may write in the middle of another CPU's line */
+		next_line();
+	glyph = font[c >= ' ' && c < 127 ? c - ' ' : 0];
+	to = pixels + (u64)row * GLYPH_HEIGHT * stride + column++ * GLYPH_WIDTH;
+	for (u32 y = 0; y < GLYPH_HEIGHT; y++, to += stride)
 		for (u32 x = 0; x < GLYPH_WIDTH; x++)
-			pixels[(row * GLYPH_HEIGHT + y) * stride + column * GLYPH_WIDTH + x] =
-				glyph[y / 2] & (0x80 >> x) ? FOREGROUND : BACKGROUND;
-	column++;
+			to[x] = glyph[y / 2] & (0x80 >> x) ? FOREGROUND : BACKGROUND;
 }

@@ -144,11 +144,8 @@ void thread_kill(struct thread *t)
 
 	if (t->state == THREAD_DEAD)
 		return;
-	if (t->vcpu) {
-		vcpu_stop(t->vcpu);
-		t->vcpu->thread = NULL;
-		t->vcpu = NULL;
-	}
+	if (t->vcpu)
+		vcpu_stop(t->vcpu); /* which parts the two */
 	if (t->state == THREAD_PARKED && t->op_arg[3])
 		*(struct thread **)t->op_arg[3] = NULL;
 	ipc_abort(t);

@@ -227,6 +227,17 @@ static bool event_valid(u64 event)
 	return false;
 }
 
+/* Takes over what is dirty; always before anything is exported over it. */
+static inline void import_dirty(struct vcpu *v)
+{
+	u64 groups = __atomic_load_n(&v->run->dirty, __ATOMIC_ACQUIRE);
+
+	if (groups) {
+		v->run->dirty = 0;
+		import(v, groups);
+	}
+}
+
 /* Opens the smallest window that lets the pending interrupt, or the VMM, in. */
 static void set_window(struct vcpu *v, unsigned class, bool nmi)
 {
@@ -289,8 +300,10 @@ void vcpu_leave(struct vcpu *v, status_t s, u64 bits)
 	v->run->valid = 0;
 	if (s != STATUS_GONE && cpu_self()->loaded == v) {
 		u64 length = 0;
-		u64 event = vcpu_ops->uninject(v, &length);
+		u64 event;
 
+		import_dirty(v);
+		event = vcpu_ops->uninject(v, &length);
 		if (event) {
 			v->run->inject = event;
 			v->run->inject_length = length;
@@ -342,7 +355,6 @@ void vcpu_continue(struct vcpu *v)
 	struct cpu *c = cpu_self();
 	struct thread *t = v->thread;
 	struct run_page *r = v->run;
-	u64 groups;
 	u64 bits;
 
 	t->wait_mask = v->mask;
@@ -360,11 +372,7 @@ void vcpu_continue(struct vcpu *v)
 	}
 	if (unlikely(c->loaded != v))
 		load(c, v);
-	groups = __atomic_load_n(&r->dirty, __ATOMIC_ACQUIRE);
-	if (groups) {
-		r->dirty = 0;
-		import(v, groups);
-	}
+	import_dirty(v);
 	if (unlikely(r->pending.control))
 		virq_merge(v);
 	if (unlikely(v->irr_check || v->window || v->nmi_window || r->flags & (RUN_WINDOW | RUN_NMI_WINDOW) ||
@@ -588,12 +596,7 @@ static status_t vcpu_ctl(struct thread *t)
 	case VCPU_CTL_FETCH:
 		if (cpu_self()->loaded != v)
 			load(cpu_self(), v);
-		if (v->run->dirty) {
-			u64 groups = v->run->dirty;
-
-			v->run->dirty = 0;
-			import(v, groups);
-		}
+		import_dirty(v);
 		export(v, arg(t, RDX) & GROUP_ALL_REG);
 		return STATUS_OK;
 	case VCPU_CTL_BIND:

@@ -21,7 +21,7 @@ void svm_enter(struct vcpu *v)
 	b->rax = r->gpr[RAX];
 	b->rsp = r->gpr[RSP];
 	b->vintr = (b->vintr & ~VINTR_TPR_MASK) | v->apic[APIC_TPR] >> 4;
-	svm_enter_asm(v, r);
+	svm_enter_asm(v, r->gpr);
 }
 
 void svm_skip(struct vcpu *v)

@@ -14,8 +14,8 @@ static inline struct vmcb *svm_vmcb(struct vcpu *v)
 	return v->hw;
 }
 
-/* entry.S: enters the guest; `run` is v->run. Ends in vcpu_exited. */
-void svm_enter_asm(struct vcpu *v, struct run_page *run) __attribute__((noreturn));
+/* entry.S: enters the guest; `gpr` is v->run->gpr. Ends in vcpu_exited. */
+void svm_enter_asm(struct vcpu *v, u64 *gpr) __attribute__((noreturn));
 
 /* state.c */
 void svm_import(struct vcpu *v, u64 groups);

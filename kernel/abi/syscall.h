@@ -216,7 +216,7 @@ struct msg_create_irq {
  *   Everything page-aligned. EXISTS: part of the range is mapped already. NO_MEMORY. BUSY: the mem has parts.
  *   With MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the domain's pool.
  *
- * mem_unmap: RDI domain or vm; RDX address: the address of a mapping made by one mem_map; the whole mapping
+ * mem_unmap: RDI domain or vm; RSI address: the address of a mapping made by one mem_map; the whole mapping
  *   goes. NOT_FOUND. Returns when no CPU can use it any more.
  */
 #define MAP_READ  BIT(0)

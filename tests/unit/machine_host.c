@@ -1,0 +1,167 @@
+/* The fake host, and machines made for tests. */
+#include <stdlib.h>
+#include "guests/vmm/boot.h"
+#include "guests/vmm/entry.h"
+#include "tests/unit/machine_host.h"
+
+struct host host;
+u8 *host_ram;
+struct machine host_machine;
+static struct run_page *run_page;
+static struct lapic_page *apic_page;
+
+void log_line(const char *text, ...)
+{
+	size_t used = strlen(host.log);
+	va_list args;
+
+	if (used + 256 > sizeof(host.log))
+		return;
+	va_start(args, text);
+	vsnprintf(host.log + used, 255, text, args);
+	va_end(args);
+	strcat(host.log, "\n");
+}
+
+_Noreturn void check_failed(const char *file, int line, const char *what)
+{
+	fprintf(stderr, "%s:%d: check failed: %s\n", file, line, what);
+	abort();
+}
+
+void host_fetch(struct vcpu *v, u64 groups)
+{
+	host.fetched |= groups;
+	v->run->valid |= groups;
+}
+
+void host_signal(cap_t event, u64 bits)
+{
+	(void)event;
+	host.signals |= bits;
+}
+
+u64 host_wait(u64 mask, cycles_t deadline)
+{
+	(void)mask;
+	(void)deadline;
+	return 0;
+}
+
+void host_msr_direct(struct machine *m, u32 msr)
+{
+	(void)m;
+	(void)msr;
+	host.msrs_direct++;
+}
+
+bool host_doorbell(struct machine *m, u16 port, u32 bit)
+{
+	(void)m;
+	(void)port;
+	(void)bit;
+	host.doorbells++;
+	return true;
+}
+
+bool host_fpu_read(struct vcpu *v, u32 offset, void *data, u32 size)
+{
+	(void)v;
+	memcpy(data, host.fpu + offset, size);
+	return true;
+}
+
+bool host_fpu_write(struct vcpu *v, u32 offset, const void *data, u32 size)
+{
+	(void)v;
+	memcpy(host.fpu + offset, data, size);
+	return true;
+}
+
+_Noreturn void host_stop(enum root_stop_reason reason)
+{
+	host.stopped = (int)reason;
+	abort();
+}
+
+static bool is_amd;
+
+static struct cpuid_regs cpuid_fake(u32 leaf, u32 subleaf)
+{
+	(void)subleaf;
+	if (leaf == 0)
+		return is_amd ? (struct cpuid_regs){0xd, 0x68747541, 0x444d4163, 0x69746e65}
+			      : (struct cpuid_regs){0x16, 0x756e6547, 0x6c65746e, 0x49656e69};
+	if (leaf == 0x80000000)
+		return (struct cpuid_regs){0x80000008, 0, 0, 0};
+	if (leaf == 0x80000008)
+		return (struct cpuid_regs){48 << 8 | 40, 0, 0, 0};
+	if (leaf == 0xd && subleaf == 2)
+		return (struct cpuid_regs){256, 576, 0, 0};
+	return (struct cpuid_regs){~0u, ~0u, ~0u, ~0u};
+}
+
+struct vcpu *host_setup(bool amd)
+{
+	struct machine *m = &host_machine;
+	struct vcpu *v = &m->vcpu[0];
+	const struct boot_entry entry = {
+		.mode = BOOT_MODE_LONG, .rip = 0x10000, .rsp = 0x20000, .cr3 = BOOT_PAGING};
+
+	if (!host_ram) {
+		host_ram = aligned_alloc(PAGE_SIZE, HOST_RAM);
+		run_page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+		apic_page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+		m->state = calloc(1, sizeof(struct machine_state));
+	}
+	struct machine_state *state = m->state;
+
+	memset(host_ram, 0, HOST_RAM);
+	memset(run_page, 0, PAGE_SIZE);
+	memset(apic_page, 0, PAGE_SIZE);
+	memset(&host, 0, sizeof(host));
+	host.stopped = -1;
+	memset(m, 0, sizeof(*m));
+	m->state = state;
+	m->vcpus = 1;
+	m->fpu_size = sizeof(host.fpu);
+	gmem_add(&m->memory, 0, HOST_RAM, host_ram);
+	clock_init(&m->clock, HOST_TSC_HZ, tsc_now(), 1704067200ull * NS_PER_SECOND, tsc_now());
+	is_amd = amd;
+	cpuid_build(&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, 1}, cpuid_fake);
+	v->run = run_page;
+	m->lapic[0].page = apic_page;
+	machine_init(m);
+	CHECK(boot_put_paging(&m->memory));
+	entry_set(v, &entry);
+	exit_export(run_page);
+	machine_settle(v);
+	run_page->dirty = 0;
+	return v;
+}
+
+void host_exit(struct vcpu *v, enum exit_kind kind, u32 length)
+{
+	struct run_page *run = v->run;
+
+	run->dirty = 0;
+	run->inject = 0;
+	run->valid = run->export[kind];
+	run->exit_kind = kind;
+	run->exit_length = length;
+	run->sequence++;
+	exit_handle(v);
+}
+
+bool host_raised(const struct vcpu *v, u8 vector)
+{
+	u64 inject = v->run->inject;
+
+	return (inject & INJECT_VALID) && (inject & INJECT_TYPE_MASK) == INJECT_TYPE_EXCEPT &&
+		(u8)inject == vector && (v->run->dirty & GROUP_INJECT);
+}
+
+bool host_logged(const char *text)
+{
+	return strstr(host.log, text) != NULL;
+}

@@ -1,0 +1,40 @@
+/* A whole virtual machine without a kernel: run pages in plain memory, and a fake in place of guests/vmm/host.c. */
+#pragma once
+
+#include "guests/vmm/exit.h"
+#include "guests/vmm/vcpu.h"
+#include "tests/unit/test.h"
+
+#define HOST_RAM     (2ull << 20)
+#define HOST_TSC_HZ  1000000000ull
+#define HOST_LOG     4096
+
+/* What the fake saw. */
+struct host {
+	char log[HOST_LOG]; /* lines, each with its newline; the oldest are kept */
+	u64 signals;        /* bits that were signalled, ever */
+	u64 fetched;        /* groups that were fetched, ever */
+	u32 msrs_direct;
+	u32 doorbells;
+	u8 fpu[832];
+	int stopped; /* reason of host_stop, or -1 */
+};
+extern struct host host;
+
+extern u8 *host_ram;
+extern struct machine host_machine;
+
+/*
+ * Makes a machine with HOST_RAM bytes of RAM, all zero, and its vCPU in 64-bit mode at 0x1000 with the first 4 GiB
+ * mapped one to one. amd: the vendor that CPUID shows.
+ */
+struct vcpu *host_setup(bool amd);
+
+/* Puts an exit of `kind` whose instruction is `length` bytes long into the run page, handles it, and moves on. */
+void host_exit(struct vcpu *v, enum exit_kind kind, u32 length);
+
+/* Is exception `vector` to be injected? */
+bool host_raised(const struct vcpu *v, u8 vector);
+
+/* Does the log hold `text`? */
+bool host_logged(const char *text);
