@@ -28,4 +28,4 @@
 
 #define ASM_SEL_USER_DATA 0x1b
 #define ASM_SEL_USER_CODE 0x23
-#define FAST_SYSCALLS     5 /* the first ones get their arguments in registers only */
+#define SYSCALLS          16

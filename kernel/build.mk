@@ -2,7 +2,7 @@
 
 KERNEL_CFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -ffreestanding -fno-pic -no-pie -mcmodel=kernel \
 	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables \
-	-fcf-protection=none -fno-strict-aliasing -fno-omit-frame-pointer -MMD -MP
+	-fcf-protection=none -fno-strict-aliasing -fno-omit-frame-pointer -momit-leaf-frame-pointer -MMD -MP
 KERNEL_SOURCES := $(wildcard kernel/*.c mm/*.c vmx/*.c svm/*.c kernel/*.S vmx/*.S svm/*.S)
 KERNEL_OBJECTS := $(patsubst %,$(O)/kernel/%.o,$(KERNEL_SOURCES))
 

@@ -34,6 +34,7 @@ struct cpu {
 	u8 task_switched;        /* CR0.TS is set */
 	struct vcpu *loaded;     /* last vcpu that ran: VMCS, debug registers */
 	struct domain *ports_of; /* whose bitmap is in the TSS */
+	u8 ports_on;             /* and in force */
 	void *hw;                /* backend: VMXON region or host save area */
 	void *tss;
 	u64 xcr0;            /* value loaded */

@@ -176,7 +176,7 @@ static void domain_stop_here(struct domain *d, struct cpu *c)
 	list_for_each(l, &d->objects)
 		stop_here(container_of(l, struct kobj, charged), c);
 	if (c->domain == d)
-		domain_switch(c, NULL);
+		domain_leave(c);
 	if (c->ports_of == d)
 		c->ports_of = NULL;
 }

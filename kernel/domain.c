@@ -60,6 +60,7 @@ status_t domain_init(struct domain *d, struct domain *payer, const char *name)
 	if (s != STATUS_OK)
 		return s;
 	d->pcid = pcid_alloc();
+	d->cr3 = d->ptable.root | d->pcid | (d->pcid ? CR3_NOFLUSH : 0);
 	kobj_init(&d->obj, KIND_DOMAIN, payer);
 	return STATUS_OK;
 }
@@ -165,37 +166,35 @@ static void load_ports(struct cpu *c, struct domain *d)
 	tss->io_base = offsetof(struct tss_io, bitmap);
 }
 
-void domain_switch(struct cpu *c, struct domain *d)
+void domain_switch_ports(struct cpu *c, struct domain *d)
 {
-	struct domain *old = c->domain;
+	load_ports(c, d);
+	c->ports_on = d && d->ports;
+}
 
-	if (old == d)
-		return;
-	c->domain = d;
-	if (d) {
-		bool flush = tlb_enter(&d->tlb, c->index);
+void domain_leave(struct cpu *c)
+{
+	c->domain = NULL;
+	write_cr3(kernel_ptable.root);
+}
 
-		write_cr3(d->ptable.root | d->pcid |
-			  (features.pcid && d->pcid && !flush ? CR3_NOFLUSH : 0));
-		if (unlikely(d->ports || (old && old->ports)))
-			load_ports(c, d);
-	} else {
-		write_cr3(kernel_ptable.root);
+/* Brings the translations of the loaded space up to date. */
+void domain_flush(struct cpu *c, struct domain *d)
+{
+	u64 generation = tlb_pending(&d->tlb, c->index);
+
+	if (generation) {
+		write_cr3(d->cr3 & ~CR3_NOFLUSH);
+		tlb_done(&d->tlb, c->index, generation);
 	}
-	/* Only now: until CR3 was written, the hardware could still walk the old tables. */
-	if (old)
-		tlb_leave(&old->tlb, c->index);
 }
 
 void tlb_service(struct cpu *c)
 {
 	struct domain *d = c->domain;
-	u64 generation = d ? tlb_pending(&d->tlb, c->index) : 0;
 
-	if (generation) {
-		write_cr3(d->ptable.root | d->pcid);
-		tlb_done(&d->tlb, c->index, generation);
-	}
+	if (d)
+		domain_flush(c, d);
 	if (c->loaded && tlb_catch_up(&c->loaded->vm->tlb, c->index))
 		vcpu_ops->flush(c->loaded);
 }

@@ -16,6 +16,7 @@ struct domain {
 	struct slot **slots;  /* frame: pointers to frames of slots */
 	struct ptable ptable;
 	struct tlb_space tlb;
+	u64 cr3; /* as loaded when no flush is needed */
 	u32 pcid;
 	u8 *ports; /* two frames, bit set: denied; NULL: none allowed */
 	u8 *ports_high;
@@ -48,8 +49,12 @@ status_t domain_map_frame(struct domain *d, u64 va, void *frame, u64 flags);
 /* Allows or denies ports [first, first + count). NO_MEMORY. */
 status_t domain_ports(struct domain *d, u32 first, u32 count);
 
-/* Loads the address space of `d` (NULL: the kernel's own) and what goes with it on this CPU. */
-void domain_switch(struct cpu *c, struct domain *d);
+/* The rarer parts of domain_switch: I/O permissions, and stale translations. */
+void domain_switch_ports(struct cpu *c, struct domain *d);
+void domain_flush(struct cpu *c, struct domain *d);
+
+/* Loads the kernel's own tables: nothing runs. */
+void domain_leave(struct cpu *c);
 
 /* On the shoot-down IPI: flushes this CPU's current spaces if they are behind. */
 void tlb_service(struct cpu *c);

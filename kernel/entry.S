@@ -40,8 +40,8 @@ stub_page:
 	.text
 
 /*
- * SYSCALL. RAX number, RDI RSI RDX R8 R9 R10 arguments, RCX and R11 user RIP and RFLAGS. Callee-saved registers are saved
- * at once, for the call may switch threads. Fast calls take their arguments in registers, the others from the frame.
+ * SYSCALL. RAX number, RDI RSI RDX R10 R8 R9 arguments, which stay in registers (R10 becomes RCX, as in C calls); RCX and R11
+ * user RIP and RFLAGS. Callee-saved registers are saved at once, for the call may switch threads.
  */
 	.balign 64
 	.globl syscall_entry
@@ -51,6 +51,7 @@ syscall_entry:
 	mov %gs:CPU_CURRENT, %rsp
 	mov %rcx, T_RIP(%rsp)
 	mov %r11, T_RFLAGS(%rsp)
+	mov %rax, T_RAX(%rsp)
 	mov %rbx, T_RBX(%rsp)
 	mov %rbp, T_RBP(%rsp)
 	mov %r12, T_R12(%rsp)
@@ -59,22 +60,18 @@ syscall_entry:
 	mov %r15, T_R15(%rsp)
 	mov %gs:CPU_SCRATCH, %r11
 	mov %r11, T_RSP(%rsp)
-	mov %rsp, %rbx
 	mov %gs:CPU_STACK_TOP, %rsp
-	mov %rax, T_RAX(%rbx)
 	movzbl %al, %eax
 	mov %r10, %rcx
-	cmp $FAST_SYSCALLS, %eax
+	cmp $SYSCALLS, %eax
 	jae 1f
-	lea fast_syscalls(%rip), %r11
-	call *(%r11,%rax,8)
+	call *syscalls(,%rax,8)
+	/* Whoever makes another thread current without asking to reschedule has found it in a system call too. */
 	.globl syscall_return
 syscall_return:
 	cmpq $0, %gs:CPU_RESCHED
 	jne cpu_resume
 	mov %gs:CPU_CURRENT, %rbx
-	cmpb $0, T_RESUME(%rbx)
-	jne cpu_resume
 	.globl return_sysret
 return_sysret:
 	mov T_RIP(%rbx), %rcx
@@ -96,14 +93,7 @@ return_sysret:
 	swapgs
 	sysretq
 
-1:	mov %rdi, T_RDI(%rbx)
-	mov %rsi, T_RSI(%rbx)
-	mov %rdx, T_RDX(%rbx)
-	mov %r8, T_R8(%rbx)
-	mov %r9, T_R9(%rbx)
-	mov %r10, T_R10(%rbx)
-	mov %rbx, %rdi
-	call syscall_slow
+1:	call syscall_bad
 	jmp syscall_return
 
 /* void return_to(struct thread *t): leaves for ring 3 as t->resume says. */

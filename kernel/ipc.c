@@ -29,16 +29,6 @@ static inline void deliver(struct thread *server, struct thread *client, u32 wor
 	server->regs.gpr[RAX] = STATUS_OK | (u64)words << 8;
 }
 
-static inline void run_now(struct cpu *c, struct thread *t)
-{
-	c->current = t;
-	if (c->domain != t->domain)
-		domain_switch(c, t->domain);
-	if (unlikely(t->fpu | !c->task_switched))
-		fpu_switch(c, t);
-	fs_load(t);
-}
-
 /* The server is busy: waits in its queue by priority, and lends the chain of servers its own. */
 static status_t queue_call(struct thread *t, struct thread *server, u64 badge, u32 words)
 {
@@ -72,58 +62,13 @@ static status_t queue_call(struct thread *t, struct thread *server, u64 badge, u
 	return STATUS_OK;
 }
 
-void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3);
-void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
-{
-	struct cpu *c = cpu_self();
-	struct thread *t = c->current;
-	struct thread *server;
-	struct port *port;
-	struct slot *slot;
-	u32 words = WORDS(t->regs.gpr[RAX]);
-	status_t s;
-
-	(void)unused;
-	s = cap_lookup(t->domain, cap, KIND_PORT, RIGHT_CALL, &slot);
-	if (unlikely(s != STATUS_OK))
-		goto fail;
-	port = container_of(slot->obj, struct port, obj); /* ports die on their server's CPU only: no race */
-	server = port->server;
-	s = STATUS_GONE;
-	if (unlikely(!port->to_server.obj))
-		goto fail;
-	s = STATUS_BAD_CPU;
-	if (unlikely(server->cpu != c->index))
-		goto fail;
-	if (likely(server->state == THREAD_WAIT_CALL)) {
-		if (unlikely(server->timeout.queued))
-			timer_cancel(&server->timeout);
-		deliver(server, t, words);
-		server->regs.gpr[RDI] = port->badge;
-		server->regs.gpr[RSI] = w0;
-		server->regs.gpr[RDX] = w1;
-		server->regs.gpr[R8] = w2;
-		server->regs.gpr[R9] = w3;
-		run_now(c, server);
-		return;
-	}
-	t->regs.gpr[RSI] = w0;
-	t->regs.gpr[RDX] = w1;
-	t->regs.gpr[R8] = w2;
-	t->regs.gpr[R9] = w3;
-	s = queue_call(t, server, port->badge, words);
-	if (s == STATUS_OK)
-		return;
-fail:
-	t->regs.gpr[RAX] = s;
-}
-
 /* Takes the first queued caller's call. */
 static void take_queued(struct thread *server)
 {
 	struct thread *client = container_of(server->callers.next, struct thread, caller_link);
 
 	list_remove(&client->caller_link);
+	timer_cancel(&server->timeout);
 	deliver(server, client, client->call_words);
 	server->regs.gpr[RDI] = client->call_badge;
 	server->regs.gpr[RSI] = client->regs.gpr[RSI];
@@ -131,6 +76,73 @@ static void take_queued(struct thread *server)
 	server->regs.gpr[R8] = client->regs.gpr[R8];
 	server->regs.gpr[R9] = client->regs.gpr[R9];
 	sched_enqueue(server->sc);
+}
+
+/* What is not a call of an idle server on this CPU; apart, so that the fast path needs no stack. */
+static __attribute__((noinline)) void call_slow(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
+{
+	struct thread *t = cpu_self()->current;
+	struct thread *server;
+	struct port *port;
+	struct slot *slot;
+	status_t s;
+
+	(void)unused;
+	s = cap_lookup(t->domain, cap, KIND_PORT, RIGHT_CALL, &slot);
+	if (s != STATUS_OK)
+		goto fail;
+	port = container_of(slot->obj, struct port, obj);
+	server = port->server;
+	s = STATUS_GONE;
+	if (!port->to_server.obj)
+		goto fail;
+	s = STATUS_BAD_CPU;
+	if (server->cpu != t->cpu)
+		goto fail;
+	t->regs.gpr[RSI] = w0;
+	t->regs.gpr[RDX] = w1;
+	t->regs.gpr[R8] = w2;
+	t->regs.gpr[R9] = w3;
+	s = queue_call(t, server, port->badge, WORDS(t->regs.gpr[RAX]));
+	if (s == STATUS_OK) {
+		if (server->state == THREAD_WAIT_CALL)
+			take_queued(server);
+		return;
+	}
+fail:
+	t->regs.gpr[RAX] = s;
+}
+
+void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3);
+void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
+{
+	struct cpu *c = cpu_self();
+	struct thread *t = c->current;
+	struct slot *slot = cap_find(t->domain->slots, cap, KIND_PORT, RIGHT_CALL);
+	struct thread *server;
+	struct port *port;
+
+	if (unlikely(!slot || !slot->obj))
+		return call_slow(cap, w0, w1, unused, w2, w3);
+	port = container_of(slot->obj, struct port, obj);
+	server = port->server;
+	/* Ports and threads die on their own CPU, so only that one may look further; message words are the slow path's. */
+	if (unlikely(!port->to_server.obj || server->cpu != c->index || server->state != THREAD_WAIT_CALL ||
+		     server->timeout.queued || (t->regs.gpr[RAX] & 0xff00)))
+		return call_slow(cap, w0, w1, unused, w2, w3);
+	server->client = t;
+	server->sc = t->sc;
+	server->sc->active = server;
+	server->state = THREAD_READY;
+	t->state = THREAD_CALLING;
+	t->server = server;
+	server->regs.gpr[RAX] = STATUS_OK;
+	server->regs.gpr[RDI] = port->badge;
+	server->regs.gpr[RSI] = w0;
+	server->regs.gpr[RDX] = w1;
+	server->regs.gpr[R8] = w2;
+	server->regs.gpr[R9] = w3;
+	thread_switch(c, server);
 }
 
 /* Gives `client` its context back, which goes on with it. */
@@ -149,15 +161,16 @@ static inline void unlend(struct thread *server, struct thread *client)
 	}
 }
 
-void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3);
-void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
+/* Everything but a reply to a caller with nothing else to do. */
+static __attribute__((noinline)) void reply_slow(
+	u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
 {
 	struct cpu *c = cpu_self();
 	struct thread *t = c->current;
 	struct thread *client = t->client;
 	u64 bits;
 
-	if (likely(client)) {
+	if (client) {
 		u32 words = WORDS(t->regs.gpr[RAX]);
 
 		client->regs.gpr[RAX] = STATUS_OK;
@@ -166,25 +179,17 @@ void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
 		client->regs.gpr[RDX] = w1;
 		client->regs.gpr[R8] = w2;
 		client->regs.gpr[R9] = w3;
-		if (unlikely(words))
-			copy_words(client, t, words);
+		copy_words(client, t, words);
 		unlend(t, client);
-		t->state = THREAD_WAIT_CALL;
-		t->wait_mask = mask;
-		/* The mask is published before the bits are read; event_set does it the other way round. */
-		if (likely(list_empty(&t->callers) && deadline == TIME_NEVER)) {
-			__atomic_thread_fence(__ATOMIC_SEQ_CST);
-			if (likely(!(t->event & mask))) {
-				run_now(c, client);
-				return;
-			}
-		}
 		c->resched = 1;
-	} else if (unlikely(!t->ports && !mask && deadline == TIME_NEVER)) {
+	} else if (!t->ports && !mask && deadline == TIME_NEVER) {
 		t->regs.gpr[RAX] = STATUS_BAD_STATE;
 		return;
 	}
-	/* The thread is on its own context now: events first, then queued calls, then the wait. */
+	/*
+	 * The thread is on its own context now: events first, then queued calls, then the wait. The mask is published before the
+	 * bits are read; event_set does it the other way round.
+	 */
 	t->wait_mask = mask;
 	t->state = THREAD_WAIT_CALL;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -201,11 +206,40 @@ void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
 		t->regs.gpr[RAX] = STATUS_TIMEOUT;
 		thread_ready(t);
 	} else {
-		if (deadline != TIME_NEVER)
-			timer_arm(&t->timeout, deadline);
+		timer_arm(&t->timeout, deadline);
 		sched_dequeue(t);
 	}
 	c->resched = 1;
+}
+
+void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3);
+void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
+{
+	struct cpu *c = cpu_self();
+	struct thread *t = c->current;
+	struct thread *client = t->client;
+
+	if (unlikely(!client || deadline != TIME_NEVER || !list_empty(&t->callers) ||
+		     (t->regs.gpr[RAX] & 0xff00) || client->stop_pending ||
+		     client->sc->effective != client->sc->priority))
+		return reply_slow(mask, w0, w1, deadline, w2, w3);
+	/* As in reply_slow: published before the bits are read. */
+	__atomic_store_n(&t->wait_mask, mask, __ATOMIC_SEQ_CST);
+	if (unlikely(t->event & mask))
+		return reply_slow(mask, w0, w1, deadline, w2, w3);
+	client->regs.gpr[RAX] = STATUS_OK;
+	client->regs.gpr[RDI] = 0;
+	client->regs.gpr[RSI] = w0;
+	client->regs.gpr[RDX] = w1;
+	client->regs.gpr[R8] = w2;
+	client->regs.gpr[R9] = w3;
+	client->sc->active = client;
+	client->state = THREAD_READY;
+	client->server = NULL;
+	t->client = NULL;
+	t->sc = t;
+	t->state = THREAD_WAIT_CALL;
+	thread_switch(c, client);
 }
 
 /* `t` dies: whoever calls it gets GONE, and whom it calls goes on with a context of its own. */

@@ -179,6 +179,29 @@ static inline void fs_load(const struct thread *t)
 		write_msr(MSR_FS_BASE, t->fs_base);
 }
 
+/* Everything that thread_switch leaves out: stale translations, I/O permissions, the FPU. */
+void thread_switch_slow(struct cpu *c, struct thread *t);
+
+/*
+ * Makes `t` the thread that runs on this CPU, in its address space. The generation is looked at after CR3 was written, which
+ * serialises: an unmapper either finds this CPU in the space, or is found here. In a tail position this needs no stack.
+ */
+static inline void thread_switch(struct cpu *c, struct thread *t)
+{
+	struct domain *d = t->domain;
+
+	c->current = t;
+	if (c->domain != d) {
+		c->domain = d;
+		write_cr3(d->cr3);
+		if (unlikely(tlb_stale(&d->tlb, c->index) || d->ports || c->ports_on))
+			return thread_switch_slow(c, t);
+	}
+	if (unlikely(t->fpu || !c->task_switched))
+		return thread_switch_slow(c, t);
+	fs_load(t);
+}
+
 /* syscall.c: helpers of the slow calls */
 static inline u64 arg(const struct thread *t, enum gpr r)
 {

@@ -62,3 +62,23 @@ void kobj_revoke(struct kobj *o);
  * BAD_KIND, DENIED. The object stays allocated until this CPU leaves the kernel.
  */
 status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struct slot **out);
+
+/*
+ * The same for the fast paths, which need the slot table of a domain: NULL on any error, whose status cap_lookup tells.
+ * `slots` is domain->slots.
+ */
+static inline struct slot *cap_find(struct slot **slots, u64 cap, enum kind kind, u32 rights)
+{
+	struct slot *page;
+	struct slot *s;
+
+	if (unlikely(cap >= CAP_MAX))
+		return NULL;
+	page = __atomic_load_n(&slots[cap / SLOTS_PER_FRAME], __ATOMIC_ACQUIRE);
+	if (unlikely(!page))
+		return NULL;
+	s = &page[cap % SLOTS_PER_FRAME];
+	if (unlikely(s->kind != kind || (s->rights & rights) != rights))
+		return NULL;
+	return s;
+}

@@ -10,10 +10,7 @@
 
 #define SLICE_US 10000
 
-static cycles_t slice(void)
-{
-	return boot->tsc_hz / 1000000 * SLICE_US;
-}
+static cycles_t slice;
 
 static struct thread *sc_of_link(struct list *l)
 {
@@ -51,9 +48,12 @@ static void ready_remove(struct cpu *c, struct thread *sc)
 /* Starts a new period if the old one is over. */
 static void refill(struct thread *sc)
 {
-	cycles_t now = rdtsc();
+	cycles_t now;
 
-	if (sc->budget && now - sc->period_start >= sc->period) {
+	if (!sc->budget)
+		return;
+	now = rdtsc();
+	if (now - sc->period_start >= sc->period) {
 		sc->period_start = now;
 		sc->left = sc->budget;
 	}
@@ -73,7 +73,7 @@ void sched_enqueue(struct thread *sc)
 	if (!c->sc || sc->effective > c->sc->effective)
 		c->resched = 1;
 	else if (sc->effective == c->sc->effective && !c->budget_end.queued)
-		timer_arm(&c->budget_end, rdtsc() + slice());
+		timer_arm(&c->budget_end, rdtsc() + slice);
 }
 
 void sched_dequeue(struct thread *sc)
@@ -133,7 +133,7 @@ static void budget_end(struct timer *t)
 		 */
 		if (sc->active != sc) {
 			sc->left = 0;
-			timer_arm(&c->budget_end, rdtsc() + slice());
+			timer_arm(&c->budget_end, rdtsc() + slice);
 			return;
 		}
 		ready_remove(c, sc);
@@ -146,37 +146,45 @@ static void budget_end(struct timer *t)
 	c->resched = 1;
 }
 
+void thread_switch_slow(struct cpu *c, struct thread *t)
+{
+	struct domain *d = t->domain;
+
+	domain_flush(c, d);
+	if (d->ports || c->ports_on)
+		domain_switch_ports(c, d);
+	fpu_switch(c, t);
+	fs_load(t);
+}
+
 static void schedule(struct cpu *c)
 {
-	struct thread *sc = NULL;
 	cycles_t end = TIME_NEVER;
+	struct list *head;
+	struct thread *sc;
 
 	c->resched = 0;
-	sched_charge(c);
-	if (c->ready_mask) {
-		struct list *head = &c->ready[63 - __builtin_clzl(c->ready_mask)];
-
-		sc = sc_of_link(head->next);
-		if (head->next != head->prev)
-			end = c->sc_start + slice();
-	}
-	if (sc != c->sc) {
-		c->sc = sc;
-		if (sc)
-			sc->switches++;
-	}
-	if (!sc) {
+	if (!c->ready_mask) {
+		sched_charge(c);
+		c->sc = NULL;
 		c->current = NULL;
-		domain_switch(c, NULL);
+		domain_leave(c);
 		return;
 	}
+	head = &c->ready[63 - __builtin_clzl(c->ready_mask)];
+	sc = sc_of_link(head->next);
+	if (sc != c->sc || sc->budget) {
+		sched_charge(c);
+		sc->switches++;
+		c->sc = sc;
+	}
+	if (head->next != head->prev)
+		end = rdtsc() + slice;
 	if (sc->budget && c->sc_start + sc->left < end)
 		end = c->sc_start + sc->left;
-	timer_arm(&c->budget_end, end);
-	c->current = sc->active;
-	domain_switch(c, c->current->domain);
-	fpu_switch(c, c->current);
-	fs_load(c->current);
+	if (end != TIME_NEVER || c->budget_end.queued)
+		timer_arm(&c->budget_end, end);
+	thread_switch(c, sc->active);
 }
 
 void cpu_resume(void)
@@ -218,6 +226,7 @@ void sched_init_cpu(struct cpu *c)
 	for (unsigned i = 0; i < CPU_PRIORITIES; i++)
 		list_init(&c->ready[i]);
 	list_init(&c->threads);
+	slice = boot->tsc_hz / 1000000 * SLICE_US;
 	c->budget_end.expire = budget_end;
 	c->resched = 1;
 }

@@ -1,4 +1,5 @@
 /* The system calls that are not on a fast path: dispatch, objects, capabilities, the machine. */
+#include "kernel/asm.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
@@ -7,15 +8,6 @@ void sys_ipc_reply_wait(u64, u64, u64, u64, u64, u64);
 void sys_event_signal(u64, u64);
 void sys_event_wait(u64, u64);
 void sys_vcpu_run(u64, u64, u64);
-
-/* entry.S calls these with the arguments in registers. */
-void (*const fast_syscalls[])(void) = {
-	[SYS_IPC_CALL] = (void (*)(void))sys_ipc_call,
-	[SYS_IPC_REPLY_WAIT] = (void (*)(void))sys_ipc_reply_wait,
-	[SYS_EVENT_SIGNAL] = (void (*)(void))sys_event_signal,
-	[SYS_EVENT_WAIT] = (void (*)(void))sys_event_wait,
-	[SYS_VCPU_RUN] = (void (*)(void))sys_vcpu_run,
-};
 
 static status_t domain_create(struct thread *t, struct domain *payer, u64 slot)
 {
@@ -235,8 +227,6 @@ static status_t sys_ctl(struct thread *t)
 			return s;
 	}
 	switch (op) {
-	case SYS_CTL_NOP:
-		return STATUS_OK;
 	case SYS_CTL_EXIT:
 		thread_fault(t, FAULT_EXIT, 0, arg(t, RDX), 0);
 		return STATUS_OK;
@@ -273,8 +263,14 @@ static void sys_sys_ctl(struct thread *t)
 	t->regs.gpr[RAX] = sys_ctl(t);
 }
 
-void syscall_slow(struct thread *t);
-void syscall_slow(struct thread *t)
+void syscall_bad(void);
+void syscall_bad(void)
+{
+	cpu_self()->current->regs.gpr[RAX] = STATUS_BAD_CALL;
+}
+
+/* The calls whose arguments go into the thread first: they may be restarted, or go on elsewhere. */
+static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
 	static void (*const calls[SYS_COUNT])(struct thread *) = {
 		[SYS_VCPU_CTL] = sys_vcpu_ctl,
@@ -289,10 +285,44 @@ void syscall_slow(struct thread *t)
 		[SYS_THREAD_CTL] = sys_thread_ctl,
 		[SYS_SYS_CTL] = sys_sys_ctl,
 	};
-	u64 number = t->regs.gpr[RAX] & 0xff;
+	struct thread *t = cpu_self()->current;
 
-	if (number < SYS_COUNT && calls[number])
-		calls[number](t);
-	else
-		t->regs.gpr[RAX] = STATUS_BAD_CALL;
+	t->regs.gpr[RDI] = a;
+	t->regs.gpr[RSI] = b;
+	t->regs.gpr[RDX] = c;
+	t->regs.gpr[R10] = d;
+	t->regs.gpr[R8] = e;
+	t->regs.gpr[R9] = f;
+	calls[t->regs.gpr[RAX] & 0xff](t);
 }
+
+static void syscall_ctl(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+{
+	if (b == SYS_CTL_NOP)
+		cpu_self()->current->regs.gpr[RAX] = STATUS_OK;
+	else
+		syscall_slow(a, b, c, d, e, f);
+}
+
+#define FAST(f) ((void (*)(void))(f))
+
+/* entry.S calls these with the arguments in registers. */
+void (*const syscalls[SYS_COUNT])(void) = {
+	[SYS_IPC_CALL] = FAST(sys_ipc_call),
+	[SYS_IPC_REPLY_WAIT] = FAST(sys_ipc_reply_wait),
+	[SYS_EVENT_SIGNAL] = FAST(sys_event_signal),
+	[SYS_EVENT_WAIT] = FAST(sys_event_wait),
+	[SYS_VCPU_RUN] = FAST(sys_vcpu_run),
+	[SYS_VCPU_CTL] = FAST(syscall_slow),
+	[SYS_OBJ_CREATE] = FAST(syscall_slow),
+	[SYS_OBJ_DESTROY] = FAST(syscall_slow),
+	[SYS_CAP_GRANT] = FAST(syscall_slow),
+	[SYS_MEM_MAP] = FAST(syscall_slow),
+	[SYS_MEM_UNMAP] = FAST(syscall_slow),
+	[SYS_VM_TRAP] = FAST(syscall_slow),
+	[SYS_IRQ_CTL] = FAST(syscall_slow),
+	[SYS_DEV_CTL] = FAST(syscall_slow),
+	[SYS_THREAD_CTL] = FAST(syscall_slow),
+	[SYS_SYS_CTL] = FAST(syscall_ctl),
+};
+static_assert(SYS_COUNT == SYSCALLS);

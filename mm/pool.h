@@ -17,6 +17,7 @@ struct pool {
 	u64 free_frames;  /* in frame_list and fresh ranges */
 	u64 total_frames; /* ever added */
 	void *frame_list; /* freed frames: each one's first word names the next */
+	void *pair_list;  /* freed pairs of frames, likewise */
 	void *class_list[POOL_CLASSES];
 	paddr_t fresh; /* frames [fresh, fresh_end) were never used; the ranges after them are in
 			  fresh_list */
@@ -36,10 +37,11 @@ void pool_add(struct pool *p, paddr_t base, u64 size);
 void *pool_frame_alloc(struct pool *p);
 
 /*
- * Returns `frames` zeroed frames that are physically contiguous, or NULL; for the few hardware tables larger than a frame. They
- * are given back one by one.
+ * Two zeroed frames that are physically contiguous, or NULL; for the few hardware tables larger than a frame. They
+ * come back as a pair and stay one.
  */
-void *pool_run_alloc(struct pool *p, unsigned frames);
+void *pool_pair_alloc(struct pool *p);
+void pool_pair_free(struct pool *p, void *pair);
 
 /* Gives a frame back. NULL is ignored. */
 void pool_frame_free(struct pool *p, void *frame);

@@ -9,7 +9,7 @@
 #define SVM_FEATURE_NP  BIT(0)
 #define SVM_FEATURE_FLUSH_ASID BIT(6)
 #define IOPM_SIZE       0x3000
-#define MSRPM_FRAMES    2
+#define MSRPM_SIZE      0x2000
 
 /*
  * All ports of all guests exit (doorbells are found by the kernel), so one map serves. In the image, for it must be
@@ -64,17 +64,16 @@ static status_t enable(struct cpu *c, struct pool *pool)
 
 static status_t vm_init(struct vm *vm)
 {
-	vm->msr_bitmap = pool_run_alloc(&vm->obj.payer->pool, MSRPM_FRAMES);
+	vm->msr_bitmap = pool_pair_alloc(&vm->obj.payer->pool);
 	if (!vm->msr_bitmap)
 		return STATUS_NO_MEMORY;
-	memset(vm->msr_bitmap, 0xff, MSRPM_FRAMES * PAGE_SIZE);
+	memset(vm->msr_bitmap, 0xff, MSRPM_SIZE);
 	return STATUS_OK;
 }
 
 static void vm_free(struct vm *vm)
 {
-	for (unsigned i = 0; i < MSRPM_FRAMES; i++)
-		pool_frame_free(&vm->obj.payer->pool, (u8 *)vm->msr_bitmap + i * PAGE_SIZE);
+	pool_pair_free(&vm->obj.payer->pool, vm->msr_bitmap);
 }
 
 static status_t vcpu_init(struct vcpu *v)

@@ -116,6 +116,7 @@ domain
   pool-kib          optional  u32 64..65536
   restart-limit     optional  cells 2
   fpu               optional  flag
+  test-authority    optional  flag
   > ethernet-ports        optional  ports
 
 ports
