@@ -96,6 +96,12 @@ return_sysret:
 1:	call syscall_bad
 	jmp syscall_return
 
+/* void return_sysret_to(struct thread *t): leaves for a thread that entered by a system call. */
+	.globl return_sysret_to
+return_sysret_to:
+	mov %rdi, %rbx
+	jmp return_sysret
+
 /* void return_to(struct thread *t): leaves for ring 3 as t->resume says. */
 	.globl return_to
 return_to:

@@ -85,6 +85,7 @@ void cpus_start(void);
 extern u32 cpus_go; /* the other CPUs may run threads */
 void cpu_resume(void) __attribute__((noreturn));
 void return_to(struct thread *t) __attribute__((noreturn));
+void return_sysret_to(struct thread *t) __attribute__((noreturn));
 void idle_wait(void) __attribute__((noreturn));
 void interrupts_take(void);
 

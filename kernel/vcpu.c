@@ -6,14 +6,17 @@
 #define XCR0_SSE    BIT(1)
 #define XCR0_AVX    BIT(2)
 #define XCR0_AVX512 0xe0ull
-#define GROUPS_SOFT (GROUP_APIC | GROUP_INJECT | GROUP_CONTROL | GROUP_XCR)
+/* Kinds that go straight to the VMM */
+#define PLAIN_EXITS ((BIT(EXIT_KIND_COUNT) - 1) & ~(BIT(EXIT_IO) | BIT(EXIT_HLT)))
 
 static void timer_expired(struct timer *timer)
 {
 	struct vcpu *v = container_of(timer, struct vcpu, timer);
 	u32 vector = __atomic_load_n(&v->run->timer_vector, __ATOMIC_RELAXED);
 
-	v->run->timer = 0;
+	/* The VMM may have written a new one that is not taken over yet. */
+	if (v->run->timer == timer->deadline)
+		v->run->timer = 0;
 	if (vector >= 16 && vector < 256)
 		virq_request(v, vector);
 	if (v->thread)
@@ -166,6 +169,11 @@ static void export(struct vcpu *v, u64 groups)
 {
 	struct run_page *r = v->run;
 
+	r->valid = groups;
+	if (likely(groups == GROUP_RIP)) {
+		r->activity = v->halted ? ACTIVITY_HLT : ACTIVITY_ACTIVE;
+		return vcpu_ops->export(v, groups);
+	}
 	if (unlikely(groups & GROUP_DR)) {
 		r->dr[0] = read_dr0();
 		r->dr[1] = read_dr1();
@@ -180,7 +188,6 @@ static void export(struct vcpu *v, u64 groups)
 	if (groups & GROUP_RIP)
 		r->activity = v->halted ? ACTIVITY_HLT : ACTIVITY_ACTIVE;
 	vcpu_ops->export(v, groups);
-	r->valid = groups;
 }
 
 /* Takes over what the VMM changed. */
@@ -188,6 +195,10 @@ static void import(struct vcpu *v, u64 groups)
 {
 	struct run_page *r = v->run;
 
+	if (likely(groups == GROUP_RIP)) {
+		v->halted = r->activity == ACTIVITY_HLT;
+		return vcpu_ops->import(v, groups);
+	}
 	if (groups & GROUP_DR) {
 		write_dr0(r->dr[0]);
 		write_dr1(r->dr[1]);
@@ -325,6 +336,7 @@ void vcpu_wake(struct vcpu *v)
 static void return_exit(struct vcpu *v, unsigned kind) __attribute__((noreturn));
 static void return_exit(struct vcpu *v, unsigned kind)
 {
+	struct cpu *c = cpu_self();
 	struct thread *t = v->thread;
 	struct run_page *r = v->run;
 
@@ -334,12 +346,12 @@ static void return_exit(struct vcpu *v, unsigned kind)
 	v->stats.exits[kind]++;
 	r->sequence++;
 	export(v, r->export[kind] & GROUP_ALL_REG);
-	if (unlikely(cpu_self()->resched))
+	if (unlikely(c->resched))
 		cpu_resume();
 	if (unlikely(t->fpu))
-		fpu_switch(cpu_self(), t);
+		fpu_switch(c, t);
 	fs_load(t);
-	return_to(t);
+	return_sysret_to(t);
 }
 
 /* Event bits that are bound to vectors become pending. */
@@ -350,44 +362,56 @@ static void take_bound(struct vcpu *v, u64 bits)
 		virq_request(v, v->bound[__builtin_ctzl(bits)]);
 }
 
+/* The thread's event has bits for the guest or the VMM. Returns when the guest can go on. */
+static __attribute__((noinline)) void take_event(struct cpu *c, struct vcpu *v, u64 bits)
+{
+	if (bits & v->bound_mask)
+		take_bound(v, bits & v->bound_mask);
+	bits &= v->mask;
+	if (!bits)
+		return;
+	__atomic_and_fetch(&v->thread->event, ~bits, __ATOMIC_SEQ_CST);
+	if (c->loaded != v)
+		load(c, v);
+	vcpu_leave(v, STATUS_EVENT, bits);
+	cpu_resume();
+}
+
+/* Interrupts, windows, HLT. Returns when the guest can be entered. */
+static __attribute__((noinline)) void attend(struct vcpu *v)
+{
+	if (v->run->pending.control)
+		virq_merge(v);
+	if (deliver(v, __atomic_load_n(&v->run->flags, __ATOMIC_RELAXED))) {
+		v->run->exit_kind = EXIT_WINDOW;
+		return_exit(v, EXIT_WINDOW);
+	}
+	if (v->halted) {
+		v->stats.halts++;
+		thread_block(v->thread, THREAD_HALTED);
+		cpu_resume();
+	}
+}
+
 void vcpu_continue(struct vcpu *v)
 {
 	struct cpu *c = cpu_self();
 	struct thread *t = v->thread;
 	struct run_page *r = v->run;
-	u64 bits;
+	u64 mask = v->mask | v->bound_mask;
 
-	t->wait_mask = v->mask;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	bits = t->event;
-	if (unlikely(bits & v->bound_mask))
-		take_bound(v, bits & v->bound_mask);
-	if (unlikely(bits & v->mask)) {
-		bits &= v->mask;
-		__atomic_and_fetch(&t->event, ~bits, __ATOMIC_SEQ_CST);
-		if (c->loaded != v)
-			load(c, v);
-		vcpu_leave(v, STATUS_EVENT, bits);
-		cpu_resume();
-	}
+	/* Published before the event is read; event_set does it the other way round. */
+	__atomic_store_n(&t->wait_mask, mask, __ATOMIC_SEQ_CST);
+	if (unlikely(t->event & mask))
+		take_event(c, v, t->event & mask);
 	if (unlikely(c->loaded != v))
 		load(c, v);
 	import_dirty(v);
-	if (unlikely(r->pending.control))
-		virq_merge(v);
-	if (unlikely(v->irr_check || v->window || v->nmi_window || r->flags & (RUN_WINDOW | RUN_NMI_WINDOW) ||
-		     r->inject & INJECT_VALID)) {
-		if (deliver(v, __atomic_load_n(&r->flags, __ATOMIC_RELAXED))) {
-			r->exit_kind = EXIT_WINDOW;
-			return_exit(v, EXIT_WINDOW);
-		}
-	}
-	if (unlikely(v->halted)) {
-		v->stats.halts++;
-		thread_block(t, THREAD_HALTED);
-		cpu_resume();
-	}
-	fpu_load_vcpu(c, v);
+	if (unlikely(v->attention || r->pending.control || r->flags & (RUN_WINDOW | RUN_NMI_WINDOW) ||
+		     r->inject & INJECT_VALID))
+		attend(v);
+	if (unlikely(c->fpu_owner != v || c->xcr0 != v->xcr0))
+		fpu_load_vcpu(c, v);
 	v->stats.entries++;
 	vcpu_ops->enter(v);
 }
@@ -397,6 +421,8 @@ void vcpu_exited(struct vcpu *v)
 	struct run_page *r = v->run;
 	unsigned kind = vcpu_ops->exit(v);
 
+	if (likely(kind < 64 && BIT(kind) & PLAIN_EXITS))
+		return_exit(v, kind);
 	switch (kind) {
 	case EXIT_IO:
 		if (!(r->exit.io.flags & (EXIT_IO_IN | EXIT_IO_STRING))) {
@@ -450,16 +476,15 @@ void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
 {
 	struct cpu *c = cpu_self();
 	struct thread *t = c->current;
-	struct slot *slot;
-	struct vcpu *v;
-	status_t s = cap_lookup(t->domain, cap, KIND_VCPU, RIGHT_RUN, &slot);
+	struct slot *slot = cap_find(t->domain->slots, cap, KIND_VCPU, RIGHT_RUN);
+	struct vcpu *v = t->vcpu;
 
-	if (unlikely(s != STATUS_OK))
-		goto fail;
-	v = container_of(slot->obj, struct vcpu, obj);
-	s = STATUS_BAD_STATE;
-	if (unlikely(v != t->vcpu))
-		goto fail;
+	if (unlikely(!slot || !v || slot->obj != &v->obj)) {
+		status_t s = cap_lookup(t->domain, cap, KIND_VCPU, RIGHT_RUN, &slot);
+
+		t->regs.gpr[RAX] = s == STATUS_OK ? STATUS_BAD_STATE : s;
+		return;
+	}
 	v->mask = mask;
 	t->resume = RESUME_GUEST;
 	/* The timer stays armed over exits, so that a deadline that does not change costs nothing. */
@@ -474,8 +499,6 @@ void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
 		timer_arm(&t->timeout, deadline);
 	}
 	vcpu_continue(v);
-fail:
-	t->regs.gpr[RAX] = s;
 }
 
 void vcpu_unmap(struct vcpu *v)

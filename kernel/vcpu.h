@@ -72,10 +72,15 @@ struct vcpu {
 	u64 map_va;
 
 	/* delivery */
-	bool irr_check; /* IRR may hold something */
-	bool halted;    /* guest is in HLT */
-	u8 window;      /* class that ops->window was asked for; 0 none; 16 any */
-	bool nmi_window;
+	union {
+		struct {
+			bool irr_check;  /* IRR may hold something */
+			bool halted;     /* guest is in HLT */
+			bool nmi_window; /* ops->nmi_window was asked for */
+			u8 window;       /* class that ops->window was asked for; 0 none; 16 any */
+		};
+		u32 attention; /* any of these: an entry is not plain */
+	};
 	struct timer timer; /* of the run page */
 
 	/* hardware tags */

@@ -1,60 +1,71 @@
 /*
  * What root gives to a program when it starts: a read-only page with everything it may use.
  *
- * Root starts one thread of the program, on the first CPU of the node's `cpus`, at the ELF entry with
- * RDI = START_INFO and FS = START_INFO's `first`. START_THREAD resources are capabilities to more
- * threads of the same domain, stopped, which the program sets up with thread_ctl (thread_start in
- * lib.h).
+ * Root starts one thread of the program, on the first CPU of the node's `cpus`, at the ELF entry
+ * with RDI = START_INFO and FS = START_INFO's `first`. START_THREAD resources are capabilities to
+ * more threads of the same domain, stopped, which the program sets up with thread_ctl (thread_start
+ * in lib.h).
  */
 #pragma once
 
 #include "kernel/abi/syscall.h"
 
-#define START_INFO       0x20000ull        /* address of struct start_info in each program but root */
-#define START_MESSAGE    0x1f000ull        /* message page of the first thread */
-#define START_MESSAGES   0x30000ull        /* message pages of the other threads, one after another */
-#define START_STACK_TOP  0x3f0000ull       /* first stack; START_STACK_SIZE below it is mapped */
+#define START_INFO       0x20000ull  /* address of struct start_info in each program but root */
+#define START_MESSAGE    0x1f000ull  /* message page of the first thread */
+#define START_MESSAGES   0x30000ull  /* message pages of the other threads, one after another */
+#define START_STACK_TOP  0x3f0000ull /* first stack; START_STACK_SIZE below it is mapped */
 #define START_STACK_SIZE 0x10000ull
-#define START_IMAGE      0x400000ull       /* programs are linked here */
-#define START_RESOURCES  0x100000000ull    /* files, sessions, state and heap are mapped from here on */
-#define START_GUEST_RAM  0x100000000000ull /* guest-physical address 0 appears here in a VMM */
+#define START_IMAGE      0x400000ull    /* programs are linked here */
+#define START_RESOURCES  0x100000000ull /* files, sessions, state and heap are mapped from here on \
+					 */
+#define START_GUEST_RAM 0x100000000000ull /* guest-physical address 0 appears here in a VMM */
 
-#define START_CAP_DOMAIN 1  /* own domain: create, not destroy */
-#define START_CAP_THREAD 2  /* own first thread */
-#define START_CAP_ROOT   3  /* root's service port on the first thread's CPU (drivers/protocols/root.h) */
-#define START_CAP_FIRST  16 /* capabilities of resources; slots from 1024 on are the program's own */
-#define START_CAP_OWN    1024
+#define START_CAP_DOMAIN 1 /* own domain: create, not destroy */
+#define START_CAP_THREAD 2 /* own first thread */
+#define START_CAP_ROOT                                                                             \
+	3 /* root's service port on the first thread's CPU (drivers/protocols/root.h) */
+#define START_CAP_FIRST 16 /* capabilities of resources; slots from 1024 on are the program's own  \
+			    */
+#define START_CAP_OWN 1024
 
-#define START_BIT_OWN 32 /* root hands out bits 0-31 of the first thread's event; the rest is the program's */
+#define START_BIT_OWN                                                                              \
+	32 /* root hands out bits 0-31 of the first thread's event; the rest is the program's */
 
 #define START_MAX_RESOURCES 240
 #define START_NAME_SIZE     32
 
 enum start_kind {
-	START_CONFIG = 1,    /* address, size: a flattened device tree whose root node is the program's node; a
-	                        phandle property `backend` or `access` is kept, see START_SESSION's value */
-	START_FILE = 2,      /* address, size, name: a boot file, mapped read-only */
-	START_HEAP = 3,      /* address, size: zeroed memory for the program's own use, lost at a restart */
-	START_STATE = 4,     /* address, size: memory of the holder: zero at first, kept over restarts */
-	START_RAM = 5,       /* address, size; value: guest-physical address; cap: mem */
-	START_SESSION = 6,   /* one end of a session; see below */
-	START_PORTS = 7,     /* value: first I/O port; size: number */
-	START_IRQ = 8,       /* cap: irq; value: GSI; bit: own event bit that it sets */
-	START_VM = 9,        /* cap: vm */
-	START_VCPU = 10,     /* cap: vcpu; value: index; its thread is the first for 0, else START_THREAD index - 1 */
-	START_THREAD = 11,   /* cap: a further thread, stopped; value: CPU index; address: its message page */
-	START_EVENT = 12,    /* cap: event of root that this program may set; value: its bits */
-	START_ROOT = 13,     /* cap: root's service port on CPU `value`, for further threads */
-	START_MEM = 14,      /* cap: mem to cut parts and pools from; size. Only with `test-authority` */
+	START_CONFIG =
+		1, /* address, size: a flattened device tree whose root node is the program's node;
+		      a phandle property `backend` or `access` is kept, see START_SESSION's value */
+	START_FILE = 2, /* address, size, name: a boot file, mapped read-only */
+	START_HEAP =
+		3, /* address, size: zeroed memory for the program's own use, lost at a restart */
+	START_STATE =
+		4,     /* address, size: memory of the holder: zero at first, kept over restarts */
+	START_RAM = 5, /* address, size; value: guest-physical address; cap: mem */
+	START_SESSION = 6, /* one end of a session; see below */
+	START_PORTS = 7,   /* value: first I/O port; size: number */
+	START_IRQ = 8,     /* cap: irq; value: GSI; bit: own event bit that it sets */
+	START_VM = 9,      /* cap: vm */
+	START_VCPU = 10,   /* cap: vcpu; value: index; its thread is the first for 0, else
+			      START_THREAD index - 1 */
+	START_THREAD = 11, /* cap: a further thread, stopped; value: CPU index; address: its message
+			      page */
+	START_EVENT = 12,  /* cap: event of root that this program may set; value: its bits */
+	START_ROOT = 13,   /* cap: root's service port on CPU `value`, for further threads */
+	START_MEM = 14, /* cap: mem to cut parts and pools from; size. Only with `test-authority` */
 };
 
 /*
- * A session: `address`, `size`: its memory, laid out as its protocol says; `cap`: the peer's event, which the
- * holder may set with the bits `value`; `bit`: the own event bit that the peer sets; `role`: START_CLIENT or
- * START_SERVER; `name`: the client's name ("root" for the operator's prompt); `protocol`: "console", "serial",
+ * A session: `address`, `size`: its memory, laid out as its protocol says; `cap`: the peer's event,
+ * which the holder may set with the bits `value`; `bit`: the own event bit that the peer sets;
+ * `role`: START_CLIENT or START_SERVER; `name`: the client's name ("root" for the operator's
+ * prompt); `protocol`: "console", "serial",
  * ...; `phandle`: of the node in `backend` or `access` that the session stands for, 0 if none.
- * While the peer is away the capability answers GONE or BAD_CAP, which is no error; when it starts or is
- * restarted, root fills the slot (again) and sets `bit`. A server signals each client once when it serves it.
+ * While the peer is away the capability answers GONE or BAD_CAP, which is no error; when it starts
+ * or is restarted, root fills the slot (again) and sets `bit`. A server signals each client once
+ * when it serves it.
  */
 #define START_CLIENT 0
 #define START_SERVER 1
@@ -74,7 +85,8 @@ struct start_resource {
 };
 static_assert(sizeof(struct start_resource) == 96);
 
-/* What FS points to in each thread. Hosted archives (libfdt.a) read their stack canary at FS:0x28. */
+/* What FS points to in each thread. Hosted archives (libfdt.a) read their stack canary at FS:0x28.
+ */
 struct start_thread {
 	u64 self;      /* address of this block */
 	u64 message;   /* address of the thread's message page */

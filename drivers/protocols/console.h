@@ -3,8 +3,8 @@
  *
  * `console`: a client (a VMM's 16550, root's operator prompt) and the console server.
  * `serial`: the console server as client and a UART driver as server.
- * The producer of bytes sets the peer's event bit after writing; the consumer does so after it made room in a ring
- * that was full. Bytes that do not fit wait with the producer.
+ * The producer of bytes sets the peer's event bit after writing; the consumer does so after it made
+ * room in a ring that was full. Bytes that do not fit wait with the producer.
  */
 #pragma once
 

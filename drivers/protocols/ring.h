@@ -1,9 +1,10 @@
 /*
  * A byte ring in shared memory: one producer, one consumer, either of them possibly hostile.
  *
- * `head` is written by the producer and `tail` by the consumer only; both run freely and are taken modulo the size,
- * a power of two that each side knows from its own side of the session and never reads from the ring. A peer's
- * index that says more than the size holds is treated as damage: the ring is empty (or full) and the caller is told.
+ * `head` is written by the producer and `tail` by the consumer only; both run freely and are taken
+ * modulo the size, a power of two that each side knows from its own side of the session and never
+ * reads from the ring. A peer's index that says more than the size holds is treated as damage: the
+ * ring is empty (or full) and the caller is told.
  */
 #pragma once
 
@@ -15,7 +16,8 @@ struct ring {
 	u8 data[] __attribute__((aligned(64)));
 };
 
-/* Bytes that a reader finds; more than `size` means that the peer broke the ring: reported as 0 with *broken set. */
+/* Bytes that a reader finds; more than `size` means that the peer broke the ring: reported as 0
+ * with *broken set. */
 static inline u32 ring_used(const struct ring *r, u32 size, bool *broken)
 {
 	u32 used = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) -

@@ -1,13 +1,15 @@
 /*
- * Calls to root's service port (START_CAP_ROOT, START_ROOT); the badge tells root who calls. RSI is the operation; the
- * reply's RSI is a status: OK; BUSY: root is behind with its work, try again later; BAD_CALL, BAD_ARG.
+ * Calls to root's service port (START_CAP_ROOT, START_ROOT); the badge tells root who calls. RSI is
+ * the operation; the reply's RSI is a status: OK; BUSY: root is behind with its work, try again
+ * later; BAD_CALL, BAD_ARG.
  */
 #pragma once
 
 #include "kernel/abi/types.h"
 
 enum root_op {
-	ROOT_LOG = 1,  /* RDX bytes (at most ROOT_LOG_MAX) of the message page are a line of this program's log */
+	ROOT_LOG = 1,  /* RDX bytes (at most ROOT_LOG_MAX) of the message page are a line of this
+			  program's log */
 	ROOT_STOP = 2, /* a partition's VMM: the guest ended; RDX enum root_stop_reason */
 };
 

@@ -1,4 +1,5 @@
-/* The CPUID policy: what reaches the guest from made-up Intel and AMD hosts that have every feature. */
+/* The CPUID policy: what reaches the guest from made-up Intel and AMD hosts that have every
+ * feature. */
 #include "guests/vmm/cpuid.h"
 #include "guests/vmm/cpuid_bits.h"
 #include "guests/vmm/x86.h"
@@ -19,8 +20,9 @@ static struct cpuid_regs host(u32 leaf, u32 subleaf)
 	if (leaf == CPUID_EXTENDED)
 		return (struct cpuid_regs){host_extended_max, 0, 0, 0};
 	if (leaf == 4)
-		return subleaf < 3 ? (struct cpuid_regs){0xfc000000u | (subleaf + 1) << 5 | 1, 1, 2, 3}
-				   : (struct cpuid_regs){0};
+		return subleaf < 3
+			       ? (struct cpuid_regs){0xfc000000u | (subleaf + 1) << 5 | 1, 1, 2, 3}
+			       : (struct cpuid_regs){0};
 	if (leaf == 0xd && subleaf >= 2)
 		return subleaf == 2 ? (struct cpuid_regs){256, 576, 0, 0}
 				    : (struct cpuid_regs){64, 832 + (subleaf - 3) * 64, 2, 0};
@@ -68,18 +70,23 @@ TEST(cpuid_features_hidden)
 		r = get(7, 0, &plain);
 		CHECK_EQ(r.eax, 1);
 		CHECK(r.ebx & BIT(1)); /* TSC_ADJUST */
-		CHECK(!(r.ebx & (BIT(2) | BIT(4) | BIT(11) | BIT(16) | BIT(25)))); /* SGX TSX AVX512 PT */
-		CHECK(!(r.ecx & (BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(16)))); /* PKU WAITPKG CET LA57 */
-		CHECK(!(r.edx & (BIT(20) | BIT(26) | BIT(27) | BIT(29) | BIT(31)))); /* IBT, speculation */
+		CHECK(!(r.ebx &
+			(BIT(2) | BIT(4) | BIT(11) | BIT(16) | BIT(25)))); /* SGX TSX AVX512 PT */
+		CHECK(!(r.ecx &
+			(BIT(3) | BIT(4) | BIT(5) | BIT(7) | BIT(16)))); /* PKU WAITPKG CET LA57 */
+		CHECK(!(r.edx &
+			(BIT(20) | BIT(26) | BIT(27) | BIT(29) | BIT(31)))); /* IBT, speculation */
 		r = get(0x80000001, 0, &plain);
-		CHECK(!(r.ecx & (BIT(2) | BIT(3) | BIT(9) | BIT(10) | BIT(12) | BIT(22)))); /* SVM, ... */
+		CHECK(!(r.ecx &
+			(BIT(2) | BIT(3) | BIT(9) | BIT(10) | BIT(12) | BIT(22)))); /* SVM, ... */
 		CHECK(r.edx & BIT(29));
 		CHECK_EQ(get(0x80000007, 0, &plain).edx, BIT(8));
 		CHECK_EQ(get(0x80000008, 0, &plain).eax, 48 << 8 | 46);
-		CHECK_EQ(get(0x8000001f, 0, &plain).eax, amd ? 0 : get(0x16, 0, &plain).eax); /* SEV */
+		CHECK_EQ(get(0x8000001f, 0, &plain).eax,
+			amd ? 0 : get(0x16, 0, &plain).eax); /* SEV */
 		for (u32 leaf = 0; leaf < 0x20; leaf++) {
 			bool zero = leaf == 3 || leaf == 5 || leaf == 9 || leaf == 0xa ||
-				leaf == 0xf || leaf == 0x10 || leaf == 0x12 || leaf == 0x14;
+				    leaf == 0xf || leaf == 0x10 || leaf == 0x12 || leaf == 0x14;
 			if (zero)
 				CHECK_EQ(get(leaf, 0, &plain).eax | get(leaf, 0, &plain).edx, 0);
 		}

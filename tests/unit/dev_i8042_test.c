@@ -27,7 +27,7 @@ static void start(void)
 static u8 ask(u8 command)
 {
 	out(I8042_COMMAND, command);
-	CHECK(in(I8042_STATUS) & I8042_STS_OUTPUT);
+	CHECK(in(I8042_STATUS)&I8042_STS_OUTPUT);
 	return in(I8042_DATA);
 }
 
@@ -37,9 +37,9 @@ TEST(linux_probe)
 
 	start();
 	/* i8042_controller_check: flushes; nothing may come for ever */
-	CHECK(!(in(I8042_STATUS) & I8042_STS_OUTPUT));
+	CHECK(!(in(I8042_STATUS)&I8042_STS_OUTPUT));
 	CHECK_EQ(ask(I8042_SELF_TEST), 0x55);
-	CHECK(in(I8042_STATUS) & I8042_STS_SYSTEM);
+	CHECK(in(I8042_STATUS)&I8042_STS_SYSTEM);
 	control = ask(I8042_READ_RAM);
 	CHECK(control & I8042_CMD_TRANSLATE);
 	control |= I8042_CMD_KBD_DISABLE;
@@ -143,7 +143,7 @@ TEST(memory_and_loops)
 	CHECK_EQ(ask(0x3f), 0x99);
 	out(I8042_COMMAND, I8042_LOOP_KBD);
 	out(I8042_DATA, 0x33);
-	CHECK(!(in(I8042_STATUS) & I8042_STS_MOUSE));
+	CHECK(!(in(I8042_STATUS)&I8042_STS_MOUSE));
 	CHECK_EQ(in(I8042_DATA), 0x33);
 	CHECK_EQ(in(I8042_DATA), 0x33); /* the buffer keeps its last byte */
 	CHECK_EQ(ask(I8042_READ_INPUT), 0x80);
@@ -151,9 +151,9 @@ TEST(memory_and_loops)
 	out(I8042_COMMAND, I8042_KBD_OFF);
 	out(I8042_DATA, 0x44);
 	CHECK_EQ(in(I8042_DATA), 0xfe);
-	CHECK_EQ(in(I8042_STATUS) & I8042_STS_COMMAND, 0);
+	CHECK_EQ(in(I8042_STATUS)&I8042_STS_COMMAND, 0);
 	out(I8042_COMMAND, I8042_KBD_ON);
-	CHECK(in(I8042_STATUS) & I8042_STS_COMMAND);
+	CHECK(in(I8042_STATUS)&I8042_STS_COMMAND);
 	CHECK_EQ(i8042_read(&m, &kbc, 0x61, 1), 0xff);
 }
 

@@ -78,17 +78,19 @@ TEST(x2apic)
 	start();
 	for (u32 i = 0; i < CPUS; i++) {
 		state[i].id = 0x1e + i; /* across two clusters */
-		CHECK(lapic_wrmsr(&m, &view[i], LAPIC_MSR_APIC_BASE, 0,
-			0xfee00c00 | (i ? 0 : 0x100)));
+		CHECK(lapic_wrmsr(
+			&m, &view[i], LAPIC_MSR_APIC_BASE, 0, 0xfee00c00 | (i ? 0 : 0x100)));
 	}
 	CHECK_EQ(route(0, (struct lapic_ipi){.destination = 0x1f, .vector = 0x40}), 2);
 	CHECK_EQ(route(0, (struct lapic_ipi){.destination = 0xff, .vector = 0x40}), 0);
 	CHECK_EQ(route(0, (struct lapic_ipi){.destination = LAPIC_BROADCAST, .vector = 0x40}), 15);
-	CHECK_EQ(route(0, (struct lapic_ipi){
-			 .destination = 0x1c000, .logical = true, .vector = 0x40}),
+	CHECK_EQ(route(0,
+			 (struct lapic_ipi){
+				 .destination = 0x1c000, .logical = true, .vector = 0x40}),
 		3);
-	CHECK_EQ(route(0, (struct lapic_ipi){
-			 .destination = 0x20003, .logical = true, .vector = 0x40}),
+	CHECK_EQ(route(0,
+			 (struct lapic_ipi){
+				 .destination = 0x20003, .logical = true, .vector = 0x40}),
 		12);
 }
 

@@ -127,7 +127,7 @@ TEST(end_of_interrupt)
 	out(LAPIC_EOI, 0);
 	CHECK_EQ(in(LAPIC_PPR), 0);
 	CHECK_EQ(m.eois, 1); /* it was an edge */
-	out(LAPIC_EOI, 0); /* nothing in service */
+	out(LAPIC_EOI, 0);   /* nothing in service */
 	CHECK_EQ(m.eois, 1);
 	lapic_accept(&lapic, 0x82, false); /* as an edge now */
 	CHECK_EQ(in(LAPIC_TMR + 0x40), 0);
@@ -222,7 +222,7 @@ TEST(errors)
 	CHECK(pending.vector[3] & BIT(0xfe - 192));
 	out(LAPIC_ESR, 0);
 	CHECK_EQ(in(LAPIC_ESR), LAPIC_ESR_SEND_ILLEGAL);
-	in(LAPIC_CMCI); /* not there */
+	in(LAPIC_CMCI);   /* not there */
 	out(0x3f0, 0x31); /* SELF IPI is for x2APIC mode */
 	out(LAPIC_ESR, 0);
 	CHECK_EQ(in(LAPIC_ESR), LAPIC_ESR_ILLEGAL_REGISTER);
@@ -243,7 +243,7 @@ TEST(interprocessor_interrupts)
 	CHECK_EQ(m.ipi.delivery, LAPIC_FIXED);
 	CHECK(!m.ipi.logical && !m.ipi.level && m.ipi.assert);
 	CHECK_EQ(in(LAPIC_ICR), 0x40fd); /* delivery status is idle */
-	out(LAPIC_ICR, 0x00004500); /* INIT */
+	out(LAPIC_ICR, 0x00004500);      /* INIT */
 	CHECK_EQ(m.ipi.delivery, LAPIC_INIT);
 	CHECK(m.ipi.assert);
 	out(LAPIC_ICR, 0x00008500); /* INIT level de-assert */
@@ -260,6 +260,10 @@ TEST(interprocessor_interrupts)
 	CHECK_EQ(m.sent, 5);
 	CHECK(pending.vector[0] & BIT(0x31));
 	CHECK_EQ(m.vectors, 1);
+	out(LAPIC_ICR, 0x00044500); /* INIT to itself is not valid */
+	CHECK_EQ(m.inits, 0);
+	out(LAPIC_ICR, 0x00044400);
+	CHECK_EQ(m.nmis, 1);
 }
 
 TEST(modes_of_operation)

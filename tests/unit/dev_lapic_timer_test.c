@@ -47,8 +47,8 @@ TEST(divisors)
 	static const struct {
 		u32 code;
 		u32 by;
-	} divisors[] = {
-		{0x0, 2}, {0x1, 4}, {0x2, 8}, {0x3, 16}, {0x8, 32}, {0x9, 64}, {0xa, 128}, {0xb, 1}};
+	} divisors[] = {{0x0, 2}, {0x1, 4}, {0x2, 8}, {0x3, 16}, {0x8, 32}, {0x9, 64}, {0xa, 128},
+		{0xb, 1}};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(divisors); i++) {
 		start(0x40, divisors[i].code);
@@ -213,6 +213,31 @@ TEST(masked_deadline)
 	lapic_timer_next(&m, &lapic, 300);
 	out(LAPIC_LVT_TIMER, 0x40040);
 	CHECK_EQ(lapic_timer_next(&m, &lapic, 5000).clock, LAPIC_TIMER_OFF);
+}
+
+TEST(a_newer_timer_outlives_the_older_ones_end)
+{
+	/* the timer fires, and the exit that tells it is the guest's next programming */
+	start(0x40040, DIVIDE_1);
+	CHECK(lapic_wrmsr(&m, &lapic, LAPIC_MSR_TSC_DEADLINE, 100, 5000));
+	next();
+	CHECK(lapic_wrmsr(&m, &lapic, LAPIC_MSR_TSC_DEADLINE, 5100, 9000));
+	lapic_timer_fired(&m, &lapic);
+	CHECK_EQ(next().time, 9000);
+	lapic_timer_fired(&m, &lapic);
+	CHECK_EQ(next().clock, LAPIC_TIMER_OFF);
+
+	start(0x40, DIVIDE_1);
+	out(LAPIC_TIMER_INITIAL, 1000);
+	next();
+	m.now += 1500;
+	out(LAPIC_TIMER_INITIAL, 2000);
+	lapic_timer_fired(&m, &lapic);
+	CHECK_EQ(next().time, m.now + 2000);
+	m.now += 2000;
+	out(LAPIC_LVT_TIMER, 0x41); /* another vector for the next one, not this one again */
+	lapic_timer_fired(&m, &lapic);
+	CHECK_EQ(next().clock, LAPIC_TIMER_OFF);
 }
 
 TEST(no_deadline_without_the_feature)

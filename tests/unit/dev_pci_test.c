@@ -7,10 +7,10 @@ static struct machine m;
 static struct pci pci;
 static struct pci_function *disk;
 
-#define DISK PCI_DEVFN(4, 0)
-#define DISK_IO 0
+#define DISK        PCI_DEVFN(4, 0)
+#define DISK_IO     0
 #define DISK_MEMORY 1
-#define DISK_WIDE 4
+#define DISK_WIDE   4
 
 static const struct pci_identity disk_identity = {
 	.vendor = 0x1af4,

@@ -118,7 +118,8 @@ TEST(slave_goes_through_the_cascade)
 	CHECK_EQ(pic_ack(&m, &pic), SLAVE_VECTOR + 1);
 	CHECK(!m.intr); /* 12 is lower, and the master serves the cascade */
 	raise(8);
-	CHECK(!m.intr); /* higher on the slave, but the master is not in special fully nested mode */
+	CHECK(!m.intr); /* higher on the slave, but the master is not in special fully nested mode
+			 */
 	raise(0);
 	CHECK(m.intr);
 	CHECK_EQ(pic_ack(&m, &pic), MASTER_VECTOR + 0);

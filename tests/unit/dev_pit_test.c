@@ -84,9 +84,9 @@ TEST(linux_calibrates_against_channel_2)
 	m.now += device_ns(0x100 * 3, PIT_HZ);
 	in(PIT_CHANNEL2);
 	CHECK_EQ(in(PIT_CHANNEL2), 0xff - 3);
-	CHECK(!(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2));
+	CHECK(!(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2));
 	m.now += device_ns(0x10000, PIT_HZ);
-	CHECK(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2);
+	CHECK(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2);
 }
 
 TEST(pit_calibrate_by_output_2)
@@ -96,9 +96,9 @@ TEST(pit_calibrate_by_output_2)
 	out(PIT_NMI_STATUS, 1);
 	program(2, 0, 11932);
 	run_to(0, 11931);
-	CHECK(!(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2));
+	CHECK(!(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2));
 	run_to(0, 11932);
-	CHECK(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2);
+	CHECK(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2);
 	CHECK(m.now > 9990000 && m.now < 10010000);
 }
 
@@ -115,25 +115,25 @@ TEST(gate_2_pauses_mode_0)
 	out(PIT_NMI_STATUS, 1);
 	m.now += device_ns(200, PIT_HZ);
 	CHECK_EQ(latched(2), 500);
-	CHECK_EQ(in(PIT_NMI_STATUS) & 0x0f, 1);
+	CHECK_EQ(in(PIT_NMI_STATUS)&0x0f, 1);
 }
 
 TEST(gate_2_triggers_mode_1)
 {
 	start();
 	program(2, 1, 100);
-	CHECK(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2);
+	CHECK(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2);
 	m.now += device_ns(500, PIT_HZ);
-	CHECK(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2);
+	CHECK(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2);
 	out(PIT_NMI_STATUS, 1);
-	CHECK(!(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2));
+	CHECK(!(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2));
 	m.now += device_ns(60, PIT_HZ);
 	out(PIT_NMI_STATUS, 0);
 	out(PIT_NMI_STATUS, 1); /* again, for the full time */
 	m.now += device_ns(60, PIT_HZ);
-	CHECK(!(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2));
+	CHECK(!(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2));
 	m.now += device_ns(40, PIT_HZ);
-	CHECK(in(PIT_NMI_STATUS) & PIT_NMI_OUTPUT2);
+	CHECK(in(PIT_NMI_STATUS)&PIT_NMI_OUTPUT2);
 }
 
 TEST(mode_2_interrupts_periodically)
@@ -315,11 +315,11 @@ TEST(refresh_toggles)
 	unsigned toggles = 0;
 
 	start();
-	before = in(PIT_NMI_STATUS) & PIT_NMI_REFRESH;
+	before = in(PIT_NMI_STATUS)&PIT_NMI_REFRESH;
 	for (unsigned i = 0; i < 1000; i++) {
 		m.now += 1000;
-		toggles += (in(PIT_NMI_STATUS) & PIT_NMI_REFRESH) != before;
-		before = in(PIT_NMI_STATUS) & PIT_NMI_REFRESH;
+		toggles += (in(PIT_NMI_STATUS)&PIT_NMI_REFRESH) != before;
+		before = in(PIT_NMI_STATUS)&PIT_NMI_REFRESH;
 	}
 	CHECK(toggles >= 65 && toggles <= 67); /* 1 ms */
 }

@@ -110,7 +110,7 @@ TEST(sleep_types)
 	CHECK_EQ(in(PM1_CONTROL), 5 << 10 | 1); /* SLP_EN reads 0 */
 	out(PM1_CONTROL, 0x2000 | 1 << 10);
 	CHECK_EQ(m.power_offs, 1); /* no S3 */
-	out(PM1_CONTROL, 0x2000); /* OVMF's way */
+	out(PM1_CONTROL, 0x2000);  /* OVMF's way */
 	CHECK_EQ(m.power_offs, 2);
 	pm_write(&m, &pm, PM1_CONTROL, 1, 0x01);
 	CHECK_EQ(m.power_offs, 2);

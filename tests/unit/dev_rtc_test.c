@@ -118,18 +118,18 @@ TEST(update_in_progress)
 
 	start();
 	/* Linux waits for the rise and the fall of UIP */
-	while (!(in(RTC_A) & RTC_A_UIP) && polls++ < 2000000)
+	while (!(in(RTC_A)&RTC_A_UIP) && polls++ < 2000000)
 		m.now += 1000;
 	u64 rise = m.now;
 	u8 second = in(RTC_SECONDS);
-	while (in(RTC_A) & RTC_A_UIP && polls++ < 2000000)
+	while (in(RTC_A)&RTC_A_UIP && polls++ < 2000000)
 		m.now += 1000;
 	CHECK(polls < 1100000);
 	CHECK(m.now - rise >= 2226000 && m.now - rise <= 2229000);
 	CHECK_EQ(in(RTC_SECONDS), second + 1);
 	out(RTC_B, 0x82);
 	run(SECOND - 1000000);
-	CHECK(!(in(RTC_A) & RTC_A_UIP));
+	CHECK(!(in(RTC_A)&RTC_A_UIP));
 }
 
 TEST(set_by_the_guest_is_kept)
@@ -245,11 +245,11 @@ TEST(alarm_is_seen_after_a_long_sleep)
 	out(RTC_HOURS_ALARM, 0x12);
 	in(RTC_C);
 	m.now += 11 * 3600 * SECOND;
-	CHECK(!(in(RTC_C) & RTC_C_AF));
+	CHECK(!(in(RTC_C)&RTC_C_AF));
 	m.now += 3 * 3600 * SECOND;
-	CHECK(in(RTC_C) & RTC_C_AF);
+	CHECK(in(RTC_C)&RTC_C_AF);
 	m.now += 1000 * 86400 * SECOND;
-	CHECK(in(RTC_C) & RTC_C_AF);
+	CHECK(in(RTC_C)&RTC_C_AF);
 }
 
 TEST(cmos_for_firmware)

@@ -50,7 +50,7 @@ TEST(linux_autoconfig)
 	CHECK_EQ(in(UART_IER), 0x0f);
 	out(UART_IER, 0);
 	out(UART_MCR, UART_MCR_LOOP | 0x0a);
-	CHECK_EQ(in(UART_MSR) & 0xf0, 0x90);
+	CHECK_EQ(in(UART_MSR)&0xf0, 0x90);
 	out(UART_MCR, 0);
 	/* FIFO detection: 16550A */
 	out(UART_FCR, UART_FCR_ENABLE);
@@ -72,9 +72,9 @@ TEST(fifo_size_in_loopback)
 	out(UART_MCR, UART_MCR_LOOP);
 	for (unsigned i = 0; i < 256; i++)
 		out(UART_DATA, (u8)i);
-	CHECK(in(UART_LSR) & UART_LSR_OE);
-	CHECK(!(in(UART_LSR) & UART_LSR_OE));
-	while (in(UART_LSR) & UART_LSR_DR && count < 256) {
+	CHECK(in(UART_LSR)&UART_LSR_OE);
+	CHECK(!(in(UART_LSR)&UART_LSR_OE));
+	while (in(UART_LSR)&UART_LSR_DR && count < 256) {
 		CHECK_EQ(in(UART_DATA), count);
 		count++;
 	}
@@ -100,7 +100,7 @@ TEST(polled_output)
 {
 	start();
 	for (const char *s = "hello"; *s; s++) {
-		CHECK(in(UART_LSR) & UART_LSR_THRE);
+		CHECK(in(UART_LSR)&UART_LSR_THRE);
 		out(UART_DATA, (u8)*s);
 	}
 	CHECK_EQ(m.console_used, 5);
@@ -148,7 +148,7 @@ TEST(nothing_is_lost_when_the_backend_is_full)
 	uart_backend_ready(&m, &uart);
 	CHECK_EQ(m.console_used, 16);
 	CHECK(memcmp(m.console, "abcdefghijklmnop", 16) == 0);
-	CHECK(in(UART_LSR) & UART_LSR_THRE);
+	CHECK(in(UART_LSR)&UART_LSR_THRE);
 	CHECK(m.line[LINE]);
 	CHECK_EQ(in(UART_IIR), 0xc0 | UART_IIR_THRE);
 	uart_backend_ready(&m, &uart); /* no change, no interrupt */
@@ -206,7 +206,7 @@ TEST(receive_with_trigger_level)
 	CHECK(!uart_can_receive(&uart));
 	out(UART_FCR, 0x83); /* clears the receive FIFO */
 	CHECK(uart_can_receive(&uart));
-	CHECK(!(in(UART_LSR) & UART_LSR_DR));
+	CHECK(!(in(UART_LSR)&UART_LSR_DR));
 }
 
 TEST(receive_timeout)
@@ -268,7 +268,7 @@ TEST(break_in_loopback)
 	out(UART_MCR, UART_MCR_LOOP);
 	out(UART_LCR, 0x43);
 	CHECK_EQ(in(UART_IIR), 0xc0 | UART_IIR_LSR);
-	CHECK(in(UART_LSR) & UART_LSR_BI);
+	CHECK(in(UART_LSR)&UART_LSR_BI);
 	CHECK_EQ(in(UART_DATA), 0);
 	out(UART_LCR, 0x03);
 }

@@ -132,8 +132,8 @@ void ioapic_changed(struct machine *m)
 	m->changes++;
 }
 
-void pci_bar_changed(struct machine *m, struct pci *s, u8 devfn, unsigned number, u64 old,
-	bool was_mapped)
+void pci_bar_changed(
+	struct machine *m, struct pci *s, u8 devfn, unsigned number, u64 old, bool was_mapped)
 {
 	const struct pci_bar *bar = &s->function[s->index[devfn] - 1].bar[number];
 

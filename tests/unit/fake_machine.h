@@ -1,4 +1,5 @@
-/* A machine for device models under test: it records what they ask for, and its time is set by hand. */
+/* A machine for device models under test: it records what they ask for, and its time is set by
+ * hand. */
 #pragma once
 
 #include "guests/vmm/dev_ioapic.h"

@@ -4,14 +4,14 @@
 #include "guests/vmm/x86.h"
 #include "tests/unit/test.h"
 
-#define RAM   0x400000ull
-#define P     BIT(0)
-#define RW    BIT(1)
-#define US    BIT(2)
-#define A     BIT(5)
-#define D     BIT(6)
-#define PS    BIT(7)
-#define NX    BIT(63)
+#define RAM 0x400000ull
+#define P   BIT(0)
+#define RW  BIT(1)
+#define US  BIT(2)
+#define A   BIT(5)
+#define D   BIT(6)
+#define PS  BIT(7)
+#define NX  BIT(63)
 
 static u8 ram[RAM] __attribute__((aligned(4096)));
 static struct gmem memory;
@@ -214,7 +214,8 @@ TEST(gwalk_paging_off)
 	CHECK_EQ(gpa, 0xdeadbeef);
 }
 
-/* Random tables, registers and addresses: the answer may be anything, but nothing outside RAM is touched. */
+/* Random tables, registers and addresses: the answer may be anything, but nothing outside RAM is
+ * touched. */
 TEST(gwalk_garbage)
 {
 	u32 hits = 0;
@@ -222,7 +223,8 @@ TEST(gwalk_garbage)
 	setup();
 	srand(1);
 	for (u32 i = 0; i < sizeof(ram) / 8; i++)
-		put64(i * 8ull, ((u64)rand() << 40 ^ (u64)rand() << 12 ^ (u64)rand()) & (RAM * 2 - 1));
+		put64(i * 8ull,
+			((u64)rand() << 40 ^ (u64)rand() << 12 ^ (u64)rand()) & (RAM * 2 - 1));
 	for (u32 i = 0; i < 200000; i++) {
 		struct gwalk_mode mode = {CR0_PE | CR0_PG | (rand() & 1 ? CR0_WP : 0),
 			(u64)rand() << 20 ^ (u64)rand(), rand() & (CR4_PAE | CR4_PSE | CR4_SMAP), 0,
@@ -234,7 +236,8 @@ TEST(gwalk_garbage)
 			mode.cr3 &= RAM - 1;
 		if (mode.cr4 & CR4_PAE && rand() & 1)
 			mode.efer = EFER_LMA | EFER_LME | EFER_NXE;
-		hits += gwalk(&memory, &mode, (u64)rand() << 17 ^ (u64)rand(), rand() & 15, &gpa, &error);
+		hits += gwalk(
+			&memory, &mode, (u64)rand() << 17 ^ (u64)rand(), rand() & 15, &gpa, &error);
 	}
 	CHECK(hits > 0);
 }

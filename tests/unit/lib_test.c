@@ -1,4 +1,5 @@
-/* Tests of the runtime library: formatting against the C library's, the heap, and the string functions. */
+/* Tests of the runtime library: formatting against the C library's, the heap, and the string
+ * functions. */
 #include <limits.h>
 #include <stdlib.h>
 

@@ -158,7 +158,7 @@ bool host_raised(const struct vcpu *v, u8 vector)
 	u64 inject = v->run->inject;
 
 	return (inject & INJECT_VALID) && (inject & INJECT_TYPE_MASK) == INJECT_TYPE_EXCEPT &&
-		(u8)inject == vector && (v->run->dirty & GROUP_INJECT);
+	       (u8)inject == vector && (v->run->dirty & GROUP_INJECT);
 }
 
 bool host_logged(const char *text)

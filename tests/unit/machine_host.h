@@ -1,13 +1,15 @@
-/* A whole virtual machine without a kernel: run pages in plain memory, and a fake in place of guests/vmm/host.c. */
+/* A whole virtual machine without a kernel: run pages in plain memory, and a fake in place of
+ * guests/vmm/host.c. */
 #pragma once
 
 #include "guests/vmm/exit.h"
+#include "guests/vmm/interrupt.h"
 #include "guests/vmm/vcpu.h"
 #include "tests/unit/test.h"
 
-#define HOST_RAM     (2ull << 20)
-#define HOST_TSC_HZ  1000000000ull
-#define HOST_LOG     4096
+#define HOST_RAM    (2ull << 20)
+#define HOST_TSC_HZ 1000000000ull
+#define HOST_LOG    4096
 
 /* What the fake saw. */
 struct host {
@@ -25,12 +27,13 @@ extern u8 *host_ram;
 extern struct machine host_machine;
 
 /*
- * Makes a machine with HOST_RAM bytes of RAM, all zero, and its vCPU in 64-bit mode at 0x1000 with the first 4 GiB
- * mapped one to one. amd: the vendor that CPUID shows.
+ * Makes a machine with HOST_RAM bytes of RAM, all zero, and its vCPU in 64-bit mode at 0x1000 with
+ * the first 4 GiB mapped one to one. amd: the vendor that CPUID shows.
  */
 struct vcpu *host_setup(bool amd);
 
-/* Puts an exit of `kind` whose instruction is `length` bytes long into the run page, handles it, and moves on. */
+/* Puts an exit of `kind` whose instruction is `length` bytes long into the run page, handles it,
+ * and moves on. */
 void host_exit(struct vcpu *v, enum exit_kind kind, u32 length);
 
 /* Is exception `vector` to be injected? */

@@ -68,7 +68,8 @@ TEST(msr_amd)
 	v = host_setup(true);
 	CHECK_EQ(value_of(MSR_AMD_VM_CR), BIT(3) | BIT(4));
 	CHECK_EQ(value_of(MSR_AMD_DE_CFG), 2);
-	CHECK_EQ(value_of(MSR_AMD_HWCR), 0);
+	CHECK_EQ(value_of(MSR_AMD_HWCR), BIT(24));
+	CHECK_EQ(value_of(MSR_AMD_NB_CFG), 0);
 	CHECK_EQ(value_of(MSR_AMD_OSVW_STATUS), 0);
 	CHECK(write_msr(MSR_AMD_DE_CFG, 2));
 }
@@ -189,9 +190,14 @@ TEST(msr_deadline)
 	CHECK(v->run->dirty & GROUP_CONTROL);
 	CHECK_EQ(value_of(MSR_TSC_DEADLINE), 5000 * HOST_TSC_HZ);
 	CHECK(write_msr(MSR_TSC_DEADLINE, 1)); /* has passed: now */
-	CHECK(v->run->timer && v->run->timer <= tsc_now());
-	v->run->timer = 0; /* the kernel let it fire */
+	CHECK_EQ(v->run->timer, 0);
+	CHECK_EQ(v->run->pending.vector[1], BIT(0x55 - 64));
 	CHECK_EQ(value_of(MSR_TSC_DEADLINE), 0);
+	CHECK(write_msr(MSR_TSC_DEADLINE, 6000 * HOST_TSC_HZ));
+	CHECK(v->run->timer);
+	v->run->timer = 0; /* the kernel let it fire */
+	host_exit(v, EXIT_PAUSE, 0);
+	CHECK_EQ(v->state->tsc_adjust, 0);
 	CHECK_EQ(v->timer_set, 0);
 	CHECK(write_msr(MSR_TSC_DEADLINE, ~0ull)); /* never comes, and nothing overflows */
 	CHECK(write_msr(MSR_TSC_DEADLINE, 0));
@@ -213,7 +219,9 @@ TEST(msr_kvmclock)
 	memcpy(&scale, host_ram + 0x50018, 4);
 	memcpy(&shift, host_ram + 0x5001c, 1);
 	/* 10^9 cycles are a second */
-	CHECK_EQ((shift >= 0 ? NS_PER_SECOND << shift : NS_PER_SECOND >> -shift) * (__uint128_t)scale >> 32,
+	CHECK_EQ((shift >= 0 ? NS_PER_SECOND << shift : NS_PER_SECOND >> -shift) *
+				 (__uint128_t)scale >>
+			 32,
 		NS_PER_SECOND);
 	CHECK_EQ(host_ram[0x5001d], 1);
 	CHECK_EQ(value_of(MSR_KVM_SYSTEM), 0x50001);
@@ -234,8 +242,8 @@ TEST(msr_kvmclock)
 
 TEST(msr_kvmclock_scale)
 {
-	static const u64 rates[] = {100000, 999999999, 1000000000, 1000000001, 2399999123, 4294967295,
-		4294967296, 5200000000, 15999999999};
+	static const u64 rates[] = {100000, 999999999, 1000000000, 1000000001, 2399999123,
+		4294967295, 4294967296, 5200000000, 15999999999};
 	for (u32 i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
 		__uint128_t ns;
 		u32 scale;

@@ -1,4 +1,5 @@
-/* Tests of the rings: bytes in order over many wraps, damage by the peer, and two threads at once. */
+/* Tests of the rings: bytes in order over many wraps, damage by the peer, and two threads at once.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
- * Tests of reading a system description: a good one in full, wrong ones and what is said of them, and damaged ones,
- * which must be refused or read, but never read beyond their end.
+ * Tests of reading a system description: a good one in full, wrong ones and what is said of them,
+ * and damaged ones, which must be refused or read, but never read beyond their end.
  */
 #include <libfdt.h>
 #include <stdarg.h>
@@ -23,10 +23,13 @@ static const char good[] =
 	"    cpu0: cpu@0 { device_type = \"cpu\"; reg = <0>; };\n"
 	"    cpu1: cpu@4 { device_type = \"cpu\"; reg = <4>; }; };\n"
 	"  isa { compatible = \"isa\"; #address-cells = <2>; #size-cells = <1>;\n"
-	"    com1: serial@i3f8 { compatible = \"ns16550a\"; reg = <1 0x3f8 8>; interrupts = <4 0>; };\n"
-	"    com2: serial@i2f8 { compatible = \"ns16550a\"; reg = <1 0x2f8 8>; interrupts = <3 0>; };\n"
+	"    com1: serial@i3f8 { compatible = \"ns16550a\"; reg = <1 0x3f8 8>; interrupts = <4 0>; "
+	"};\n"
+	"    com2: serial@i2f8 { compatible = \"ns16550a\"; reg = <1 0x2f8 8>; interrupts = <3 0>; "
+	"};\n"
 	"  };\n"
-	"  pci { nic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; compatible = \"pci8086,10d3\"; }; };\n"
+	"  pci { nic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; compatible = \"pci8086,10d3\"; }; "
+	"};\n"
 	"  domains {\n"
 	"    uart { compatible = \"bulkhead,domain\"; program = \"uart.elf\"; cpus = <&cpu0>;\n"
 	"      access = <&com1>; restart-limit = <3 30>; };\n"
@@ -37,10 +40,13 @@ static const char good[] =
 	"      on-exit = \"restart\"; autostart = <0>;\n"
 	"      machine { #address-cells = <2>; #size-cells = <2>;\n"
 	"        boot { kernel = \"vmlinuz\"; bootargs = \"quiet\"; };\n"
-	"        memory@0 { device_type = \"memory\"; reg = <0 0 0 0x8000000>, <1 0 0 0x200000>; };\n"
+	"        memory@0 { device_type = \"memory\"; reg = <0 0 0 0x8000000>, <1 0 0 0x200000>; "
+	"};\n"
 	"        isa { compatible = \"isa\";\n"
-	"          serial@i3f8 { compatible = \"ns16550a\"; reg = <1 0x3f8 8>; backend = <&console>; };\n"
-	"          serial@i2f8 { compatible = \"ns16550a\"; reg = <1 0x2f8 8>; backend = <&console>; };\n"
+	"          serial@i3f8 { compatible = \"ns16550a\"; reg = <1 0x3f8 8>; backend = "
+	"<&console>; };\n"
+	"          serial@i2f8 { compatible = \"ns16550a\"; reg = <1 0x2f8 8>; backend = "
+	"<&console>; };\n"
 	"        };\n"
 	"      };\n"
 	"    };\n"
@@ -137,7 +143,8 @@ TEST(description_good)
 	CHECK(n->device[0].has_irq && n->device[0].isa_irq == 4);
 	CHECK_EQ(n->restart_times, 3);
 	CHECK_EQ(n->restart_seconds, 30);
-	CHECK_EQ(n->priority, 20);
+	CHECK_EQ(n->priority, 40);
+	CHECK_EQ(d.node[1].priority, 40);
 	CHECK_EQ(d.node[1].pool_kib, 512);
 	CHECK_EQ(d.node[1].restart_times, 5);
 	n = &d.node[2];
@@ -208,7 +215,8 @@ TEST(description_wrong_nodes)
 		{"bulkhead,domain", "bulkhead,dom", 0, "\"compatible\" must be"},
 		{"backend = <&console>", "backend = <&nic0>", NODE_NONE, "has consoles only"},
 		{"backend = <&console>", "backend = <1 2>", NODE_NONE, "must name one node"},
-		{"stdout-path = &com1", "stdout-path = &com2", NODE_NONE, "no domain has \"access\""},
+		{"stdout-path = &com1", "stdout-path = &com2", NODE_NONE,
+			"no domain has \"access\""},
 		{"stdout-path = &com1", "stdout-path = \"/x\"", NODE_NONE, "names no node"},
 	};
 
@@ -236,12 +244,15 @@ TEST(description_refused)
 TEST(description_many_nodes)
 {
 	static char source[65536];
-	size_t n = (size_t)snprintf(source, sizeof(source), "/dts-v1/; / { compatible = "
+	size_t n = (size_t)snprintf(source, sizeof(source),
+		"/dts-v1/; / { compatible = "
 		"\"bulkhead,system-v1\"; domains {\n");
 
 	for (int i = 0; i < 100; i++)
-		n += (size_t)snprintf(source + n, sizeof(source) - n, "d%d { compatible = "
-			"\"bulkhead,domain\"; };\n", i);
+		n += (size_t)snprintf(source + n, sizeof(source) - n,
+			"d%d { compatible = "
+			"\"bulkhead,domain\"; };\n",
+			i);
 	snprintf(source + n, sizeof(source) - n, "}; };\n");
 	compile(source);
 	CHECK(read_tree());

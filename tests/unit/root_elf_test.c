@@ -32,9 +32,12 @@ static void make_good(void)
 	good.header.e_phoff = sizeof(good.header);
 	good.header.e_phentsize = sizeof(Elf64_Phdr);
 	good.header.e_phnum = 4;
-	good.segment[0] = (Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0x1000, START_IMAGE, 0, 0x1234, 0x1234, 0x1000};
-	good.segment[1] = (Elf64_Phdr){PT_LOAD, PF_R, 0x3000, START_IMAGE + 0x2000, 0, 0x100, 0x100, 0x1000};
-	good.segment[2] = (Elf64_Phdr){PT_LOAD, PF_R | PF_W, 0x4000, START_IMAGE + 0x3000, 0, 0x800, 0x5000, 0x1000};
+	good.segment[0] =
+		(Elf64_Phdr){PT_LOAD, PF_R | PF_X, 0x1000, START_IMAGE, 0, 0x1234, 0x1234, 0x1000};
+	good.segment[1] =
+		(Elf64_Phdr){PT_LOAD, PF_R, 0x3000, START_IMAGE + 0x2000, 0, 0x100, 0x100, 0x1000};
+	good.segment[2] = (Elf64_Phdr){
+		PT_LOAD, PF_R | PF_W, 0x4000, START_IMAGE + 0x3000, 0, 0x800, 0x5000, 0x1000};
 	good.segment[3] = (Elf64_Phdr){PT_NOTE, PF_R, 0x3080, 0, 0, sizeof(note), sizeof(note), 4};
 	memcpy((u8 *)&good + 0x3080, &note, sizeof(note));
 	bad = good;

@@ -1,4 +1,5 @@
-/* Tests of root's map of RAM: against a byte for each page, with everything given back in the end. */
+/* Tests of root's map of RAM: against a byte for each page, with everything given back in the end.
+ */
 #include <stdlib.h>
 
 #include "drivers/root/extents.h"

@@ -21,14 +21,19 @@ TEST(restart_limit)
 
 TEST(report_lines)
 {
-	struct msg_thread t = {.rip = 0x401234, .fault = FAULT_EXCEPTION, .vector = 14, .error = 6, .address = 0x10};
+	struct msg_thread t = {.rip = 0x401234,
+		.fault = FAULT_EXCEPTION,
+		.vector = 14,
+		.error = 6,
+		.address = 0x10};
 	char lines[REPORT_LINES][REPORT_LINE];
 
 	t.gpr[0] = 0xabc;
 	t.gpr[15] = ~0ull;
 	CHECK_EQ(report_make(&t, lines), 5);
-	CHECK(strcmp(lines[0], "died: page fault (vector 14, error 0x6, address 0x10) at rip 0x401234, "
-		"rflags 0") == 0);
+	CHECK(strcmp(lines[0],
+		      "died: page fault (vector 14, error 0x6, address 0x10) at rip 0x401234, "
+		      "rflags 0") == 0);
 	CHECK(strncmp(lines[1], "rax 0xabc, ", 11) == 0);
 	CHECK(strstr(lines[4], "r15 0xffffffffffffffff") != NULL);
 	memset(t.gpr, 0xff, sizeof(t.gpr));

@@ -1,4 +1,5 @@
-/* Tests of the 16550 driver against a model of the chip: order, flow control, and that no interrupt is left pending. */
+/* Tests of the 16550 driver against a model of the chip: order, flow control, and that no interrupt
+ * is left pending. */
 #include <stdlib.h>
 
 #include "drivers/uart/uart.h"
@@ -179,7 +180,8 @@ static void traffic(bool fifo)
 	for (int round = 0; round < 40000; round++) {
 		switch (random() % 5) {
 		case 0:
-			for (long n = random() % 30; n > 0 && to_send_count < 60000; n--, to_send_count++)
+			for (long n = random() % 30; n > 0 && to_send_count < 60000;
+				n--, to_send_count++)
 				to_send[to_send_count] = (u8)(to_send_count * 7);
 			break;
 		case 1:

@@ -1,0 +1,47 @@
+# Bulkhead. `make run`, `make test`, `make image SYSTEM=file.dts OUT=file.img`, `make bench`, `make lint`; see README.md.
+
+O      := build
+CC     := gcc
+LD     := ld
+WARN   := -Wall -Wextra -Werror -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes
+SYSTEM ?= guests/systems/demo.dts
+OUT    ?= $(O)/bulkhead.img
+
+# Ring 3: freestanding, without the FPU unless a program asks.
+USER_CFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -ffreestanding -fno-pic -no-pie -mno-red-zone \
+	-mgeneral-regs-only -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-fno-strict-aliasing -MMD -MP
+USER_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
+
+.PHONY: all run test image bench lint format check-setup run-setup unit system clean
+all: programs
+
+include kernel/build.mk
+include boot/build.mk
+include drivers/build.mk
+include guests/build.mk
+include tests/build.mk
+
+.PHONY: programs
+programs: $(O)/boot/bootx64.efi $(O)/kernel.elf $(PROGRAMS) $(GUESTS)
+
+run-setup:
+	@tools/setup run
+
+check-setup:
+	@tools/setup test
+
+run: run-setup
+	@$(MAKE) --no-print-directory programs guest-files
+	tools/run $(SYSTEM) --timeout 0
+
+image: run-setup
+	@$(MAKE) --no-print-directory programs guest-files
+	tools/image $(SYSTEM) $(OUT)
+
+.PHONY: guest-files
+guest-files:
+	@tools/guest-files $(O)/guests
+
+clean:
+	rm -rf $(O)

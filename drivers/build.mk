@@ -1,0 +1,45 @@
+# The runtime library, and the programs in drivers/. Expects CC, O (the build folder), USER_CFLAGS,
+# USER_LDFLAGS; makes $(O)/lib/libruntime.a and $(O)/programs/NAME.elf, and adds those to PROGRAMS.
+
+LIBRUNTIME := $(O)/lib/libruntime.a
+LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
+PROGRAM_LD := drivers/lib/program.ld
+
+DRIVERS_NAMES := root uart console test
+PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
+
+drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
+DRIVERS_OBJECTS := $(foreach d,lib $(DRIVERS_NAMES),$(call drivers_objects,drivers/$(d)))
+
+$(DRIVERS_OBJECTS): $(O)/%.o: %
+	@mkdir -p $(@D)
+	$(CC) $(USER_CFLAGS) -c -o $@ $<
+
+$(LIBRUNTIME): $(call drivers_objects,drivers/lib)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# Programs are kept with their symbols (.debug) beside what goes into the image.
+define drivers_program
+$(O)/programs/$(1).debug: $(call drivers_objects,drivers/$(1)) $(LIBRUNTIME) $(2)
+	@mkdir -p $$(@D)
+	$$(CC) $$(USER_LDFLAGS) -Wl,-z,max-page-size=4096 -Wl,-T,$(2) -o $$@ \
+		$(call drivers_objects,drivers/$(1)) $(LIBRUNTIME) $(LIBFDT)
+endef
+
+$(eval $(call drivers_program,root,drivers/root/root.ld))
+$(foreach p,$(filter-out root,$(DRIVERS_NAMES)),$(eval $(call drivers_program,$(p),$(PROGRAM_LD))))
+
+$(DRIVERS_NAMES:%=$(O)/programs/%.elf): %.elf: %.debug
+	objcopy --strip-all $< $@
+
+-include $(DRIVERS_OBJECTS:.o=.d)
+
+# Sources of the unit tests, for tests/build.mk.
+UNIT_ring             :=
+UNIT_lib              :=
+UNIT_console_mux      := drivers/console/mux.c drivers/console/keys.c drivers/lib/format.c
+UNIT_root_parts       := drivers/root/prompt.c drivers/root/report.c drivers/lib/format.c
+UNIT_root_description := $(addprefix drivers/root/,tree.c description.c links.c config.c) \
+	drivers/lib/format.c

@@ -1,0 +1,104 @@
+/*
+ * What the system description asks for, in structures that hold no pointers into policy code: one
+ * entry for each node in /domains, and the links (sessions) between them. Pure: no system call is
+ * made here.
+ */
+#pragma once
+
+#include "drivers/lib/start.h"
+#include "drivers/root/tree.h"
+#include "kernel/abi/boot.h"
+
+#define NODES_MAX    48
+#define NODE_CPUS    64
+#define NODE_DEVICES 4
+#define NODE_RAMS    8
+#define NODE_FILES   4
+#define LINKS_MAX    64
+#define NODE_NONE    0xffffffffu
+#define NODE_ROOT    0xfffffffeu /* root itself, as a client */
+#define PRIORITY_MAX 55u         /* priorities above it are root's */
+
+enum node_class {
+	NODE_DOMAIN = 0,
+	NODE_PARTITION = 1,
+};
+
+/* A 16550 on the ISA bus: the one kind of device that can be given so far. */
+struct device_node {
+	u32 phandle;
+	u16 port;
+	u16 ports;
+	bool has_irq;
+	u8 isa_irq; /* 0-15 */
+};
+
+struct ram_node {
+	gpa_t gpa;
+	u64 size;
+};
+
+struct domain_node {
+	int offset; /* of the node in the tree */
+	enum node_class class;
+	bool bad; /* must not be started; a complaint says why */
+	char name[START_NAME_SIZE];
+	u32 program; /* index of boot_info.file[] */
+	u32 cpus;
+	u16 cpu[NODE_CPUS]; /* indices of boot_info.cpu[] */
+	u32 priority;
+	u32 budget_us; /* 0: unlimited */
+	u32 period_us;
+	u32 pool_kib; /* 0: root's default */
+	u32 restart_times;
+	u32 restart_seconds;
+	bool autostart;
+	bool on_exit_restart;
+	bool fpu;
+	bool test_authority;
+	u32 devices;
+	struct device_node device[NODE_DEVICES];
+	u32 rams;
+	struct ram_node ram[NODE_RAMS];
+	u32 files;
+	u32 file[NODE_FILES]; /* indices of boot_info.file[]: what `boot` names */
+};
+
+/* A session to make. */
+struct link {
+	u32 client; /* index of a domain_node, or NODE_ROOT */
+	u32 server; /* index of a domain_node */
+	u32 phandle;
+	char name[START_NAME_SIZE];
+	const char *protocol;
+};
+
+struct description {
+	struct tree tree;
+	u32 nodes;
+	struct domain_node node[NODES_MAX];
+	u32 links;
+	struct link link[LINKS_MAX];
+	u32 console; /* the console server, or NODE_NONE */
+	u32 serial;  /* the driver of the port that /chosen names, or NODE_NONE */
+};
+
+/*
+ * Reads the description in `fdt`, `size` bytes, against what the machine has. Complains of all that
+ * is wrong. Returns false if nothing of it can be used; else nodes that cannot be started are
+ * marked `bad`.
+ */
+bool description_read(struct description *d, const void *fdt, size_t size,
+	const struct boot_info *boot, void (*complain)(const char *line));
+
+/* Index of the node with that name, or NODE_NONE. */
+u32 description_find(const struct description *d, const char *name);
+
+/* Finds the sessions that the nodes ask for; part of description_read (links.c). */
+void description_link(struct description *d);
+
+/* True if the node's program is a console server. */
+bool description_is_console(const struct description *d, const struct domain_node *n);
+
+/* The driver that has `access` to the device with that phandle: index, or NODE_NONE. */
+u32 description_driver(const struct description *d, u32 phandle);

@@ -1,0 +1,131 @@
+/* Finds the sessions that the description asks for: who is whose client, by which protocol. */
+#include <libfdt.h>
+
+#include "drivers/lib/lib.h"
+#include "drivers/root/description.h"
+
+bool description_is_console(const struct description *d, const struct domain_node *n)
+{
+	const char *program = fdt_getprop(d->tree.fdt, n->offset, "program", NULL);
+
+	return program && strncmp(program, "console", 7) == 0;
+}
+
+/* Index of the node of /domains that `offset` lies in, or NODE_NONE. */
+static u32 node_around(const struct description *d, int offset)
+{
+	for (int at = offset; at >= 0; at = fdt_parent_offset(d->tree.fdt, at)) {
+		for (u32 i = 0; i < d->nodes; i++) {
+			if (d->node[i].offset == at)
+				return i;
+		}
+	}
+	return NODE_NONE;
+}
+
+static void add(struct description *d, int place, struct link link, const char *name)
+{
+	if (d->links == LINKS_MAX) {
+		tree_complain(
+			&d->tree, place, "more than %d sessions: this one is left out", LINKS_MAX);
+		return;
+	}
+	string_copy(link.name, sizeof(link.name), name);
+	d->link[d->links++] = link;
+}
+
+/* True if `client` has a link of that protocol already. */
+static bool has_link(const struct description *d, u32 client, const char *protocol)
+{
+	for (u32 i = 0; i < d->links; i++) {
+		if (d->link[i].client == client && strcmp(d->link[i].protocol, protocol) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Links `client`, whose descendant `node` has a `backend`. */
+static void link_backend(struct description *d, u32 client, int node)
+{
+	struct tree *t = &d->tree;
+	const char *name = d->node[client].name;
+	char longer[START_NAME_SIZE];
+	struct link link = {.client = client, .protocol = "console"};
+	int target;
+
+	if (tree_cells(t, node, "backend") != 1) {
+		tree_complain(t, node, "\"backend\" must name one node");
+		return;
+	}
+	target = tree_target(t, node, "backend", 0);
+	if (target < 0)
+		return;
+	link.phandle = tree_cell(t, node, "backend", 0);
+	link.server = node_around(d, target);
+	if (link.server == NODE_NONE || d->node[link.server].offset != target ||
+		!description_is_console(d, &d->node[link.server])) {
+		tree_complain(t, node,
+			"\"backend\" %s: this version has consoles only; the device has no backend",
+			fdt_get_name(t->fdt, target, NULL));
+		return;
+	}
+	if (has_link(d, client, "console")) {
+		format(longer, sizeof(longer), "%s:%s", name, fdt_get_name(t->fdt, node, NULL));
+		name = longer;
+	}
+	add(d, node, link, name);
+}
+
+/* Finds the console server and the driver of the port at /chosen stdout-path. */
+static void find_console(struct description *d)
+{
+	struct tree *t = &d->tree;
+	int chosen = fdt_path_offset(t->fdt, "/chosen");
+	const char *path = chosen < 0 ? NULL : tree_string(t, chosen, "stdout-path");
+	const char *end = path ? strchr(path, ':') : NULL;
+	int port = -1;
+
+	for (u32 i = 0; i < d->nodes && d->console == NODE_NONE; i++) {
+		if (d->node[i].class == NODE_DOMAIN && description_is_console(d, &d->node[i]))
+			d->console = i;
+	}
+	if (path)
+		port = fdt_path_offset_namelen(
+			t->fdt, path, end ? (int)(end - path) : (int)strlen(path));
+	if (path && port < 0)
+		tree_complain(t, chosen, "\"stdout-path\" names no node: \"%.60s\"", path);
+	if (port >= 0) {
+		d->serial = description_driver(d, fdt_get_phandle(t->fdt, port));
+		if (d->serial == NODE_NONE)
+			tree_complain(t, port,
+				"no domain has \"access\" to this port, so the console "
+				"has no output");
+	}
+}
+
+void description_link(struct description *d)
+{
+	struct tree *t = &d->tree;
+
+	find_console(d);
+	if (d->console != NODE_NONE)
+		add(d, -1, (struct link){NODE_ROOT, d->console, 0, "", "console"}, "root");
+	if (d->console != NODE_NONE && d->serial != NODE_NONE) {
+		struct link link = {
+			d->console, d->serial, d->node[d->serial].device[0].phandle, "", "serial"};
+
+		add(d, -1, link, d->node[d->console].name);
+	}
+	for (u32 i = 0; i < d->nodes; i++) {
+		int depth = 0;
+		int node = d->node[i].offset;
+
+		for (;;) {
+			node = fdt_next_node(t->fdt, node, &depth);
+			if (node < 0 || depth <= 0)
+				break;
+			if (tree_has(t, node, "backend"))
+				link_backend(d, i, node);
+		}
+	}
+}

@@ -1,0 +1,202 @@
+/*
+ * Members: what runs for each node of /domains. A member has a holder, a domain without threads
+ * that lives as long as root and pays for what outlives the program (sessions, state,
+ * configuration, and of a partition the VM, its vCPUs and RAM), and while it runs a process: the
+ * domain with the program's threads.
+ */
+#pragma once
+
+#include "drivers/root/description.h"
+#include "drivers/root/machine.h"
+#include "drivers/root/restart.h"
+
+#define PROCESS_MEMS 12
+#define GUEST_PARTS  24
+
+enum member_state {
+	MEMBER_IDLE = 0, /* never started */
+	MEMBER_RUNNING = 1,
+	MEMBER_STOPPED = 2, /* by the operator */
+	MEMBER_OFF = 3,     /* the guest switched itself off, or the program ended with code 0 */
+	MEMBER_FAILED = 4,  /* it died, or could not be started */
+};
+
+struct process {
+	cap_t domain; /* CAP_NULL: none */
+	struct memory pool;
+	u32 mems;
+	struct memory mem[PROCESS_MEMS]; /* stack, data, heap, start page */
+	u32 threads;
+	cap_t thread[NODE_CPUS];
+	u32 ports;
+	cap_t port[NODE_CPUS]; /* root's service port, one for each CPU of the threads */
+	u32 irqs;
+	cap_t irq[NODE_DEVICES];
+	cap_t event; /* all bits of the first thread's event */
+
+	/* used while it is being built */
+	vaddr_t entry;
+	vaddr_t next_address;
+	u32 next_cap;
+	u32 next_bit;
+	u64 frames; /* bytes of its mems */
+};
+
+struct guest {
+	cap_t vm;
+	u32 vcpus;
+	cap_t vcpu[NODE_CPUS];
+	u32 parts; /* pieces of RAM */
+	struct memory ram[GUEST_PARTS];
+	gpa_t gpa[GUEST_PARTS];
+};
+
+struct member {
+	const struct domain_node *node;
+	u32 index;
+	enum member_state state;
+	u32 starts;       /* times that a process was started; tells old calls from new ones */
+	u32 session_bits; /* the first bits of its first thread's event, one for each session */
+	u32 restarts;     /* since the member was last started from scratch */
+	struct restart_history history;
+
+	cap_t holder;
+	struct memory holder_pool;
+	struct memory kept;   /* START_STATE */
+	struct memory config; /* START_CONFIG */
+	u64 config_size;
+
+	struct guest guest;
+	struct process process;
+};
+
+struct session_end {
+	bool open;  /* the program runs and knows of the session */
+	cap_t slot; /* of its table: the peer's event */
+	u32 bit;    /* of its first thread's event; the same for ever, as the peer knows it */
+};
+
+struct session {
+	const struct link *link;
+	struct memory memory; /* charged to the client's holder */
+	struct session_end client;
+	struct session_end server;
+};
+
+extern struct description description;
+extern struct member member[NODES_MAX];
+extern u32 members;
+
+/* --- members.c --- */
+
+/* Makes members of the description's nodes, with their holders and sessions. Nothing runs yet. */
+void members_init(void);
+
+/* The member of that name, or NULL. */
+struct member *member_find(const char *name);
+
+/*
+ * Starts a member from scratch: zeroed state and RAM. True if it runs then; else it is FAILED, and
+ * the log says why. It must not be running.
+ */
+bool member_start(struct member *m);
+
+/* Ends a member with all that its holder keeps for it, but not the holder and its sessions. */
+void member_stop(struct member *m, enum member_state state);
+
+/* Ends a domain's process and starts a fresh one with the same state and sessions. */
+bool member_renew(struct member *m);
+
+/* True for the console server and the driver of its port, which carry the operator's prompt. */
+bool member_is_way_in(const struct member *m);
+
+/* Logs "NAME: WHAT: status" and returns false, or returns true if `s` is OK. */
+bool member_ok(const struct member *m, status_t s, const char *what);
+
+/* Bytes of RAM of its guest, and all other bytes charged to its domains. */
+u64 member_ram(const struct member *m);
+u64 member_frames(const struct member *m);
+
+/* --- process.c --- */
+
+/* Makes the domain and its threads, loads the program; nothing runs yet. False: the log says why.
+ */
+bool process_make(struct member *m);
+
+/* Writes the start page and lets the first thread run. */
+bool process_run(struct member *m);
+
+/* Destroys the process, wherever its making had got to. */
+void process_end(struct member *m);
+
+/* A mem charged to the process and mapped at `address`; *out may be NULL, `fill` is copied to its
+ * beginning. */
+bool process_memory(struct member *m, vaddr_t address, u64 size, u64 flags, const void *fill,
+	u64 fill_size, const char *what);
+
+/* --- resources.c: what the start page lists --- */
+
+/* Fills in `info`; makes what is missing. */
+bool resources_make(struct member *m, struct start_info *info);
+
+/* --- loader.c --- */
+
+/* Loads the program of the node into the process and sets process.entry. */
+bool loader_load(struct member *m);
+
+/* --- guest.c --- */
+
+/* Makes a partition's VM, RAM and vCPUs; the process has its threads. */
+bool guest_make(struct member *m);
+void guest_end(struct member *m);
+
+/* --- sessions.c --- */
+
+/* Makes the memory of every session that the description asks for; the members' holders exist. */
+void sessions_init(void);
+
+/* Adds the member's ends to its start page. */
+bool sessions_add(struct member *m, struct start_info *info);
+
+/* After the member's first thread exists: fills its and its peers' slots, and tells the peers. */
+void sessions_connect(struct member *m);
+
+/* The member's process has ended. */
+void sessions_disconnect(struct member *m);
+
+/* --- service.c --- */
+
+/* Makes the first thread's queue; the first thread then calls service_loop(0 ...) and never
+ * returns. */
+status_t service_init(u32 bsp);
+_Noreturn void service_first(void);
+
+/* A port to the service thread on `cpu` (made if there is none yet) with `badge`, charged to
+ * `payer`. */
+status_t service_port(cap_t payer, u32 cpu, u32 badge, cap_t *slot);
+
+/* Hands all queued records to supervise_record. */
+void service_drain(void);
+
+/* --- supervise.c --- */
+
+struct record;
+void supervise_record(const struct record *r);
+
+/* Looks after the members whose supervisor bits are set. */
+void supervise(u64 bits);
+
+/* Powers the machine off once what is queued for the console is shown. */
+void power_off(void);
+
+/* The next time at which supervise_time wants to run, and that. */
+cycles_t supervise_deadline(void);
+void supervise_time(void);
+
+/* --- seed.c --- */
+
+/* 32 bytes that nobody can foretell, if the machine had entropy at boot. */
+void seed_make(u64 seed[4]);
+
+/* --- commands.c --- */
+void command_run(char *line);

@@ -1,0 +1,211 @@
+/* What a program may use, made and listed in its start page. */
+#include "drivers/root/member.h"
+#include "drivers/root/resources.h"
+
+#define HEAP_DOMAIN    (128ull << 10)
+#define HEAP_PARTITION (256ull << 10)
+#define TEST_MEMORY    (8ull << 20)
+#define LARGE          0x200000ull
+
+struct start_resource *resource_add(struct member *m, struct start_info *info, enum start_kind kind)
+{
+	struct start_resource *r = &info->resource[info->resources];
+
+	if (info->resources == START_MAX_RESOURCES) {
+		log_line("%s: it has more than %d resources", m->node->name, START_MAX_RESOURCES);
+		return NULL;
+	}
+	info->resources++;
+	*r = (struct start_resource){.kind = kind};
+	return r;
+}
+
+bool resource_grant(struct member *m, struct start_resource *r, cap_t source, u64 rights, u64 mask)
+{
+	r->cap = m->process.next_cap++;
+	return member_ok(m, sys_cap_grant(m->process.domain, r->cap, source, rights, mask),
+		"capability of a resource");
+}
+
+u32 resource_bit(struct member *m)
+{
+	return m->process.next_bit++ % START_BIT_OWN;
+}
+
+bool resource_map(
+	struct member *m, struct start_resource *r, cap_t mem, paddr_t base, u64 size, u64 flags)
+{
+	struct process *p = &m->process;
+	u64 mapped = ALIGN_UP(size, PAGE_SIZE);
+
+	/* Large ones lie in their large pages as in physical memory; all are a page or more apart.
+	 */
+	if (mapped >= LARGE)
+		p->next_address = ALIGN_UP(p->next_address, LARGE) + base % LARGE;
+	r->address = p->next_address;
+	r->size = size;
+	p->next_address += mapped + PAGE_SIZE;
+	return member_ok(m, sys_mem_map(p->domain, mem, r->address, 0, mapped, flags),
+		"mapping of a resource");
+}
+
+static bool add_memory(struct member *m, struct start_info *info)
+{
+	u64 heap = m->node->class == NODE_PARTITION ? HEAP_PARTITION : HEAP_DOMAIN;
+	struct process *p = &m->process;
+	struct start_resource *r;
+
+	r = resource_add(m, info, START_CONFIG);
+	if (!r || !resource_map(m, r, m->config.cap, m->config.base, m->config_size, MAP_READ))
+		return false;
+	r = resource_add(m, info, START_STATE);
+	if (!r ||
+		!resource_map(m, r, m->kept.cap, m->kept.base, m->kept.size, MAP_READ | MAP_WRITE))
+		return false;
+	r = resource_add(m, info, START_HEAP);
+	if (!r)
+		return false;
+	r->address = p->next_address;
+	r->size = heap;
+	p->next_address += heap + PAGE_SIZE;
+	return process_memory(m, r->address, heap, MAP_READ | MAP_WRITE, NULL, 0, "heap");
+}
+
+static bool add_threads(struct member *m, struct start_info *info)
+{
+	struct process *p = &m->process;
+	u32 port = 1;
+
+	for (u32 i = 1; i < p->threads; i++) {
+		struct start_resource *r = resource_add(m, info, START_THREAD);
+		bool seen = false;
+
+		if (!r || !resource_grant(m, r, p->thread[i], RIGHT_CTL | RIGHT_GRANT, 0))
+			return false;
+		r->value = m->node->cpu[i];
+		r->address = START_MESSAGES + (i - 1) * PAGE_SIZE;
+		for (u32 k = 0; k < i; k++)
+			seen |= m->node->cpu[k] == m->node->cpu[i];
+		if (seen)
+			continue;
+		r = resource_add(m, info, START_ROOT);
+		if (!r || !resource_grant(m, r, p->port[port++], RIGHT_CALL, 0))
+			return false;
+		r->value = m->node->cpu[i];
+	}
+	return true;
+}
+
+static bool add_irq(struct member *m, struct start_info *info, const struct device_node *d)
+{
+	struct process *p = &m->process;
+	struct msg_create_irq *c = message;
+	struct start_resource *r = resource_add(m, info, START_IRQ);
+	u32 gsi = d->isa_irq;
+	u32 flags = 0; /* the ISA bus's own: rising edge */
+
+	if (!r)
+		return false;
+	for (u32 i = 0; i < boot->overrides && i < BOOT_MAX_OVERRIDES; i++) {
+		if (boot->override[i].isa_irq == d->isa_irq) {
+			gsi = boot->override[i].gsi;
+			flags = boot->override[i].flags;
+		}
+	}
+	r->value = gsi;
+	r->phandle = d->phandle;
+	r->bit = resource_bit(m);
+	*c = (struct msg_create_irq){
+		.sys = ROOT_CAP_SYS,
+		.gsi = gsi,
+		.flags = flags,
+		.event = p->event,
+		.bits = BIT(r->bit),
+	};
+	if (!member_ok(m, object_new(KIND_IRQ, p->domain, &p->irq[p->irqs]), "interrupt"))
+		return false;
+	return resource_grant(m, r, p->irq[p->irqs++], RIGHT_CTL, 0);
+}
+
+static bool add_devices(struct member *m, struct start_info *info)
+{
+	for (u32 i = 0; i < m->node->devices; i++) {
+		const struct device_node *d = &m->node->device[i];
+		struct start_resource *r = resource_add(m, info, START_PORTS);
+
+		if (!r || !member_ok(m,
+				  sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, m->process.domain,
+					  d->port, d->ports, NULL),
+				  "I/O ports"))
+			return false;
+		r->value = d->port;
+		r->size = d->ports;
+		r->phandle = d->phandle;
+		if (d->has_irq && !add_irq(m, info, d))
+			return false;
+	}
+	return true;
+}
+
+static bool add_guest(struct member *m, struct start_info *info)
+{
+	struct guest *g = &m->guest;
+	struct start_resource *r = resource_add(m, info, START_VM);
+
+	if (!r || !resource_grant(m, r, g->vm, RIGHT_CTL, 0))
+		return false;
+	for (u32 i = 0; i < g->vcpus; i++) {
+		r = resource_add(m, info, START_VCPU);
+		if (!r || !resource_grant(m, r, g->vcpu[i], RIGHT_CTL | RIGHT_RUN, 0))
+			return false;
+		r->value = i;
+	}
+	for (u32 i = 0; i < g->parts; i++) {
+		r = resource_add(m, info, START_RAM);
+		if (!r || !resource_grant(
+				  m, r, g->ram[i].cap, RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC, 0))
+			return false;
+		r->value = g->gpa[i];
+		r->address = START_GUEST_RAM + g->gpa[i];
+		r->size = g->ram[i].size;
+		if (!member_ok(m,
+			    sys_mem_map(m->process.domain, g->ram[i].cap, r->address, 0, r->size,
+				    MAP_READ | MAP_WRITE),
+			    "mapping of the guest's RAM"))
+			return false;
+	}
+	for (u32 i = 0; i < m->node->files; i++) {
+		u32 file = m->node->file[i];
+		const struct boot_file *f = &boot->file[file];
+
+		r = resource_add(m, info, START_FILE);
+		if (!r || !resource_map(m, r, ROOT_CAP_FILE + file, f->base, f->size, MAP_READ))
+			return false;
+		string_copy(r->name, sizeof(r->name), f->name);
+	}
+	return true;
+}
+
+/* A mem to make parts and pools of, for programs that test the kernel. */
+static bool add_test(struct member *m, struct start_info *info)
+{
+	struct process *p = &m->process;
+	struct memory *memory = &p->mem[p->mems];
+	struct start_resource *r = resource_add(m, info, START_MEM);
+
+	if (!r || p->mems == PROCESS_MEMS ||
+		!member_ok(m, memory_new(p->domain, TEST_MEMORY, memory), "test memory"))
+		return false;
+	p->mems++;
+	p->frames += memory->size;
+	r->size = memory->size;
+	return resource_grant(m, r, memory->cap,
+		RIGHT_CREATE | RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_GRANT, 0);
+}
+
+bool resources_make(struct member *m, struct start_info *info)
+{
+	return add_memory(m, info) && add_threads(m, info) && add_devices(m, info) &&
+	       (m->node->class != NODE_PARTITION || add_guest(m, info)) &&
+	       (!m->node->test_authority || add_test(m, info));
+}

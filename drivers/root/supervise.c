@@ -1,0 +1,189 @@
+/* Supervision: what becomes of a member that dies, ends, or whose guest ends. */
+#include "drivers/root/member.h"
+#include "drivers/root/operator.h"
+#include "drivers/root/queue.h"
+#include "drivers/root/report.h"
+
+#define POWER_OFF_SETTLE_US 300000ull  /* after all text is in the console's hands */
+#define POWER_OFF_LIMIT_US  3000000ull /* if the console does not take it */
+
+static cycles_t power_off_since; /* 0: not asked for */
+static cycles_t drained_since;   /* 0: text waits */
+
+/* Starts a dead member again, if it may be; `how` ends the line that says so. */
+static bool again(struct member *m)
+{
+	const struct domain_node *n = m->node;
+	bool partition = n->class == NODE_PARTITION;
+	u32 restarts = m->restarts + 1;
+	bool started;
+
+	if (!restart_allowed(&m->history, n->restart_times, n->restart_seconds, seconds_now())) {
+		log_line(
+			"%s is not restarted: %u restarts in %u seconds is its limit; \"start %s\" "
+			"tries again",
+			n->name, n->restart_times, n->restart_seconds, n->name);
+		member_stop(m, MEMBER_FAILED);
+		return false;
+	}
+	log_line("%s is restarted (%u)", n->name, restarts);
+	if (partition) {
+		member_stop(m, MEMBER_STOPPED);
+		started = member_start(m);
+		m->restarts = restarts;
+		return started;
+	}
+	return member_renew(m);
+}
+
+static void died(struct member *m, const struct msg_thread *t, u32 thread)
+{
+	char lines[REPORT_LINES][REPORT_LINE];
+	u32 n = report_make(t, lines);
+	bool ended = t->fault == FAULT_EXIT && t->error == 0;
+	const char *name = m->node->name;
+
+	if (m->process.threads > 1)
+		log_line("%s (thread %u) %s", name, thread, lines[0]);
+	else
+		log_line("%s %s", name, lines[0]);
+	for (u32 i = 1; i < n; i++)
+		log_line("%s: %s", name, lines[i]);
+	if (m->node->class == NODE_PARTITION) {
+		if (m->node->on_exit_restart) {
+			again(m);
+			return;
+		}
+		member_stop(m, MEMBER_FAILED);
+		log_line("%s: its VMM is gone, so the partition is stopped; \"start %s\" begins "
+			 "anew",
+			name, name);
+	} else if (ended) {
+		member_stop(m, MEMBER_OFF);
+	} else {
+		again(m);
+	}
+}
+
+static void look_after(struct member *m)
+{
+	for (u32 i = 0; i < m->process.threads; i++) {
+		struct msg_thread t;
+
+		if (sys_thread_ctl(m->process.thread[i], THREAD_CTL_GET, 0, 0, 0) != STATUS_OK)
+			continue; /* it runs */
+		memcpy(&t, message, sizeof(t));
+		if (t.fault == FAULT_NONE)
+			continue; /* the program has not started it yet */
+		died(m, &t, i);
+		return;
+	}
+}
+
+void supervise(u64 bits)
+{
+	for (u32 i = 0; i < members; i++) {
+		u32 bit = ROOT_BIT_SUPERVISE + i % ROOT_SUPERVISE_BITS;
+
+		if (bits & BIT(bit) && member[i].state == MEMBER_RUNNING)
+			look_after(&member[i]);
+	}
+}
+
+/* A guest switched itself off: when it was the last one, the machine follows. */
+static void last_off(void)
+{
+	for (u32 i = 0; i < members; i++) {
+		const struct member *m = &member[i];
+
+		if (m->node->class != NODE_PARTITION)
+			continue;
+		if (m->state == MEMBER_RUNNING)
+			return;
+		if (m->state == MEMBER_FAILED) {
+			log_line("the machine stays on, because %s failed; \"poweroff\" at the "
+				 "prompt "
+				 "ends it",
+				m->node->name);
+			return;
+		}
+	}
+	log_line("the last guest has switched itself off: the machine is powered off");
+	power_off();
+}
+
+static void stopped(struct member *m, u64 reason)
+{
+	const char *name = m->node->name;
+
+	switch (reason) {
+	case ROOT_STOP_POWEROFF:
+		log_line("%s: its guest switched itself off", name);
+		if (m->node->on_exit_restart) {
+			again(m);
+			return;
+		}
+		member_stop(m, MEMBER_OFF);
+		last_off();
+		break;
+	case ROOT_STOP_RESET:
+		log_line("%s: its guest reset itself: started anew", name);
+		member_stop(m, MEMBER_STOPPED);
+		member_start(m);
+		break;
+	default:
+		log_line("%s: its VMM gave the guest up", name);
+		if (m->node->on_exit_restart) {
+			again(m);
+			return;
+		}
+		member_stop(m, MEMBER_FAILED);
+	}
+}
+
+void supervise_record(const struct record *r)
+{
+	u32 index = r->badge & 0xff;
+	struct member *m = &member[index];
+
+	static_assert(NODES_MAX <= 0x100);
+	/* A call of a process that is gone in the meantime concerns nobody. */
+	if (index >= members || m->state != MEMBER_RUNNING ||
+		r->badge >> 8 != (m->starts & 0xffffff))
+		return;
+	if (r->op == ROOT_LOG)
+		log_program(m->node->name, r->text, r->size);
+	else if (m->node->class == NODE_PARTITION)
+		stopped(m, r->value);
+}
+
+void power_off(void)
+{
+	if (!power_off_since)
+		power_off_since = tsc_now();
+}
+
+cycles_t supervise_deadline(void)
+{
+	return power_off_since ? tsc_now() + tsc_from_us(boot->tsc_hz, 20000) : TIME_NEVER;
+}
+
+void supervise_time(void)
+{
+	cycles_t now = tsc_now();
+	status_t s;
+
+	if (!power_off_since)
+		return;
+	if (!operator_is_drained())
+		drained_since = 0;
+	else if (!drained_since)
+		drained_since = now;
+	if (now - power_off_since < tsc_from_us(boot->tsc_hz, POWER_OFF_LIMIT_US) &&
+		(!drained_since ||
+			now - drained_since < tsc_from_us(boot->tsc_hz, POWER_OFF_SETTLE_US)))
+		return;
+	power_off_since = 0;
+	s = sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_POWEROFF, 0, 0, 0, NULL);
+	log_line("the machine cannot be powered off: %s: switch it off by hand", status_text(s));
+}

@@ -1,0 +1,148 @@
+/*
+ * What the test program's child domains run: one page that is copied and mapped at its own address, so that it has
+ * no data and calls the entry stub directly. RDI is the thread's argument.
+ */
+#define SYS_IPC_CALL       0
+#define SYS_IPC_REPLY_WAIT 1
+#define SYS_EVENT_SIGNAL   2
+#define SYS_EVENT_WAIT     3
+#define SYS_SYS_CTL        15
+#define SYS_CTL_EXIT       1
+
+	.section .text.child, "ax"
+	.balign	4096
+	.globl	child_page
+child_page:
+
+/* Answers each call with word 0 plus one; the shortest server for the benchmark. */
+	.globl	child_server
+child_server:
+1:	mov	$SYS_IPC_REPLY_WAIT, %eax
+	xor	%edi, %edi
+	mov	$-1, %r10
+	call	abi_stub
+	inc	%rsi
+	jmp	1b
+
+/* Answers with the same words and message words, word 3 replaced by the badge. */
+	.globl	child_echo
+child_echo:
+	xor	%eax, %eax
+1:	and	$0xff00, %eax
+	or	$SYS_IPC_REPLY_WAIT, %eax
+	xor	%edi, %edi
+	mov	$-1, %r10
+	call	abi_stub
+	mov	%rdi, %r9
+	jmp	1b
+
+/* Takes one call and faults. */
+	.globl	child_bad_server
+child_bad_server:
+	mov	$SYS_IPC_REPLY_WAIT, %eax
+	xor	%edi, %edi
+	mov	$-1, %r10
+	call	abi_stub
+	ud2
+
+/* Calls port RDI once and ends with the status as its code. */
+	.globl	child_caller
+child_caller:
+	mov	$SYS_IPC_CALL, %eax
+	call	abi_stub
+	movzbl	%al, %edi
+	jmp	child_exit
+
+/* Waits for bit 0 of its event, sets bit 0 of event RDI, and so on. */
+	.globl	child_echo_event
+child_echo_event:
+	mov	%edi, %ebx
+1:	mov	$SYS_EVENT_WAIT, %eax
+	mov	$1, %edi
+	mov	$-1, %rsi
+	call	abi_stub
+	mov	$SYS_EVENT_SIGNAL, %eax
+	mov	%ebx, %edi
+	mov	$1, %esi
+	call	abi_stub
+	jmp	1b
+
+/* Ends with code RDI. */
+	.globl	child_exit
+child_exit:
+	mov	%rdi, %rdx
+	mov	$SYS_SYS_CTL, %eax
+	xor	%edi, %edi
+	mov	$SYS_CTL_EXIT, %esi
+	call	abi_stub
+	ud2
+
+/* Increments RBX for ever. */
+	.globl	child_loop
+child_loop:
+	xor	%ebx, %ebx
+1:	inc	%rbx
+	jmp	1b
+
+/* Exceptions: each ends in one, at its first or second instruction. */
+	.globl	child_invalid_opcode
+child_invalid_opcode:
+	ud2
+
+	.globl	child_divide
+child_divide:
+	xor	%ecx, %ecx
+	div	%ecx
+
+	.globl	child_breakpoint
+child_breakpoint:
+	int3
+
+	.globl	child_interrupt
+child_interrupt:
+	int	$0x80
+
+	.globl	child_hlt
+child_hlt:
+	hlt
+
+	.globl	child_cli
+child_cli:
+	cli
+
+	.globl	child_rdmsr
+child_rdmsr:
+	mov	$0xc0000080, %ecx
+	rdmsr
+
+	.globl	child_port
+child_port:
+	mov	$0xcf8, %edx
+	in	%dx, %eax
+
+	.globl	child_read	/* at RDI */
+child_read:
+	mov	(%rdi), %rax
+	ud2
+
+	.globl	child_write	/* at RDI */
+child_write:
+	mov	%rax, (%rdi)
+	ud2
+
+	.globl	child_jump	/* to RDI */
+child_jump:
+	jmp	*%rdi
+
+	.globl	child_stack
+child_stack:
+	push	%rax
+	jmp	child_stack
+
+	.globl	child_fpu
+child_fpu:
+	pxor	%xmm0, %xmm0
+	ud2
+
+	.balign	4096
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,76 @@
+/*
+ * The test program: what `args` in its node says, one of
+ *   (none)  every system call with good and bad arguments; needs `test-authority`
+ *   bench   the benchmarks of system calls; needs `test-authority`
+ *   vcpu    the cases that need VT-x or AMD-V; needs `test-authority`
+ *   only P  the cases of both kinds whose names begin with P; needs `test-authority`
+ *   fault, exit N, check, loop, pool, wild, stack, flood, idle   misbehaviour, see modes.c
+ */
+#include <libfdt.h>
+
+#include "drivers/test/test.h"
+
+const struct start_info *info;
+
+static const char *arguments(void)
+{
+	const struct start_resource *config = start_find(info, START_CONFIG, 0);
+	const char *args;
+
+	if (!config || fdt_check_full((void *)config->address, config->size) != 0)
+		return "";
+	args = fdt_getprop((void *)config->address, 0, "args", NULL);
+	return args ? args : "";
+}
+
+static void sum_up(void)
+{
+	log_line("test: %u passed, %u failed", cases_passed, cases_failed);
+}
+
+static void run_calls(const char *only)
+{
+	cases_run(system_cases, only);
+	cases_run(event_cases, only);
+	cases_run(mem_cases, only);
+	cases_run(thread_cases, only);
+	cases_run(ipc_cases, only);
+	cases_run(domain_cases, only);
+	cases_run(vm_cases, only);
+}
+
+static bool needs_authority(const char *mode)
+{
+	return !*mode || strcmp(mode, "bench") == 0 || strcmp(mode, "vcpu") == 0 ||
+	       strncmp(mode, "only ", 5) == 0;
+}
+
+int main(struct start_info *start);
+
+int main(struct start_info *start)
+{
+	const char *mode;
+
+	info = start;
+	mode = arguments();
+	if (!start_find(info, START_MEM, 0) && needs_authority(mode)) {
+		log_line("\"%s\" needs \"test-authority\" in the node", mode);
+		return 0;
+	}
+	if (strcmp(mode, "bench") == 0) {
+		bench_run();
+	} else if (strcmp(mode, "vcpu") == 0) {
+		cases_run(vcpu_cases, "");
+		sum_up();
+	} else if (strncmp(mode, "only ", 5) == 0) {
+		run_calls(mode + 5);
+		cases_run(vcpu_cases, mode + 5);
+		sum_up();
+	} else if (*mode) {
+		mode_run(mode);
+	} else {
+		run_calls("");
+		sum_up();
+	}
+	return 0;
+}

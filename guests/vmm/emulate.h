@@ -1,0 +1,25 @@
+/*
+ * Instructions of the guest that the VMM must look at: their bytes, their length, and their
+ * execution against memory-mapped devices, RAM and ports. Everything that the guest controls goes
+ * through its own page tables and the bounds of its RAM.
+ */
+#pragma once
+
+#include "guests/vmm/vcpu.h"
+
+/* EXIT_MEMORY: an access to guest-physical memory that is not mapped. */
+void emulate_memory_exit(struct vcpu *v);
+
+/* EXIT_IO of a string instruction. */
+void emulate_string_io(struct vcpu *v);
+
+/*
+ * Length of the instruction at RIP that exited, where the hardware did not say: one of those that
+ * exit by themselves (CPUID, HLT, MSRs, I/O, CRs, ...). 0: it is none of them, or the guest got a
+ * fault.
+ */
+u32 emulate_length(struct vcpu *v);
+
+/* Copies up to `max` bytes at RIP without any effect on the guest; returns how many could be read.
+ */
+u32 emulate_peek(struct vcpu *v, u8 *bytes, u32 max);

@@ -1,0 +1,160 @@
+/* The dispatch table of exits, and the handlers that fit on a line or two. */
+#include "exit.h"
+#include "control.h"
+#include "emulate.h"
+#include "interrupt.h"
+#include "msr.h"
+#include "portio.h"
+
+static void exit_ignore(struct vcpu *v)
+{
+	(void)v; /* a window, a pause: settling is all there is to do */
+}
+
+static void exit_cpuid(struct vcpu *v)
+{
+	if (!exit_cpuid_quick(v, v->run, v->cpuid))
+		exit_cpuid_slow(v);
+}
+
+static void exit_hlt(struct vcpu *v)
+{
+	vcpu_skip(v);
+	v->run->activity = ACTIVITY_HLT;
+	v->run->dirty |= GROUP_RIP;
+}
+
+static void exit_wbinvd(struct vcpu *v)
+{
+	vcpu_skip(v); /* caches are coherent, and no device of the guest bypasses them */
+}
+
+static void exit_eoi(struct vcpu *v)
+{
+	lapic_eoi_vector(v->machine, v->lapic, (u8)v->run->exit.raw[0]);
+}
+
+/* Nothing asks for these exits: the exception goes to the guest as if it had not exited. */
+static void exit_exception(struct vcpu *v)
+{
+	u8 vector = v->run->exit.exception.vector & 31;
+
+	if (vector == VECTOR_PF)
+		vcpu_page_fault(v, v->run->exit.exception.address, v->run->exit.exception.error);
+	else if (BIT(vector) & (BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(17)))
+		vcpu_raise_error(v, vector, v->run->exit.exception.error);
+	else
+		vcpu_raise(v, vector);
+}
+
+static void exit_shutdown(struct vcpu *v)
+{
+	vcpu_fail(v, "triple fault");
+}
+
+static void exit_entry_failed(struct vcpu *v)
+{
+	vcpu_fail(v, "the processor refuses this state");
+}
+
+static void exit_task_switch(struct vcpu *v)
+{
+	vcpu_fail(v, "a hardware task switch, which this machine does not do");
+}
+
+static void exit_unknown(struct vcpu *v)
+{
+	vcpu_fail(v, "an exit of unknown kind");
+}
+
+static const struct {
+	const char *name;
+	void (*handle)(struct vcpu *v);
+	u64 export; /* GROUP_* that the handler needs nearly always */
+} kinds[EXIT_KIND_COUNT] = {
+	[EXIT_NONE] = {"none", exit_ignore, GROUP_RIP},
+	[EXIT_IO] = {"io", port_exit, GROUP_RIP},
+	[EXIT_MEMORY] = {"memory", emulate_memory_exit, GROUP_RIP | GROUP_CR | GROUP_SEG},
+	[EXIT_CPUID] = {"cpuid", exit_cpuid, GROUP_RIP},
+	[EXIT_RDMSR] = {"rdmsr", msr_exit_read, GROUP_RIP},
+	[EXIT_WRMSR] = {"wrmsr", msr_exit_write, GROUP_RIP},
+	[EXIT_HLT] = {"hlt", exit_hlt, GROUP_RIP},
+	[EXIT_CR] = {"cr", control_cr_exit, GROUP_RIP | GROUP_CR | GROUP_SEG},
+	[EXIT_DR] = {"dr", exit_unknown, GROUP_ALL_REG},
+	[EXIT_HYPERCALL] = {"hypercall", control_hypercall_exit, GROUP_RIP},
+	[EXIT_WINDOW] = {"window", exit_ignore, GROUP_RIP},
+	[EXIT_SHUTDOWN] = {"shutdown", exit_shutdown, GROUP_ALL_REG},
+	[EXIT_EXCEPTION] = {"exception", exit_exception, GROUP_RIP},
+	[EXIT_INSTRUCTION] = {"instruction", control_instruction_exit, GROUP_RIP},
+	[EXIT_ENTRY_FAILED] = {"failed entry", exit_entry_failed, GROUP_ALL_REG},
+	[EXIT_TASK_SWITCH] = {"task switch", exit_task_switch, GROUP_ALL_REG},
+	[EXIT_XSETBV] = {"xsetbv", control_xsetbv_exit,
+		GROUP_RIP | GROUP_CR | GROUP_SEG | GROUP_XCR},
+	[EXIT_WBINVD] = {"wbinvd", exit_wbinvd, GROUP_RIP},
+	[EXIT_PAUSE] = {"pause", exit_ignore, GROUP_RIP},
+	[EXIT_EOI] = {"eoi", exit_eoi, GROUP_RIP},
+	[EXIT_INIT] = {"init", exit_ignore, GROUP_RIP},
+	[EXIT_UNKNOWN] = {"unknown", exit_unknown, GROUP_ALL_REG},
+};
+
+void exit_export(struct run_page *run)
+{
+	for (u32 i = 0; i < EXIT_KIND_COUNT; i++)
+		run->export[i] = kinds[i].export;
+}
+
+void exit_cpuid_slow(struct vcpu *v)
+{
+	struct run_page *run = v->run;
+	const struct cpuid_entry *e = cpuid_find(v->cpuid, (u32)run->gpr[RAX]);
+	u32 subleaf = (u32)run->gpr[RCX];
+	struct cpuid_regs r = {0};
+
+	if (e) {
+		struct cpuid_vcpu vcpu = {
+			.apic_id = v->lapic->state->id,
+			.apic_enabled = v->lapic->state->base & LAPIC_BASE_ENABLE,
+		};
+
+		/* the kernel lets most writes to CR4 and all of XCR0's pass by: ask when it matters
+		 */
+		if (e->dynamic == CPUID_FEATURES) {
+			vcpu_need(v, GROUP_CR);
+			vcpu.cr4 = run->cr4;
+		} else if (e->dynamic == CPUID_XSTATE) {
+			vcpu_need(v, GROUP_XCR);
+			vcpu.xcr0 = run->xcr0;
+		}
+		r = cpuid_resolve(v->cpuid, e, subleaf, &vcpu);
+	}
+	run->gpr[RAX] = r.eax;
+	run->gpr[RBX] = r.ebx;
+	run->gpr[RCX] = r.ecx;
+	run->gpr[RDX] = r.edx;
+	vcpu_skip(v);
+}
+
+void exit_handle(struct vcpu *v)
+{
+	u32 kind = v->run->exit_kind;
+
+	if (kind >= EXIT_KIND_COUNT)
+		kind = EXIT_UNKNOWN;
+	v->exits[kind]++;
+	kinds[kind].handle(v);
+	machine_settle(v);
+}
+
+void exit_log_counts(const struct vcpu *v)
+{
+	char line[200];
+	int used = 0;
+
+	for (u32 i = 1; i < EXIT_KIND_COUNT && used >= 0 && used < (int)sizeof(line); i++) {
+		if (v->exits[i])
+			used += format(line + used, sizeof(line) - (size_t)used, " %s %llu",
+				kinds[i].name, (unsigned long long)v->exits[i]);
+	}
+	if (used)
+		log_line("exits of vcpu %u:%s", v->index, line);
+}

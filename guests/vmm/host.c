@@ -1,0 +1,67 @@
+/* System calls and calls to root. */
+#include "host.h"
+
+void host_fetch(struct vcpu *v, u64 groups)
+{
+	u64 valid = v->run->valid;
+
+	/* what was current stays so: the kernel only names the groups that it wrote now */
+	check(sys_vcpu_ctl(v->cap, VCPU_CTL_FETCH, groups, 0, NULL) == STATUS_OK);
+	v->run->valid = valid | groups;
+}
+
+void host_signal(cap_t event, u64 bits)
+{
+	sys_event_signal(event, bits);
+}
+
+u64 host_wait(u64 mask, cycles_t deadline)
+{
+	u64 bits;
+
+	return sys_event_wait(mask, deadline, &bits) == STATUS_EVENT ? bits : 0;
+}
+
+void host_msr_direct(struct machine *m, u32 msr)
+{
+	/* where this is refused, the MSR exits and msr.c handles it */
+	sys_vm_trap(m->vm, TRAP_MSR, msr, 1, TRAP_DIRECT, CAP_NULL);
+}
+
+bool host_doorbell(struct machine *m, u16 port, u32 bit)
+{
+	struct msg_create_event *create = thread_message();
+	cap_t slot = START_CAP_OWN + m->own_events;
+
+	*create = (struct msg_create_event){.thread = START_CAP_THREAD, .mask = BIT(bit)};
+	if (sys_obj_create(KIND_EVENT, START_CAP_DOMAIN, slot) != STATUS_OK)
+		return false;
+	m->own_events++;
+	return sys_vm_trap(m->vm, TRAP_PORT, port, 1, TRAP_EVENT, slot) == STATUS_OK;
+}
+
+bool host_fpu_read(struct vcpu *v, u32 offset, void *data, u32 size)
+{
+	if (offset > PAGE_SIZE || size > PAGE_SIZE - offset ||
+		sys_vcpu_ctl(v->cap, VCPU_CTL_FPU_GET, 0, 0, NULL) != STATUS_OK)
+		return false;
+	memcpy(data, (u8 *)thread_message() + offset, size);
+	return true;
+}
+
+bool host_fpu_write(struct vcpu *v, u32 offset, const void *data, u32 size)
+{
+	if (offset > PAGE_SIZE || size > PAGE_SIZE - offset ||
+		sys_vcpu_ctl(v->cap, VCPU_CTL_FPU_GET, 0, 0, NULL) != STATUS_OK)
+		return false;
+	memcpy((u8 *)thread_message() + offset, data, size);
+	return sys_vcpu_ctl(v->cap, VCPU_CTL_FPU_SET, 0, 0, NULL) == STATUS_OK;
+}
+
+_Noreturn void host_stop(enum root_stop_reason reason)
+{
+	struct ipc_words words = {.word = {ROOT_STOP, reason}};
+
+	sys_ipc_call(thread_self()->root_port, &words);
+	program_exit(0);
+}

@@ -1,0 +1,34 @@
+/* What the VMM asks of the kernel and root, apart from vcpu_run itself; unit tests put a fake here.
+ */
+#pragma once
+
+#include "guests/vmm/machine.h"
+
+/* Makes register groups current in the run page. A refusal by the kernel ends the program. */
+void host_fetch(struct vcpu *v, u64 groups);
+
+/* Sets event bits of a peer. One that is away, or not there yet, is no error: it looks by itself.
+ */
+void host_signal(cap_t event, u64 bits);
+
+/* Waits for bits of the thread's own event; returns those that were set, 0 after the deadline. */
+u64 host_wait(u64 mask, cycles_t deadline);
+
+/* Lets the guest use an MSR without an exit, if the kernel can switch it. */
+void host_msr_direct(struct machine *m, u32 msr);
+
+/*
+ * Turns writes to a port into bit `bit` of the first vCPU's thread's event, which nobody waits for.
+ * False: refused.
+ */
+bool host_doorbell(struct machine *m, u16 port, u32 bit);
+
+/*
+ * Copies `size` bytes at `offset` (the range lies in the first page) of the vCPU's XSAVE image, in
+ * the standard format, from or to `data`. False: refused.
+ */
+bool host_fpu_read(struct vcpu *v, u32 offset, void *data, u32 size);
+bool host_fpu_write(struct vcpu *v, u32 offset, const void *data, u32 size);
+
+/* Tells root that the guest ended and ends the program. */
+_Noreturn void host_stop(enum root_stop_reason reason);

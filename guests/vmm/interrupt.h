@@ -1,0 +1,26 @@
+/* How interrupts reach the vCPUs: PIC, I/O APIC, LAPICs, their timers, NMIs. */
+#pragma once
+
+#include "guests/vmm/machine.h"
+
+/*
+ * Programs the vCPU's timer, hands the PIC's interrupts and NMIs to it or asks for an exit when it
+ * can take them, and computes the machine's deadline anew.
+ */
+void interrupt_settle(struct vcpu *v);
+
+/*
+ * Acts on what exits and device models left to do before the vCPU is entered again. Called on its
+ * thread after every exit but the quickest; mostly finds nothing.
+ */
+static inline void machine_settle(struct vcpu *v)
+{
+	const struct run_page *run = v->run;
+	const struct machine *m = v->machine;
+
+	/* the kernel zeroes the timer when it has fired */
+	if (unlikely(v->timer_set != run->timer || (run->flags & (RUN_WINDOW | RUN_NMI_WINDOW)) |
+							   v->lapic->state->todo | v->state->nmis |
+							   m->state->pic.output | m->rearm))
+		interrupt_settle(v);
+}

@@ -1,0 +1,131 @@
+/*
+ * The virtual machine: its state, which lies in the holder's memory and outlives this process, and
+ * what this process knows about it besides.
+ */
+#pragma once
+
+#include "guests/vmm/clock.h"
+#include "guests/vmm/cpuid.h"
+#include "guests/vmm/dev_i8042.h"
+#include "guests/vmm/dev_ioapic.h"
+#include "guests/vmm/dev_lapic.h"
+#include "guests/vmm/dev_pci.h"
+#include "guests/vmm/dev_pic.h"
+#include "guests/vmm/dev_pit.h"
+#include "guests/vmm/dev_pm.h"
+#include "guests/vmm/dev_rtc.h"
+#include "guests/vmm/dev_uart16550.h"
+#include "guests/vmm/gmem.h"
+#include "guests/vmm/mtrr.h"
+#include "guests/vmm/portio.h"
+#include "drivers/lib/lib.h"
+#include "drivers/protocols/console.h"
+#include "drivers/protocols/root.h"
+#include "kernel/abi/run.h"
+
+#define MACHINE_VCPUS 1u /* more come with guest SMP */
+
+/* Registers of one vCPU that neither the kernel nor a device model keeps. */
+struct vcpu_state {
+	u64 tsc_offset; /* guest TSC = host TSC + this */
+	u64 tsc_adjust;
+	u64 misc_enable;
+	u64 clock_system; /* kvmclock's MSRs as written; bit 0: enabled */
+	u64 nmis;         /* that wait to be delivered: 0, 1 or 2 */
+	struct mtrr mtrr;
+};
+
+#define MACHINE_MAGIC   DEVICE_MAGIC('B', 'H', 'V', 'M')
+#define MACHINE_VERSION 1
+
+/* Everything that a fresh VMM must know to go on; no pointers. */
+struct machine_state {
+	struct device_header header;
+	u64 start_tsc;                  /* host TSC at 0 ns of the guest's time */
+	u64 timer[MACHINE_TIMER_COUNT]; /* ns at which a model wants to be called; MACHINE_NEVER */
+	u64 wall_gpa;                   /* kvmclock: where the wall clock was last asked for */
+	u64 serial;                     /* first port of the serial port; 0: there is none */
+	struct vcpu_state vcpu[MACHINE_VCPUS];
+	struct lapic lapic[MACHINE_VCPUS];
+	struct ioapic ioapic;
+	struct pic pic;
+	struct pit pit;
+	struct rtc rtc;
+	struct pm pm;
+	struct uart uart;
+	struct i8042 i8042;
+	struct pci pci;
+};
+DEVICE_STATE(struct machine_state);
+
+/* One processor of the guest; the thread that runs it is the only one to touch it. */
+struct vcpu {
+	struct run_page *run;
+	const struct cpuid_policy *cpuid;
+	struct machine *machine;
+	struct vcpu_state *state;
+	struct lapic_view *lapic;
+	cap_t cap;
+	u32 index;
+	u64 timer_set;     /* what run->timer was set to; 0: not armed */
+	cycles_t periodic; /* host TSC at which a periodic timer has fired; TIME_NEVER */
+	u64 exits[EXIT_KIND_COUNT];
+};
+
+/* The console session behind the serial port. */
+struct console {
+	struct console_session *session; /* NULL: what the guest writes is dropped */
+	cap_t peer;
+	u64 peer_bits;
+	u64 own_bit;
+	bool unsignalled;  /* bytes were written and the peer was not told */
+	cycles_t flush_at; /* when to tell it at the latest */
+};
+
+enum machine_stop {
+	MACHINE_RUNS,
+	MACHINE_POWERED_OFF,
+	MACHINE_RESET,
+	MACHINE_FAILED, /* the VMM cannot go on and has logged why */
+};
+
+struct machine {
+	struct machine_state *state;
+	struct gmem memory;
+	struct clock clock;
+	struct cpuid_policy cpuid;
+	u32 vcpus;
+	struct vcpu vcpu[MACHINE_VCPUS];
+	struct lapic_view lapic[MACHINE_VCPUS];
+	cap_t vm;
+	u32 own_events;    /* capabilities made in slots from START_CAP_OWN on */
+	cycles_t deadline; /* host TSC at which some timer of `state` or the console is due */
+	bool rearm;        /* `deadline` must be computed anew */
+	u16 pm_base;       /* where the PM block's ports are bound; 0: nowhere */
+	u64 wake_mask;     /* event bits that end vcpu_run */
+	u32 stop;          /* enum machine_stop */
+	struct port_map ports;
+	struct console console;
+	u32 fpu_size; /* bytes of an XSAVE image */
+};
+
+/*
+ * Sets up the power-on state of all devices in m->state, and the ports.
+ * m: clock, memory, cpuid, vcpus and the vcpus' run and APIC pages are there.
+ */
+void machine_init(struct machine *m);
+
+/* The guest ends, for the first reason given. */
+void machine_end(struct machine *m, enum machine_stop why);
+
+/* Calls the models whose time has come. */
+void machine_timers(struct machine *m);
+
+/* Computes m->deadline anew. */
+void machine_deadline(struct machine *m);
+
+/* Adds the serial port; false: there is one already, or its ports are taken. */
+bool machine_add_serial(struct machine *m, u16 base, u8 line);
+
+/* Binds the PM block's ports to where the guest's PCI function has it. */
+void machine_pm_bind(struct machine *m);

@@ -1,0 +1,50 @@
+/* LAPIC page and I/O APIC; everything else is empty. */
+#include "mmio.h"
+
+static bool lapic_at(const struct vcpu *v, gpa_t gpa)
+{
+	return ALIGN_DOWN(gpa, PAGE_SIZE) ==
+		       ALIGN_DOWN(v->lapic->state->base & (BIT(52) - 1), PAGE_SIZE) &&
+	       lapic_in_page_mode(v->lapic);
+}
+
+static u32 read_4(struct vcpu *v, gpa_t gpa, unsigned size)
+{
+	if (lapic_at(v, gpa))
+		return lapic_read(v->machine, v->lapic, gpa & (PAGE_SIZE - 1), size);
+	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
+		return ioapic_read(
+			v->machine, &v->machine->state->ioapic, (u32)(gpa - IOAPIC_BASE), size);
+	return device_mask(size);
+}
+
+static void write_4(struct vcpu *v, gpa_t gpa, unsigned size, u32 value)
+{
+	if (lapic_at(v, gpa))
+		lapic_write(v->machine, v->lapic, gpa & (PAGE_SIZE - 1), size, value);
+	else if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
+		ioapic_write(v->machine, &v->machine->state->ioapic, (u32)(gpa - IOAPIC_BASE), size,
+			value);
+}
+
+u64 mmio_read(struct vcpu *v, gpa_t gpa, unsigned size)
+{
+	if (size <= 4)
+		return read_4(v, gpa, size);
+	return read_4(v, gpa, 4) | (u64)read_4(v, gpa + 4, 4) << 32;
+}
+
+void mmio_write(struct vcpu *v, gpa_t gpa, unsigned size, u64 value)
+{
+	if (size <= 4) {
+		write_4(v, gpa, size, (u32)value);
+		return;
+	}
+	write_4(v, gpa, 4, (u32)value);
+	write_4(v, gpa + 4, 4, (u32)(value >> 32));
+}
+
+bool mmio_backed(const struct vcpu *v, gpa_t gpa)
+{
+	return lapic_at(v, gpa) || gpa - IOAPIC_BASE < IOAPIC_SIZE;
+}

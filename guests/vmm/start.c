@@ -1,0 +1,99 @@
+/* Sets up the machine as firmware would, builds the ACPI tables and loads the kernel. */
+#include "start.h"
+#include "acpi_tables.h"
+#include "entry.h"
+
+#define COM1       0x3f8u
+#define COM2       0x2f8u
+#define ELCR_SHIFT 8
+
+static bool build_acpi(struct machine *m, gpa_t *rsdp)
+{
+	u8 *area = gmem_at(&m->memory, ACPI_AREA, ACPI_AREA_SIZE);
+	u32 ids[MACHINE_VCPUS];
+	struct acpi_result result;
+	struct acpi_config config = {
+		.cpus = m->vcpus,
+		.apic_id = ids,
+		.pm_base = PM_BASE_DEFAULT,
+		.serial1 = m->state->serial == COM1,
+		.serial2 = m->state->serial == COM2,
+		.i8042 = true,
+		.pci = true,
+		.pci_low = ACPI_PCI_LOW,
+		.pci_low_size = ACPI_PCI_LOW_SIZE,
+	};
+
+	for (u32 i = 0; i < m->vcpus; i++)
+		ids[i] = m->state->lapic[i].id;
+	if (!area || !acpi_build(&config, ACPI_AREA, area, ACPI_AREA_SIZE, &result)) {
+		log_line("the machine needs memory from 0 to 1 MiB for its ACPI tables");
+		return false;
+	}
+	*rsdp = ACPI_AREA + result.rsdp;
+	return true;
+}
+
+/* What firmware leaves behind. */
+static void configure(struct machine *m)
+{
+	struct machine_state *s = m->state;
+	u16 routed;
+
+	pci_configure(m, &s->pci, PM_BASE_DEFAULT);
+	machine_pm_bind(m);
+	pm_enable_acpi(m, &s->pm);
+	routed = pci_routed_lines(&s->pci);
+	pic_write(m, &s->pic, PIC_ELCR_MASTER, 1, routed & 0xff);
+	pic_write(m, &s->pic, PIC_ELCR_SLAVE, 1, routed >> ELCR_SHIFT);
+	for (u32 i = 0; i < m->vcpus; i++)
+		lapic_virtual_wire(&m->lapic[i]);
+}
+
+static bool memory_fits(const struct machine *m)
+{
+	for (u32 i = 0; i < m->memory.ranges; i++) {
+		const struct gmem_range *r = &m->memory.range[i];
+		u64 end = r->base + r->size;
+
+		if (r->base < BOOT_4G && end > ACPI_PCI_LOW) {
+			log_line("memory at %llx to %llx overlaps the machine's devices: below 4 "
+				 "GiB it "
+				 "must end at %llx",
+				(unsigned long long)r->base, (unsigned long long)end,
+				(unsigned long long)ACPI_PCI_LOW);
+			return false;
+		}
+		if ((end - 1) >> m->cpuid.physical_bits) {
+			log_line("memory ends at %llx, beyond the processor's %u address bits",
+				(unsigned long long)end, m->cpuid.physical_bits);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool start_direct(const struct config *c, struct machine *m)
+{
+	struct boot_request request = {.memory = &m->memory, .bootargs = c->bootargs};
+	struct boot_entry entry;
+	const char *wrong;
+
+	if (!c->kernel) {
+		log_line("the machine's boot node names no kernel, and there is no firmware yet");
+		return false;
+	}
+	if (!memory_fits(m) || !config_file(c, c->kernel, &request.kernel) ||
+		(c->initrd && !config_file(c, c->initrd, &request.initrd)))
+		return false;
+	configure(m);
+	if (!build_acpi(m, &request.rsdp))
+		return false;
+	wrong = boot_load(&request, &entry);
+	if (wrong) {
+		log_line("%s: %s", c->kernel, wrong);
+		return false;
+	}
+	entry_set(&m->vcpu[0], &entry);
+	return true;
+}

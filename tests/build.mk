@@ -1,0 +1,128 @@
+# Tests, benchmarks and checks of the sources. Expects O (the build folder), CC. Targets: test, unit, unit-NAME, system,
+# system-CASE, fuzz, lint, format, bench; see tests/README.md.
+
+TESTS := $(O)/tests
+
+# Without a -j of the caller's, as many jobs as there are CPUs.
+parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+# Everything; the last line is the sum over all parts.
+.PHONY: test
+test: check-setup
+	+@MAKE='$(MAKE) --no-print-directory $(parallel)' TESTS=$(TESTS) tests/all
+
+# Unit tests: tests/unit/NAME_test.c is linked with the source files in UNIT_NAME and with test_main.c. Without a
+# UNIT_NAME: the file NAME.c, or REST.c in the folder FOLDER when NAME is FOLDER_REST; for a test on the fake host the
+# whole VMM; for a device model its own files and the fake machine.
+UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c))
+UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
+UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -l 'machine_host\.h"' tests/unit/*_test.c))
+UNIT_VMM     := tests/unit/machine_host.c \
+	$(filter-out guests/vmm/main.c guests/vmm/host.c guests/vmm/run.c,$(wildcard guests/vmm/*.c))
+UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c pvh.c gmem.c)
+UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)
+UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
+
+UNIT_acpi          := $(UNIT_ACPI)
+UNIT_acpi_iommu    := $(UNIT_ACPI)
+UNIT_bzimage       := $(UNIT_LOADER)
+UNIT_loader        := $(UNIT_LOADER)
+UNIT_gwalk         := guests/vmm/gwalk.c guests/vmm/gmem.c
+UNIT_instr_case    := $(UNIT_INSTR)
+UNIT_instr_decode  := $(UNIT_INSTR)
+UNIT_instr_execute := $(UNIT_INSTR)
+UNIT_ptable        := $(wildcard mm/ptable*.c) mm/pool.c
+UNIT_root_parts    := $(addprefix drivers/root/,prompt.c report.c) drivers/lib/format.c
+
+UNIT_FOLDERS := boot kernel mm vmx svm guests/vmm $(patsubst %/,%,$(wildcard drivers/*/))
+unit_named   = $(firstword $(foreach d,$(UNIT_FOLDERS),$(wildcard $(d)/$(patsubst $(notdir $(d))_%,%,$(1)).c)))
+unit_device  = tests/unit/fake_machine.c $(wildcard guests/vmm/$(1).c guests/vmm/$(1)_*.c)
+unit_default = $(if $(filter $(1),$(UNIT_HOSTED)),$(UNIT_VMM),$(if $(filter dev_%,$(1)),$(unit_device),$(unit_named)))
+unit_sources = tests/unit/$(1)_test.c tests/unit/test_main.c \
+	$(if $(filter undefined,$(origin UNIT_$(1))),$(unit_default),$(UNIT_$(1)))
+unit_objects = $(patsubst %.c,$(O)/unit/%.o,$(unit_sources))
+
+UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
+	-DHOST_TEST -I. -MMD -MP
+UNIT_LDLIBS := -Wl,--as-needed -lcapstone -lfdt
+UNIT_OBJECTS := $(sort $(foreach t,$(UNIT_NAMES),$(call unit_objects,$(t))))
+
+define unit_program
+$(O)/unit/$(1): $(call unit_objects,$(1))
+	$$(CC) $(filter -g -fsanitize=%,$(UNIT_CFLAGS)) -o $$@ $$^ $(UNIT_LDLIBS)
+endef
+$(foreach t,$(UNIT_NAMES),$(eval $(call unit_program,$(t))))
+
+$(UNIT_OBJECTS): $(O)/unit/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+.PHONY: unit unit-programs
+unit-programs: $(UNIT_NAMES:%=$(O)/unit/%)
+
+# A test that does not build fails on its own: the others still run.
+unit:
+	+@MAKE='$(MAKE) --no-print-directory $(parallel)' tests/unit/run --logs $(TESTS)/unit \
+		$(UNIT_NAMES:%=$(O)/unit/%) $(UNIT_SCRIPTS)
+
+unit-%: $(O)/unit/%
+	$<
+
+-include $(UNIT_OBJECTS:.o=.d)
+
+# System tests: whole machines in emulators. `make system-NAME` runs the cases whose name begins so.
+.PHONY: system
+system: programs guest-files $(TESTS)/locked.efi
+	@tests/system/run --logs $(TESTS)/system
+
+system-%: programs guest-files $(TESTS)/locked.efi
+	@tests/system/run --logs $(TESTS)/system $*
+
+# EFI programs of the system tests are linked as the loader is.
+$(TESTS)/efi/%.o: tests/system/efi/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BOOT_CFLAGS) -c -o $@ $<
+
+$(TESTS)/%.efi: $(TESTS)/efi/%.o
+	$(LD) $(BOOT_LDFLAGS) -L $(EFI_LIB) $(EFI_LIB)/crt0-efi-x86_64.o $^ -lgnuefi -o $(@:.efi=.so)
+	objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j .rel -j .rela -j '.rel.*' \
+		-j '.rela.*' -j .reloc --target efi-app-x86_64 --subsystem=10 $(@:.efi=.so) $@
+
+-include $(wildcard $(TESTS)/efi/*.d)
+
+# Fuzzers: tests/fuzz/NAME_fuzz.c with the source files in FUZZ_NAME, which default like those of a unit test.
+# What a run has found interesting is kept and built upon in $(TESTS)/corpus.
+FUZZ_instr := $(UNIT_INSTR)
+FUZZ_RUNS  ?= 200000
+FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzz_sources = $(if $(filter undefined,$(origin FUZZ_$(1))),$(unit_default),$(FUZZ_$(1)))
+
+define fuzz_program
+$(O)/fuzz/$(1): tests/fuzz/$(1)_fuzz.c $(fuzz_sources)
+	@mkdir -p $$(@D)
+	clang -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
+		-DHOST_TEST -I. -o $$@ $$^
+endef
+$(foreach t,$(FUZZ_NAMES),$(eval $(call fuzz_program,$(t))))
+
+.PHONY: fuzz check-fuzz
+fuzz check-fuzz: $(FUZZ_NAMES:%=fuzz-%)
+
+fuzz-%: $(O)/fuzz/%
+	@mkdir -p $(TESTS)/corpus/$*
+	$< -runs=$(FUZZ_RUNS) -max_total_time=120 -timeout=10 -print_final_stats=1 \
+		-artifact_prefix=$(TESTS)/corpus/$*- $(TESTS)/corpus/$*
+
+# The sources: style, static analysis, and the tree's own rules.
+.PHONY: lint format
+lint:
+	+@MAKE='$(MAKE) --no-print-directory' tools/lint
+
+format:
+	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+# Instruction counts beside the limits and the peers' figures.
+.PHONY: bench
+bench: run-setup
+	@$(MAKE) --no-print-directory $(parallel) programs guest-files
+	@tools/bench

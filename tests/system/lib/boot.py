@@ -1,0 +1,172 @@
+"""One boot of a machine with a system description, and the checks on what it printed."""
+
+import os
+import re
+import subprocess
+
+import volume
+
+TREE = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../.."))
+RUN = os.path.join(TREE, "tools", "run")
+GRACE = 60  # seconds beyond its own time-out that tools/run gets
+TERMINAL = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]")  # what is meant for a terminal
+
+
+class Failed(Exception):
+    """A check's expectation was not met; holds the reason."""
+
+
+class Log:
+    """What the machine printed, without terminal codes and carriage returns."""
+
+    def __init__(self, text):
+        self.text = TERMINAL.sub("", text).replace("\r", "")
+
+    def find(self, pattern):
+        return re.search(pattern, self.text, re.M)
+
+    def count(self, pattern):
+        return len(re.findall(pattern, self.text, re.M))
+
+    def need(self, *patterns):
+        """Each pattern must be there, each behind the one before."""
+        at = 0
+        for pattern in patterns:
+            match = re.compile(pattern, re.M).search(self.text, at)
+            if not match:
+                where = "behind the one before" if at else "in the log"
+                raise Failed(f"{pattern!r} is not {where}")
+            at = match.end()
+
+    def refuse(self, pattern):
+        match = self.find(pattern)
+        if match:
+            raise Failed(f"{match.group(0)!r} is in the log")
+
+
+def reason_of(done):
+    """Why tools/run failed, in a line: its own, or the first that it printed."""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    own = [line for line in lines if line.startswith("run:")]
+    return (own or lines or [f"status {done.returncode}"])[0]
+
+
+class Check:
+    """A named test on a log: patterns that must be there in this order, or a function of the log."""
+
+    def __init__(self, name, *patterns, lacks=None, call=None):
+        self.name, self.patterns, self.lacks, self.call = name, patterns, lacks, call
+
+    def run(self, log):
+        log.need(*self.patterns)
+        if self.lacks:
+            log.refuse(self.lacks)
+        if self.call:
+            self.call(log)
+
+
+class Boot:
+    """A machine to start, what to type on it, when it is over, and what it must have printed.
+
+    system: description below tests/system, or a path from the top of the tree.
+    steps: (expression, text to type) pairs; until: the expression that ends it, else it must switch
+    itself off. prepare: called with the folder for its files; returns more arguments for tools/run.
+    edit: called with the Volume of its image before the start. counted: expression before
+    "PASS name" and "FAIL name" lines, each of which is then a test of its own.
+    """
+
+    def __init__(self, name, system, checks, *, platform="qemu-svm", cpus=2, memory=1024,
+                 steps=(), until=None, timeout=120, edit=None, prepare=None, counted=None,
+                 panics=False, options=(), machine=()):
+        self.name, self.checks, self.platform = name, list(checks), platform
+        self.system = os.path.join(TREE, system if "/" in system else f"tests/system/{system}")
+        self.cpus, self.memory, self.steps, self.until = cpus, memory, list(steps), until
+        self.timeout, self.edit, self.prepare = timeout, edit, prepare
+        self.counted, self.panics = counted, panics
+        self.options, self.machine = list(options), list(machine)
+
+    def run(self, folder):
+        """Boots and checks; returns [(name of the test, reason of its failure or None)]."""
+        folder = os.path.join(folder, self.name)
+        os.makedirs(folder, exist_ok=True)
+        log_path = os.path.join(folder, "log")
+        said = ""
+        try:
+            said = self.boot(folder, log_path)
+        except (Failed, volume.Broken) as failure:
+            return [(f"{self.name}.{check}", str(failure)) for check in ("end", *self.names())]
+        with open(log_path, "rb") as text:
+            log = Log(text.read().decode("utf-8", "replace"))
+        results = [(f"{self.name}.end", said)]
+        for check in self.checks:
+            results.append((f"{self.name}.{check.name}", self.verdict(check, log)))
+        if not self.panics:
+            check = Check("no-panic", lacks=r"PANIC:.*")
+            results.append((f"{self.name}.{check.name}", self.verdict(check, log)))
+        return results + (self.cases(log) if self.counted else [])
+
+    def names(self):
+        return [check.name for check in self.checks]
+
+    @staticmethod
+    def verdict(check, log):
+        try:
+            check.run(log)
+        except Failed as failure:
+            return str(failure)
+        return None
+
+    def cases(self, log):
+        """The tests that a program or guest ran itself, and that it came to its end."""
+        found = re.findall(rf"^{self.counted}(PASS|FAIL) (.+)$", log.text, re.M)
+        results = [(f"{self.name}.{name.split(':')[0].strip().replace(' ', '-')}",
+                    None if verdict == "PASS" else name)
+                   for verdict, name in found]
+        total = log.find(rf"^{self.counted}\w+: (\d+) passed, (\d+) failed$")
+        if not total:
+            last = f"; the last is {found[-1][1]!r}" if found else ""
+            reason = f"its sum is missing{last}"
+        elif sum(map(int, total.groups())) != len(found):
+            reason = f"{total.group(0)!r}, but {len(found)} lines"
+        else:
+            reason = None if found else "no cases at all"
+        return [*results, (f"{self.name}.sum", reason)]
+
+    def command(self, folder, log_path):
+        system = ["--image", self.image(folder)] if self.edit else [self.system]
+        command = [RUN, *system, "--platform", self.platform, "--cpus", str(self.cpus),
+                   "--memory", str(self.memory), "--timeout", str(self.timeout), "--log", log_path,
+                   "--emulator-log", os.path.join(folder, "emulator"), *self.options]
+        for wanted, answer in self.steps:
+            command += ["--send", f"{wanted}=>{answer}"]
+        if self.until:
+            command += ["--until", self.until]
+        if self.prepare:
+            command += self.prepare(folder)
+        return command + (["--", *self.machine] if self.machine else [])
+
+    def image(self, folder):
+        """An image of the description, changed by self.edit."""
+        path = os.path.join(folder, "disk.img")
+        done = subprocess.run([os.path.join(TREE, "tools", "image"), self.system, path],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(done.stderr.strip())
+        self.edit(volume.Volume(path))
+        return path
+
+    def boot(self, folder, log_path):
+        """Runs the machine; returns why its end was not as wanted, or None."""
+        command = self.command(folder, log_path)
+        with open(log_path, "wb"):
+            pass
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True, timeout=self.timeout + GRACE,
+                                  check=False)
+        except subprocess.TimeoutExpired:
+            return "tools/run did not end"
+        finally:
+            if self.edit and os.path.exists(os.path.join(folder, "disk.img")):
+                os.unlink(os.path.join(folder, "disk.img"))
+        return None if done.returncode == 0 else reason_of(done)
