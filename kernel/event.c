@@ -3,14 +3,15 @@
 #include "kernel/vcpu.h"
 
 /* On the thread's CPU: ends its wait if its bits are set. */
-static void event_deliver(struct thread *t)
+static inline void event_deliver(struct thread *t)
 {
-	u64 bits = __atomic_load_n(&t->event, __ATOMIC_SEQ_CST) & t->wait_mask;
+	u64 bits;
 
-	if (t->vcpu && (t->state == THREAD_HALTED || t->resume == RESUME_GUEST)) {
+	if (unlikely(t->vcpu && (t->state == THREAD_HALTED || t->resume == RESUME_GUEST))) {
 		vcpu_wake(t->vcpu);
 		return;
 	}
+	bits = t->event & t->wait_mask;
 	if (!bits || (t->state != THREAD_WAIT_EVENT && t->state != THREAD_WAIT_CALL))
 		return;
 	__atomic_and_fetch(&t->event, ~bits, __ATOMIC_SEQ_CST);
@@ -30,12 +31,14 @@ static void event_wake_work(struct work *w)
 
 void event_set(struct thread *t, u64 bits)
 {
-	u64 old = __atomic_fetch_or(&t->event, bits, __ATOMIC_SEQ_CST);
+	u64 old;
 
-	if (t->cpu == cpu_self()->index) {
+	if (likely(t->cpu == cpu_self()->index)) {
+		__atomic_or_fetch(&t->event, bits, __ATOMIC_SEQ_CST);
 		event_deliver(t);
 		return;
 	}
+	old = __atomic_fetch_or(&t->event, bits, __ATOMIC_SEQ_CST);
 	/*
 	 * Another CPU's thread. It publishes what it waits for and then reads its event; here the event was set first: so either
 	 * it sees the bits, or this sees the wait. A guest that runs is always told, for the bits may be vectors.
@@ -58,24 +61,28 @@ void event_set_slot(struct slot *s, u64 bits)
 		event_set(container_of(o, struct thread, event_obj), bits & s->data);
 }
 
+static __attribute__((noinline)) void signal_slow(u64 cap, u64 bits)
+{
+	struct thread *t = cpu_self()->current;
+	struct slot *s;
+	status_t status = cap_lookup(t->domain, cap, KIND_EVENT, 0, &s);
+
+	(void)bits;
+	/* Between the two looks the capability may have come to life, but the caller could not know. */
+	t->regs.gpr[RAX] = status == STATUS_OK ? STATUS_DENIED : status;
+}
+
 void sys_event_signal(u64 cap, u64 bits);
 void sys_event_signal(u64 cap, u64 bits)
 {
 	struct thread *t = cpu_self()->current;
-	struct kobj *o;
-	struct slot *s;
-	status_t status = cap_lookup(t->domain, cap, KIND_EVENT, 0, &s);
+	struct slot *s = cap_find(t->domain->slots, cap, KIND_EVENT, 0);
+	struct kobj *o = s ? __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE) : NULL;
 
-	if (likely(status == STATUS_OK)) {
-		o = s->obj;
-		if (unlikely(bits & ~s->data))
-			status = STATUS_DENIED;
-		else if (unlikely(!o))
-			status = STATUS_GONE;
-		else
-			event_set(container_of(o, struct thread, event_obj), bits);
-	}
-	t->regs.gpr[RAX] = status;
+	if (unlikely(!o || bits & ~s->data))
+		return signal_slow(cap, bits);
+	t->regs.gpr[RAX] = STATUS_OK;
+	event_set(container_of(o, struct thread, event_obj), bits);
 }
 
 static void timeout_expire(struct timer *timer)
@@ -99,11 +106,11 @@ void event_init(struct thread *t)
 void sys_event_wait(u64 mask, u64 deadline);
 void sys_event_wait(u64 mask, u64 deadline)
 {
-	struct thread *t = cpu_self()->current;
+	struct cpu *c = cpu_self();
+	struct thread *t = c->current;
 	u64 bits;
 
-	t->wait_mask = mask;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&t->wait_mask, mask, __ATOMIC_SEQ_CST);
 	bits = t->event & mask;
 	if (bits) {
 		__atomic_and_fetch(&t->event, ~bits, __ATOMIC_SEQ_CST);
@@ -120,5 +127,5 @@ void sys_event_wait(u64 mask, u64 deadline)
 		}
 		timer_arm(&t->timeout, deadline);
 	}
-	thread_block(t, THREAD_WAIT_EVENT);
+	thread_block_switch(c, t, THREAD_WAIT_EVENT);
 }

@@ -115,6 +115,7 @@ void sched_charge(struct cpu *c);
 void sched_boost(struct thread *sc, u8 priority);
 void thread_ready(struct thread *t);          /* its wait is over; on its CPU */
 void thread_block(struct thread *t, u8 state); /* the current thread waits */
+void thread_block_switch(struct cpu *c, struct thread *t, u8 state); /* likewise, at once */
 void sched_init_cpu(struct cpu *c);
 void sched_init_thread(struct thread *t);
 

@@ -17,7 +17,7 @@ static struct thread *sc_of_link(struct list *l)
 	return container_of(l, struct thread, ready_link);
 }
 
-void sched_charge(struct cpu *c)
+static inline void charge(struct cpu *c)
 {
 	cycles_t now = rdtsc();
 	struct thread *sc = c->sc;
@@ -30,6 +30,11 @@ void sched_charge(struct cpu *c)
 			sc->left = sc->left > used ? sc->left - used : 0;
 	}
 	c->sc_start = now;
+}
+
+void sched_charge(struct cpu *c)
+{
+	charge(c);
 }
 
 static void ready_add(struct cpu *c, struct thread *sc)
@@ -48,27 +53,24 @@ static void ready_remove(struct cpu *c, struct thread *sc)
 /* Starts a new period if the old one is over. */
 static void refill(struct thread *sc)
 {
-	cycles_t now;
+	cycles_t now = rdtsc();
 
-	if (!sc->budget)
-		return;
-	now = rdtsc();
 	if (now - sc->period_start >= sc->period) {
 		sc->period_start = now;
 		sc->left = sc->budget;
 	}
 }
 
-void sched_enqueue(struct thread *sc)
+static inline void enqueue(struct cpu *c, struct thread *sc)
 {
-	struct cpu *c = cpu_self();
-
 	if (sc->queued)
 		return;
 	sc->queued = 1;
-	refill(sc);
-	if (sc->depleted)
-		return;
+	if (unlikely(sc->budget)) {
+		refill(sc);
+		if (sc->depleted)
+			return;
+	}
 	ready_add(c, sc);
 	if (!c->sc || sc->effective > c->sc->effective)
 		c->resched = 1;
@@ -76,10 +78,8 @@ void sched_enqueue(struct thread *sc)
 		timer_arm(&c->budget_end, rdtsc() + slice);
 }
 
-void sched_dequeue(struct thread *sc)
+static inline void dequeue(struct cpu *c, struct thread *sc)
 {
-	struct cpu *c = cpu_self();
-
 	if (!sc->queued)
 		return;
 	sc->queued = 0;
@@ -87,6 +87,16 @@ void sched_dequeue(struct thread *sc)
 		ready_remove(c, sc);
 	if (c->sc == sc)
 		c->resched = 1;
+}
+
+void sched_enqueue(struct thread *sc)
+{
+	enqueue(cpu_self(), sc);
+}
+
+void sched_dequeue(struct thread *sc)
+{
+	dequeue(cpu_self(), sc);
 }
 
 void sched_boost(struct thread *sc, u8 priority)
@@ -117,33 +127,52 @@ static void replenish(struct timer *t)
 	}
 }
 
-/* The end of a budget or of a time slice. */
+/*
+ * Makes sure that budget_end runs by the end of the running context's budget, or of a time slice when others of its priority
+ * wait. An earlier alarm stays, for it sets the next one itself: so a switch rarely touches the timers.
+ */
+static void limit_run(struct cpu *c, struct thread *sc, bool shared)
+{
+	cycles_t end = shared ? rdtsc() + slice : TIME_NEVER;
+
+	if (sc->budget && c->sc_start + sc->left < end)
+		end = c->sc_start + sc->left;
+	if (!c->budget_end.queued || end < c->budget_end.deadline)
+		timer_arm(&c->budget_end, end);
+}
+
+static bool is_shared(struct cpu *c, struct thread *sc)
+{
+	struct list *head = &c->ready[sc->effective];
+
+	return head->next != head->prev;
+}
+
+/* The end of a budget or of a time slice, or sooner. */
 static void budget_end(struct timer *t)
 {
 	struct cpu *c = container_of(t, struct cpu, budget_end);
 	struct thread *sc = c->sc;
 
-	if (!sc || !sc->queued)
+	if (!sc || !sc->queued || sc->depleted)
 		return;
 	sched_charge(c);
-	if (sc->budget && !sc->left && !sc->depleted) {
-		/*
-		 * In the middle of a call the server finishes first, as a debt of the next period: it is not kept from its
-		 * other callers for one that has run out.
-		 */
-		if (sc->active != sc) {
-			sc->left = 0;
-			timer_arm(&c->budget_end, rdtsc() + slice);
-			return;
-		}
+	/*
+	 * In the middle of a call the server finishes first, as a debt of the next period: it is not kept from its other
+	 * callers for one that has run out.
+	 */
+	if (sc->budget && !sc->left && sc->active == sc) {
 		ready_remove(c, sc);
 		sc->depleted = 1;
 		timer_arm(&sc->replenish, sc->period_start + sc->period);
-	} else if (!sc->depleted) {
+		c->resched = 1;
+	} else if (is_shared(c, sc)) {
 		ready_remove(c, sc);
 		ready_add(c, sc);
+		c->resched = 1;
+	} else if (sc->budget) {
+		timer_arm(&c->budget_end, c->sc_start + (sc->left ? sc->left : slice));
 	}
-	c->resched = 1;
 }
 
 void thread_switch_slow(struct cpu *c, struct thread *t)
@@ -159,7 +188,6 @@ void thread_switch_slow(struct cpu *c, struct thread *t)
 
 static void schedule(struct cpu *c)
 {
-	cycles_t end = TIME_NEVER;
 	struct list *head;
 	struct thread *sc;
 
@@ -174,16 +202,12 @@ static void schedule(struct cpu *c)
 	head = &c->ready[63 - __builtin_clzl(c->ready_mask)];
 	sc = sc_of_link(head->next);
 	if (sc != c->sc || sc->budget) {
-		sched_charge(c);
+		charge(c);
 		sc->switches++;
 		c->sc = sc;
 	}
-	if (head->next != head->prev)
-		end = rdtsc() + slice;
-	if (sc->budget && c->sc_start + sc->left < end)
-		end = c->sc_start + sc->left;
-	if (end != TIME_NEVER || c->budget_end.queued)
-		timer_arm(&c->budget_end, end);
+	if (unlikely(sc->budget || head->next != head->prev))
+		limit_run(c, sc, head->next != head->prev);
 	thread_switch(c, sc->active);
 }
 
@@ -212,13 +236,25 @@ void thread_ready(struct thread *t)
 	t->wait_mask = 0;
 	if (t->timeout.queued)
 		timer_cancel(&t->timeout);
-	sched_enqueue(t->sc);
+	enqueue(cpu_self(), t->sc);
 }
 
 void thread_block(struct thread *t, u8 state)
 {
 	t->state = state;
-	sched_dequeue(t->sc);
+	dequeue(cpu_self(), t->sc);
+}
+
+/* The common case of cpu_resume at once: nothing posted, and the next thread is in a system call too. */
+void thread_block_switch(struct cpu *c, struct thread *t, u8 state)
+{
+	t->state = state;
+	dequeue(c, t->sc);
+	if (unlikely(c->works))
+		return;
+	schedule(c);
+	if (unlikely(!c->current || c->current->resume != RESUME_SYSRET))
+		c->resched = 1;
 }
 
 void sched_init_cpu(struct cpu *c)

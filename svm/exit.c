@@ -38,10 +38,14 @@ static unsigned exit_io(struct run_page *r, const struct vmcb *b)
 
 	r->exit.io.port = (u16)(i >> 16);
 	r->exit.io.size = (u8)IOIO_SIZE(i);
-	r->exit.io.flags = (u8)((i & IOIO_IN ? EXIT_IO_IN : 0) | (i & IOIO_STRING ? EXIT_IO_STRING : 0) |
-				(i & IOIO_REP ? EXIT_IO_REP : 0));
-	r->exit.io.segment = (u8)IOIO_SEGMENT(i);
-	r->exit.io.address_size = (u8)(IOIO_ADDRESS(i) << 1);
+	/* IN is bit 0 in both; STR and REP are one bit lower in the run page. */
+	static_assert(EXIT_IO_IN == IOIO_IN && EXIT_IO_STRING == IOIO_STRING >> 1 &&
+		      EXIT_IO_REP == IOIO_REP >> 1);
+	r->exit.io.flags = (u8)((i & IOIO_IN) | (i >> 1 & (EXIT_IO_STRING | EXIT_IO_REP)));
+	if (i & IOIO_STRING) {
+		r->exit.io.segment = (u8)IOIO_SEGMENT(i);
+		r->exit.io.address_size = (u8)(IOIO_ADDRESS(i) << 1);
+	}
 	r->exit_length = (u32)(b->exit_info2 - b->rip);
 	return EXIT_IO;
 }

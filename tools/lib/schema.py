@@ -170,6 +170,11 @@ guest-isa
   #size-cells       required  u32 1..1
   > *                     many      by-compatible
   | ns16550a              guest-uart
+  | bulkhead,doorbell     guest-doorbell
+
+guest-doorbell
+  compatible        required  string
+  reg               required  cells 3*
 
 guest-uart
   compatible        required  string
