@@ -87,8 +87,7 @@ void cpu_init_features(void)
 		features.xcr0 = a & 0xe7; /* x87 SSE AVX AVX-512; later components come with their own care */
 	}
 	cpuid(0x80000007, 0, &a, &b, &c, &d);
-	if (!(d & CPUID_87_EDX_TSC))
-		log_line("the CPU does not call its TSC invariant: time may drift");
+	features.tsc_invariant = d & CPUID_87_EDX_TSC;
 }
 
 static void map_area(u64 va, u64 size)

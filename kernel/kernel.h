@@ -36,6 +36,7 @@ struct features {
 	bool smap;
 	bool smep;
 	bool umip;
+	bool tsc_invariant;
 	u64 xcr0; /* that guests may use */
 	u32 fpu_size;
 	u32 paddr_bits;

@@ -233,6 +233,8 @@ void log_tail(void)
 
 	while (from < head && from > 0 && ring[from % LOG_SIZE] != '\n')
 		from++;
+	if (from)
+		from++; /* behind the line that is cut */
 	for (; from < head; from++)
 		put_device(ring[from % LOG_SIZE]);
 }

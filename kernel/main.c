@@ -45,6 +45,8 @@ void kernel_main(const struct boot_info *info)
 	write_msr(MSR_PAT, PTABLE_PAT);
 	paging_init();
 	screen_init();
+	if (!features.tsc_invariant)
+		log_line("the CPU does not call its TSC invariant: time may drift");
 	lapic_init_bsp();
 	for (u32 i = 0; i < boot->cpus; i++)
 		if (boot->cpu[i].flags & BOOT_CPU_BSP)

@@ -4,6 +4,8 @@
 
 u32 panicking;
 
+#define SYMBOL_FUNCTION 2 /* STT_FUNC; labels of assembly are STT_NOTYPE, 0 */
+
 struct symbol { /* Elf64_Sym */
 	u32 name;
 	u8 info;
@@ -22,7 +24,7 @@ static void print_symbol(u64 address)
 	if (boot && boot->symtab) {
 		s = window_va(boot->symtab);
 		for (u64 i = 0; i < boot->symtab_size / sizeof(*s); i++) {
-			if (s[i].value > address || s[i].name >= boot->strtab_size ||
+			if ((s[i].info & 15) > SYMBOL_FUNCTION || s[i].value > address || s[i].name >= boot->strtab_size ||
 				address - s[i].value >= offset || !s[i].value)
 				continue;
 			best = (const char *)window_va(boot->strtab) + s[i].name;

@@ -1,6 +1,7 @@
 /* Interrupt delivery into guests in software. All on the vcpu's CPU, but for virq_request. */
 #pragma once
 
+#include "kernel/doorbell.h" /* which vcpu.c needs besides */
 #include "kernel/vcpu.h"
 
 /* Makes `vector` (16-255) pending; the caller then wakes the vcpu. Any CPU. */
@@ -17,6 +18,3 @@ bool virq_above_tpr(struct vcpu *v, int vector);
 
 /* `vector` goes from IRR to ISR: it was handed to the hardware. */
 void virq_accept(struct vcpu *v, int vector);
-
-/* vm.c: the doorbell of a port, or NULL */
-struct doorbell *doorbell_find(struct vm *vm, u16 port);

@@ -1,22 +1,6 @@
-/* Virtual machines: nested address space, dispositions of ports and MSRs, doorbells; making vcpus. */
+/* Virtual machines: nested address space, dispositions of ports and MSRs. */
+#include "kernel/doorbell.h"
 #include "kernel/kernel.h"
-#include "kernel/virq.h"
-
-static unsigned bell_hash(u16 port)
-{
-	return (port * 167u >> 3) & 255;
-}
-
-/* The doorbell of `port`, or NULL. Read while other CPUs add: entries are published last and freed with the vm only. */
-struct doorbell *doorbell_find(struct vm *vm, u16 port)
-{
-	unsigned first = vm->doorbell_hash[bell_hash(port)];
-
-	for (unsigned i = first; i && i <= VM_MAX_DOORBELLS && vm->doorbells[i - 1]; i++)
-		if (vm->doorbells[i - 1]->port == port)
-			return vm->doorbells[i - 1];
-	return NULL;
-}
 
 status_t vm_create(struct thread *t, struct domain *payer, u64 slot)
 {
@@ -51,34 +35,6 @@ status_t vm_create(struct thread *t, struct domain *payer, u64 slot)
 	return s;
 }
 
-/* Sets or takes away one doorbell; the vm's lock is held. */
-static status_t set_bell(struct vm *vm, u16 port, struct slot *event)
-{
-	struct doorbell *b = doorbell_find(vm, port);
-	unsigned i;
-
-	if (b)
-		slot_clear(&b->slot);
-	if (!event)
-		return STATUS_OK;
-	if (!b) {
-		for (i = 0; i < VM_MAX_DOORBELLS && vm->doorbells[i]; i++)
-			if (!vm->doorbells[i]->slot.obj && vm->doorbells[i]->port == port)
-				break;
-		if (i == VM_MAX_DOORBELLS)
-			return STATUS_NO_SPACE;
-		b = pool_alloc(&vm->obj.payer->pool, sizeof(*b));
-		if (!b)
-			return STATUS_NO_MEMORY;
-		b->port = port;
-		vm->doorbells[i] = b;
-		/* Candidates run from the first one of the same hash: the lowest index counts. */
-		if (!vm->doorbell_hash[bell_hash(port)])
-			vm->doorbell_hash[bell_hash(port)] = (u8)(i + 1);
-	}
-	return slot_set(&b->slot, event->obj, KIND_EVENT, 0, event->data) ? STATUS_OK : STATUS_GONE;
-}
-
 static status_t trap_ports(struct thread *t, struct vm *vm)
 {
 	u64 first = arg(t, RDX), count = arg(t, R8), how = arg(t, R9);
@@ -97,8 +53,10 @@ static status_t trap_ports(struct thread *t, struct vm *vm)
 			return STATUS_NO_SPACE;
 	}
 	spin_lock(&vm->lock);
-	for (u64 p = first; p < first + count && s == STATUS_OK; p++)
-		s = set_bell(vm, (u16)p, event);
+	if (!event)
+		doorbell_clear(vm, (u32)first, (u32)count);
+	for (u64 p = first; event && p < first + count && s == STATUS_OK; p++)
+		s = doorbell_set(vm, (u16)p, event);
 	spin_unlock(&vm->lock);
 	return s;
 }
