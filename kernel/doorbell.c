@@ -24,9 +24,14 @@ struct doorbell *doorbell_find(struct vm *vm, u16 port)
 	return NULL;
 }
 
+static bool in_use(const struct doorbell *b)
+{
+	return __atomic_load_n(&b->slot.obj, __ATOMIC_ACQUIRE) != NULL;
+}
+
 /*
- * An entry for `port`, which has none: a new one, or when there are no more, one out of use. NULL
- * with *status otherwise.
+ * An entry for `port`, which has none: a new one, or when there are no more, one out of use. NULL,
+ * and *status says why, otherwise.
  */
 static struct doorbell *entry_make(struct vm *vm, u16 port, status_t *status)
 {
@@ -40,7 +45,7 @@ static struct doorbell *entry_make(struct vm *vm, u16 port, status_t *status)
 		b = pool_alloc(&vm->obj.payer->pool, sizeof(*b));
 		*status = STATUS_NO_MEMORY;
 	} else {
-		for (i = 0; i < VM_MAX_DOORBELLS && vm->doorbells[i]->slot.obj; i++)
+		for (i = 0; i < VM_MAX_DOORBELLS && in_use(vm->doorbells[i]); i++)
 			;
 		b = i < VM_MAX_DOORBELLS ? vm->doorbells[i] : NULL;
 		*status = STATUS_NO_SPACE;

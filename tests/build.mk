@@ -23,14 +23,20 @@ UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c pvh.c gmem.c)
 UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
 
+UNIT_LAPIC   := tests/unit/fake_machine.c $(wildcard guests/vmm/dev_lapic*.c)
+
+UNIT_dev_lapic_route := $(UNIT_LAPIC)
+UNIT_dev_lapic_timer := $(UNIT_LAPIC)
+UNIT_acpi_tables   := $(wildcard guests/vmm/acpi_*.c)
 UNIT_acpi          := $(UNIT_ACPI)
 UNIT_acpi_iommu    := $(UNIT_ACPI)
 UNIT_bzimage       := $(UNIT_LOADER)
 UNIT_loader        := $(UNIT_LOADER)
+UNIT_doorbell      := kernel/doorbell.c kernel/object.c
 UNIT_gwalk         := guests/vmm/gwalk.c guests/vmm/gmem.c
 UNIT_instr_case    := $(UNIT_INSTR)
-UNIT_instr_decode  := $(UNIT_INSTR)
-UNIT_instr_execute := $(UNIT_INSTR)
+UNIT_instr_decode  := tests/unit/instr_capstone.c $(UNIT_INSTR)
+UNIT_instr_execute := tests/unit/instr_native.c $(UNIT_INSTR)
 UNIT_ptable        := $(wildcard mm/ptable*.c) mm/pool.c
 UNIT_root_parts    := $(addprefix drivers/root/,prompt.c report.c) drivers/lib/format.c
 

@@ -51,15 +51,17 @@ static inline u32 channel_read(const struct channel *c, void *bytes, u32 count)
 	return n;
 }
 
-/* Writes up to `count` bytes and tells the peer. */
+/* Writes up to `count` bytes and tells the peer. Fewer than `count` are written only if the ring is
+ * full after that. */
 static inline u32 channel_write(const struct channel *c, const void *bytes, u32 count)
 {
-	u32 n = ring_write(c->out, CONSOLE_RING_SIZE, bytes, count);
+	u32 n = 0;
+	u32 went;
 
-	if (n < count) {
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		n += ring_write(c->out, CONSOLE_RING_SIZE, (const u8 *)bytes + n, count - n);
-	}
+	do {
+		went = ring_write(c->out, CONSOLE_RING_SIZE, (const u8 *)bytes + n, count - n);
+		n += went;
+	} while (went > 0 && n < count);
 	if (n > 0)
 		channel_signal(c);
 	return n;
@@ -75,8 +77,5 @@ static inline bool channel_waits(const struct channel *c)
 
 static inline u32 channel_room(const struct channel *c)
 {
-	bool broken;
-	u32 used = ring_used(c->out, CONSOLE_RING_SIZE, &broken);
-
-	return broken ? 0 : CONSOLE_RING_SIZE - used;
+	return ring_room(c->out, CONSOLE_RING_SIZE);
 }

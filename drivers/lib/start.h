@@ -15,18 +15,15 @@
 #define START_MESSAGES   0x30000ull  /* message pages of the other threads, one after another */
 #define START_STACK_TOP  0x3f0000ull /* first stack; START_STACK_SIZE below it is mapped */
 #define START_STACK_SIZE 0x10000ull
-#define START_IMAGE      0x400000ull    /* programs are linked here */
-#define START_RESOURCES  0x100000000ull /* files, sessions, state and heap are mapped from here on \
-					 */
-#define START_GUEST_RAM 0x100000000000ull /* guest-physical address 0 appears here in a VMM */
+#define START_IMAGE      0x400000ull       /* programs are linked here */
+#define START_RESOURCES  0x100000000ull    /* files, sessions, state and heap from here on */
+#define START_GUEST_RAM  0x100000000000ull /* guest-physical address 0 appears here in a VMM */
 
-#define START_CAP_DOMAIN 1 /* own domain: create, not destroy */
-#define START_CAP_THREAD 2 /* own first thread */
-#define START_CAP_ROOT                                                                             \
-	3 /* root's service port on the first thread's CPU (drivers/protocols/root.h) */
-#define START_CAP_FIRST 16 /* capabilities of resources; slots from 1024 on are the program's own  \
-			    */
-#define START_CAP_OWN 1024
+#define START_CAP_DOMAIN 1  /* own domain: create, not destroy */
+#define START_CAP_THREAD 2  /* own first thread */
+#define START_CAP_ROOT   3  /* root's service port on its CPU (drivers/protocols/root.h) */
+#define START_CAP_FIRST  16 /* of resources; slots from START_CAP_OWN on are the program's own */
+#define START_CAP_OWN    1024
 
 #define START_BIT_OWN                                                                              \
 	32 /* root hands out bits 0-31 of the first thread's event; the rest is the program's */

@@ -115,6 +115,19 @@ static inline status_t sys_event_wait(u64 mask, cycles_t deadline, u64 *bits)
 	return (status_t)rax;
 }
 
+/* The null system call: OK. */
+static inline status_t sys_nop(void)
+{
+	u64 rax = SYS_SYS_CTL;
+	u64 rsi = SYS_CTL_NOP;
+
+	asm volatile("call abi_stub"
+		     : "+a"(rax), "+S"(rsi)
+		     :
+		     : "rdi", "rdx", "r8", "r9", "r10", SYSCALL_LOST);
+	return (status_t)rax;
+}
+
 /* Runs a guest CPU. OK: an exit is in the run page; EVENT: *bits; TIMEOUT; BAD_STATE. */
 static inline status_t sys_vcpu_run(cap_t vcpu, u64 mask, cycles_t deadline, u64 *bits)
 {

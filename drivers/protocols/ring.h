@@ -27,17 +27,33 @@ static inline u32 ring_used(const struct ring *r, u32 size, bool *broken)
 	return *broken ? 0 : used;
 }
 
-/*
- * Writes up to `count` bytes; returns how many fitted. `size`: bytes of data[], a power of two.
- * A broken ring takes none.
- */
-static inline u32 ring_write(struct ring *r, u32 size, const void *bytes, u32 count)
+/* Bytes that a writer may add; a broken ring takes none. */
+static inline u32 ring_room(const struct ring *r, u32 size)
 {
 	bool broken;
 	u32 used = ring_used(r, size, &broken);
-	u32 head = r->head;
-	u32 room = broken ? 0 : size - used;
 
+	return broken ? 0 : size - used;
+}
+
+/*
+ * Writes up to `count` bytes; returns how many fitted. `size`: bytes of data[], a power of two.
+ * A broken ring takes none.
+ *
+ * That nothing fitted is looked at again behind a full barrier: so either this writer sees the room
+ * that the reader makes, or the reader, which looks at `head` behind a barrier of its own, sees
+ * that the ring was full and tells. A writer that means to wait must therefore have seen 0, not
+ * only less than it asked for.
+ */
+static inline u32 ring_write(struct ring *r, u32 size, const void *bytes, u32 count)
+{
+	u32 room = ring_room(r, size);
+	u32 head = r->head;
+
+	if (count > room) {
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		room = ring_room(r, size);
+	}
 	if (count > room)
 		count = room;
 	for (u32 i = 0; i < count; i++)

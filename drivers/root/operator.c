@@ -111,10 +111,6 @@ static bool flush(void)
 {
 	bool moved = flush_once();
 
-	/* Room that was made meanwhile must be seen, or nobody would tell of it: see lib/channel.h.
-	 */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	moved |= flush_once();
 	if (out_lost && out_head - out_tail < OUT_SIZE / 2) {
 		operator_printf("\n[%u bytes lost]\n", out_lost);
 		out_lost = 0;

@@ -1,273 +1,5 @@
-/*
- * Instruction decoder: prefixes, then opcode tables whose entries name an operation and up to three
- * operands in the notation of the SDM's opcode maps (vol. 2D app. A.2), then the operands.
- */
-#include "guests/vmm/instr.h"
-
-enum place {
-	AT_NOWHERE,
-	AT_RM,
-	AT_PAIR, /* AT_RM, in memory and twice the width */
-	AT_REG,
-	AT_OPCODE,
-	AT_SELECTOR,
-	AT_IMMEDIATE,
-	AT_ONE,
-	AT_RAX,
-	AT_RCX,
-	AT_ADDRESS,
-	AT_SOURCE,
-	AT_DEST,
-	AT_VECTOR_REG,
-	AT_VECTOR_RM
-};
-
-/* 1, 2, 4 or 8 bytes, or one of these. */
-enum width {
-	WIDTH_V = 9, /* the operand size: 2, 4, 8 */
-	WIDTH_Z,     /* the same, at most 4 */
-	WIDTH_O,     /* 1 if the opcode is even, else WIDTH_V */
-	WIDTH_OZ,    /* 1 if the opcode is even, else WIDTH_Z */
-	WIDTH_Y,     /* 4, or 8 with REX.W; twice that with Ep */
-	WIDTH_X,     /* 16, or 32 with VEX.L */
-	WIDTH_M,     /* 2 in memory, else WIDTH_V */
-};
-
-#define OPERAND(place, width) ((place) << 4 | (width))
-#define OPERAND_PLACE(o)      ((o) >> 4)
-#define OPERAND_WIDTH(o)      ((o)&15)
-
-/* E, W: ModRM.rm; G, V: ModRM.reg; Z: low bits of the opcode; O: address; X, Y: strings. */
-enum {
-	NO_OPERAND,
-	Eb = OPERAND(AT_RM, 1),
-	Ew = OPERAND(AT_RM, 2),
-	Ev = OPERAND(AT_RM, WIDTH_V),
-	Ez = OPERAND(AT_RM, WIDTH_Z),
-	Eo = OPERAND(AT_RM, WIDTH_O),
-	Ey = OPERAND(AT_RM, WIDTH_Y),
-	Em = OPERAND(AT_RM, WIDTH_M),
-	Ep = OPERAND(AT_PAIR, WIDTH_Y),
-	Gv = OPERAND(AT_REG, WIDTH_V),
-	Go = OPERAND(AT_REG, WIDTH_O),
-	Gy = OPERAND(AT_REG, WIDTH_Y),
-	Zb = OPERAND(AT_OPCODE, 1),
-	Zv = OPERAND(AT_OPCODE, WIDTH_V),
-	Sw = OPERAND(AT_SELECTOR, 2),
-	Ib = OPERAND(AT_IMMEDIATE, 1),
-	Iz = OPERAND(AT_IMMEDIATE, WIDTH_Z),
-	Iv = OPERAND(AT_IMMEDIATE, WIDTH_V),
-	Io = OPERAND(AT_IMMEDIATE, WIDTH_OZ),
-	I1 = OPERAND(AT_ONE, 1),
-	Av = OPERAND(AT_RAX, WIDTH_V),
-	Ao = OPERAND(AT_RAX, WIDTH_O),
-	CL = OPERAND(AT_RCX, 1),
-	Oo = OPERAND(AT_ADDRESS, WIDTH_O),
-	Xo = OPERAND(AT_SOURCE, WIDTH_O),
-	Xp = OPERAND(AT_SOURCE, WIDTH_OZ), /* INS and OUTS have no 8-byte form */
-	Yo = OPERAND(AT_DEST, WIDTH_O),
-	Yp = OPERAND(AT_DEST, WIDTH_OZ),
-	Vd = OPERAND(AT_VECTOR_REG, 4),
-	Vq = OPERAND(AT_VECTOR_REG, 8),
-	Vx = OPERAND(AT_VECTOR_REG, WIDTH_X),
-	Wd = OPERAND(AT_VECTOR_RM, 4),
-	Wq = OPERAND(AT_VECTOR_RM, 8),
-	Wx = OPERAND(AT_VECTOR_RM, WIDTH_X)
-};
-
-/* Operation of a row: the encoding is undefined. */
-#define INVALID INSTR_OPERATIONS
-
-/* Bits of a row. */
-enum {
-	NOT_64 = 1,   /* undefined in 64-bit mode */
-	ONLY_64 = 2,  /* another instruction outside 64-bit mode */
-	MEMORY = 4,   /* undefined when ModRM names a register */
-	STACK_64 = 8, /* 64-bit mode's operand size is 8, or 2 with the prefix */
-	NEAR_64 = 16, /* 64-bit mode's operand size is 8 */
-	VEX = 32,     /* exists with VEX too */
-	ADD_REG = 64, /* the operation is that of the row plus ModRM.reg */
-};
-
-/* Mandatory prefixes of a row, in the order of VEX.pp. */
-enum {
-	NP = 1,
-	P66 = 2,
-	PF3 = 4,
-	PF2 = 8,
-};
-
-/* One or several opcodes. */
-struct row {
-	u16 opcode;    /* the map times 256, and the first opcode */
-	u8 operation;  /* enum instr_operation, or INVALID; INSTR_NONE is unsupported */
-	u8 operand[3]; /* from the list above */
-	u8 bits;
-	u8 more;   /* so many further opcodes */
-	u8 prefix; /* only with these mandatory prefixes; 0: with any */
-	u8 reg;    /* only with these values of ModRM.reg, bit by bit; 0: with any */
-};
-
-/* The operand and what follows in struct row. */
-#define ROW(first, name, ...)                                                                      \
-	{                                                                                          \
-		.opcode = (first), .operation = INSTR_##name, .operand = __VA_ARGS__               \
-	}
-#define UNDEFINED(first, ...)                                                                      \
-	{                                                                                          \
-		.opcode = (first), .operation = INVALID, __VA_ARGS__                               \
-	}
-
-/* The six encodings that ADD, OR, ADC, SBB, AND, SUB, XOR and CMP have below 40. */
-#define ARITHMETIC(first, name)                                                                    \
-	ROW(first, name, {Eo, Go}, .more = 1), ROW((first) + 2, name, {Go, Eo}, .more = 1),        \
-		ROW((first) + 4, name, {Ao, Io}, .more = 1)
-
-/*
- * Neither the first nor the last opcode of a row is below that of the row before. Of several rows
- * for one opcode the first that fits counts.
- */
-static const struct row rows[] = {
-	ARITHMETIC(0x00, ADD),
-	ROW(0x06, NONE, {NO_OPERAND}, NOT_64, .more = 1),
-	ARITHMETIC(0x08, OR),
-	ROW(0x0e, NONE, {NO_OPERAND}, NOT_64),
-	ARITHMETIC(0x10, ADC),
-	ROW(0x16, NONE, {NO_OPERAND}, NOT_64, .more = 1),
-	ARITHMETIC(0x18, SBB),
-	ROW(0x1e, NONE, {NO_OPERAND}, NOT_64, .more = 1),
-	ARITHMETIC(0x20, AND),
-	ROW(0x27, NONE, {NO_OPERAND}, NOT_64),
-	ARITHMETIC(0x28, SUB),
-	ROW(0x2f, NONE, {NO_OPERAND}, NOT_64),
-	ARITHMETIC(0x30, XOR),
-	ROW(0x37, NONE, {NO_OPERAND}, NOT_64),
-	ARITHMETIC(0x38, CMP),
-	ROW(0x3f, NONE, {NO_OPERAND}, NOT_64),
-	ROW(0x40, INC, {Zv}, .more = 7),
-	ROW(0x48, DEC, {Zv}, .more = 7),
-	ROW(0x50, PUSH, {Zv}, STACK_64, .more = 7),
-	ROW(0x58, POP, {Zv}, STACK_64, .more = 7),
-	ROW(0x60, NONE, {NO_OPERAND}, NOT_64, .more = 1),
-	ROW(0x63, MOVSX, {Gv, Ez}, ONLY_64),
-	ROW(0x69, IMUL, {Gv, Ev, Iz}),
-	ROW(0x6b, IMUL, {Gv, Ev, Ib}),
-	ROW(0x6c, INS, {Yp}, .more = 1),
-	ROW(0x6e, OUTS, {Xp}, .more = 1),
-	ROW(0x80, ADD, {Eo, Io}, ADD_REG, .more = 1),
-	ROW(0x82, ADD, {Eb, Ib}, ADD_REG | NOT_64),
-	ROW(0x83, ADD, {Ev, Ib}, ADD_REG),
-	ROW(0x84, TEST, {Eo, Go}, .more = 1),
-	ROW(0x86, XCHG, {Eo, Go}, .more = 1),
-	ROW(0x88, MOV, {Eo, Go}, .more = 1),
-	ROW(0x8a, MOV, {Go, Eo}, .more = 1),
-	ROW(0x8c, MOV, {Em, Sw}),
-	ROW(0x8f, POP, {Ev}, STACK_64, .reg = BIT(0)),
-	UNDEFINED(0x8f),
-	ROW(0x90, XCHG, {Zv, Av}, .more = 7),
-	ROW(0x9a, NONE, {NO_OPERAND}, NOT_64),
-	ROW(0xa0, MOV, {Ao, Oo}, .more = 1),
-	ROW(0xa2, MOV, {Oo, Ao}, .more = 1),
-	ROW(0xa4, MOVS, {Yo, Xo}, .more = 1),
-	ROW(0xa6, CMPS, {Xo, Yo}, .more = 1),
-	ROW(0xa8, TEST, {Ao, Io}, .more = 1),
-	ROW(0xaa, STOS, {Yo, Ao}, .more = 1),
-	ROW(0xac, LODS, {Ao, Xo}, .more = 1),
-	ROW(0xae, SCAS, {Ao, Yo}, .more = 1),
-	ROW(0xb0, MOV, {Zb, Ib}, .more = 7),
-	ROW(0xb8, MOV, {Zv, Iv}, .more = 7),
-	ROW(0xc0, ROL, {Eo, Ib}, ADD_REG, .more = 1),
-	ROW(0xc6, MOV, {Eo, Io}, .reg = BIT(0), .more = 1),
-	UNDEFINED(0xc6, .reg = 0x7e, .more = 1),
-	ROW(0xce, NONE, {NO_OPERAND}, NOT_64),
-	ROW(0xd0, ROL, {Eo, I1}, ADD_REG, .more = 1),
-	ROW(0xd2, ROL, {Eo, CL}, ADD_REG, .more = 1),
-	ROW(0xd4, NONE, {NO_OPERAND}, NOT_64, .more = 2),
-	ROW(0xea, NONE, {NO_OPERAND}, NOT_64),
-	ROW(0xf6, TEST, {Eo, Io}, .reg = BIT(0) | BIT(1), .more = 1),
-	ROW(0xf6, NOT - 2, {Eo}, ADD_REG, .more = 1),
-	UNDEFINED(0xfe, .reg = 0xfc),
-	ROW(0xfe, INC, {Eo}, ADD_REG, .reg = BIT(0) | BIT(1), .more = 1),
-	ROW(0xff, CALL, {Ev}, NEAR_64, .reg = BIT(2)),
-	ROW(0xff, JMP, {Ev}, NEAR_64, .reg = BIT(4)),
-	ROW(0xff, PUSH, {Ev}, STACK_64, .reg = BIT(6)),
-	UNDEFINED(0xff, .reg = BIT(7)),
-	UNDEFINED(0x104),
-	UNDEFINED(0x10a, .more = 2),
-	ROW(0x10d, NOP, {Eb}, MEMORY),
-	ROW(0x110, MOVUPS, {Vx, Wx}, VEX, .prefix = NP | P66),
-	ROW(0x110, MOVSS, {Vd, Wd}, .prefix = PF3),
-	ROW(0x110, MOVSS, {Vq, Wq}, .prefix = PF2),
-	ROW(0x111, MOVUPS, {Wx, Vx}, VEX, .prefix = NP | P66),
-	ROW(0x111, MOVSS, {Wd, Vd}, .prefix = PF3),
-	ROW(0x111, MOVSS, {Wq, Vq}, .prefix = PF2),
-	ROW(0x112, MOVLPS, {Vq, Wq}, .prefix = NP),
-	ROW(0x112, MOVLPS, {Vq, Wq}, MEMORY, .prefix = P66),
-	ROW(0x113, MOVLPS, {Wq, Vq}, MEMORY, .prefix = NP | P66),
-	UNDEFINED(0x113),
-	ROW(0x116, MOVHPS, {Vq, Wq}, .prefix = NP),
-	ROW(0x116, MOVHPS, {Vq, Wq}, MEMORY, .prefix = P66),
-	ROW(0x117, MOVHPS, {Wq, Vq}, MEMORY, .prefix = NP | P66),
-	UNDEFINED(0x117),
-	ROW(0x118, NOP, {Eb}, .more = 1),
-	ROW(0x11c, NOP, {Eb}, .more = 1),
-	ROW(0x11f, NOP, {Ev}),
-	UNDEFINED(0x124, .more = 3),
-	ROW(0x128, MOVAPS, {Vx, Wx}, VEX, .prefix = NP | P66),
-	UNDEFINED(0x128),
-	ROW(0x129, MOVAPS, {Wx, Vx}, VEX, .prefix = NP | P66),
-	UNDEFINED(0x129),
-	ROW(0x12b, MOVAPS, {Wx, Vx}, VEX | MEMORY, .prefix = NP | P66),
-	UNDEFINED(0x136),
-	UNDEFINED(0x139),
-	UNDEFINED(0x13b, .more = 4),
-	ROW(0x140, CMOV, {Gv, Ev}, .more = 15),
-	ROW(0x16e, MOVQ, {Vq, Ey}, .prefix = P66),
-	ROW(0x16f, MOVAPS, {Vx, Wx}, VEX, .prefix = P66),
-	ROW(0x16f, MOVUPS, {Vx, Wx}, VEX, .prefix = PF3),
-	ROW(0x17e, MOVQ, {Ey, Vq}, .prefix = P66),
-	ROW(0x17e, MOVQ, {Vq, Wq}, .prefix = PF3),
-	ROW(0x17f, MOVAPS, {Wx, Vx}, VEX, .prefix = P66),
-	ROW(0x17f, MOVUPS, {Wx, Vx}, VEX, .prefix = PF3),
-	ROW(0x190, SETCC, {Eb}, .more = 15),
-	ROW(0x1a3, BT, {Ev, Gv}),
-	ROW(0x1a4, SHLD, {Ev, Gv, Ib}),
-	ROW(0x1a5, SHLD, {Ev, Gv, CL}),
-	UNDEFINED(0x1a6, .more = 1),
-	ROW(0x1ab, BTS, {Ev, Gv}),
-	ROW(0x1ac, SHRD, {Ev, Gv, Ib}),
-	ROW(0x1ad, SHRD, {Ev, Gv, CL}),
-	ROW(0x1ae, NOP, {Eb}, MEMORY, .prefix = NP, .reg = BIT(7)),
-	ROW(0x1ae, NOP, {Eb}, MEMORY, .prefix = P66, .reg = BIT(6) | BIT(7)),
-	ROW(0x1af, IMUL, {Gv, Ev}),
-	ROW(0x1b0, CMPXCHG, {Eo, Go}, .more = 1),
-	ROW(0x1b3, BTR, {Ev, Gv}),
-	ROW(0x1b6, MOVZX, {Gv, Eb}),
-	ROW(0x1b7, MOVZX, {Gv, Ew}),
-	ROW(0x1b8, POPCNT, {Gv, Ev}, .prefix = PF3),
-	UNDEFINED(0x1b8, .more = 1),
-	ROW(0x1ba, BT - 4, {Ev, Ib}, ADD_REG, .reg = 0xf0),
-	UNDEFINED(0x1ba),
-	ROW(0x1bb, BTC, {Ev, Gv}),
-	ROW(0x1bc, TZCNT, {Gv, Ev}, .prefix = PF3),
-	ROW(0x1bc, BSF, {Gv, Ev}),
-	ROW(0x1bd, LZCNT, {Gv, Ev}, .prefix = PF3),
-	ROW(0x1bd, BSR, {Gv, Ev}),
-	ROW(0x1be, MOVSX, {Gv, Eb}),
-	ROW(0x1bf, MOVSX, {Gv, Ew}),
-	ROW(0x1c0, XADD, {Eo, Go}, .more = 1),
-	ROW(0x1c3, MOV, {Ey, Gy}, MEMORY, .prefix = NP),
-	UNDEFINED(0x1c3),
-	ROW(0x1c7, CMPXCHG_PAIR, {Ep}, MEMORY, .reg = BIT(1)),
-	UNDEFINED(0x1c7, .reg = BIT(0) | BIT(2)),
-	ROW(0x1d6, MOVQ, {Wq, Vq}, .prefix = P66),
-	ROW(0x1e7, MOVAPS, {Wx, Vx}, VEX | MEMORY, .prefix = P66),
-	ROW(0x1f0, MOVUPS, {Vx, Wx}, VEX | MEMORY, .prefix = PF2),
-	UNDEFINED(0x1ff),
-	ROW(0x22a, MOVAPS, {Vx, Wx}, VEX | MEMORY, .prefix = P66),
-	ROW(0x2f0, MOVBE, {Gv, Ev}, MEMORY, .prefix = NP | P66),
-	ROW(0x2f1, MOVBE, {Ev, Gv}, MEMORY, .prefix = NP | P66),
-};
+/* Instruction decoder: prefixes, then the opcode's row of the table, then the operands. */
+#include "guests/vmm/instr_table.h"
 
 /* What may be locked, if its destination is memory. SDM vol. 2A, LOCK. */
 static const u64 lockable = BIT(INSTR_ADD) | BIT(INSTR_OR) | BIT(INSTR_ADC) | BIT(INSTR_SBB) |
@@ -434,17 +166,17 @@ static u8 decode_modrm(struct decoder *d)
 static const struct row *row_find(unsigned opcode)
 {
 	size_t low = 0;
-	size_t high = ARRAY_SIZE(rows);
+	size_t high = instr_row_count;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if ((unsigned)rows[middle].opcode + rows[middle].more < opcode)
+		if ((unsigned)instr_rows[middle].opcode + instr_rows[middle].more < opcode)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return &rows[low];
+	return &instr_rows[low];
 }
 
 static bool row_fits(struct decoder *d, const struct row *row)
@@ -463,7 +195,7 @@ static const struct row *decode_operation(struct decoder *d)
 {
 	struct instr *out = d->out;
 	unsigned opcode = out->map * 256u + out->opcode;
-	const struct row *end = rows + ARRAY_SIZE(rows);
+	const struct row *end = instr_rows + instr_row_count;
 	const struct row *row = row_find(opcode);
 	bool wide = out->mode == INSTR_MODE_64;
 

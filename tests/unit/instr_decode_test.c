@@ -2,146 +2,11 @@
 #include <stdlib.h>
 #include <capstone/capstone.h>
 #include "guests/vmm/instr.h"
+#include "tests/unit/instr_capstone.h"
+#include "tests/unit/instr_random.h"
 #include "tests/unit/test.h"
 
 #define CASES 1200000 /* per mode */
-
-static u64 random_state;
-
-/* xorshift64* */
-static u64 random_next(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * 0x2545f4914f6cdd1dull;
-}
-
-static bool one_in(unsigned n)
-{
-	return random_next() % n == 0;
-}
-
-/* Which mnemonics of capstone stand for which operation. */
-static const struct {
-	u8 operation;
-	u16 id[20];
-} families[] = {
-	{INSTR_ADD, {X86_INS_ADD}},
-	{INSTR_OR, {X86_INS_OR}},
-	{INSTR_ADC, {X86_INS_ADC}},
-	{INSTR_SBB, {X86_INS_SBB}},
-	{INSTR_AND, {X86_INS_AND}},
-	{INSTR_SUB, {X86_INS_SUB}},
-	{INSTR_XOR, {X86_INS_XOR}},
-	{INSTR_CMP, {X86_INS_CMP}},
-	{INSTR_ROL, {X86_INS_ROL}},
-	{INSTR_ROR, {X86_INS_ROR}},
-	{INSTR_RCL, {X86_INS_RCL}},
-	{INSTR_RCR, {X86_INS_RCR}},
-	{INSTR_SHL, {X86_INS_SHL}},
-	{INSTR_SAL, {X86_INS_SAL}},
-	{INSTR_SHR, {X86_INS_SHR}},
-	{INSTR_SAR, {X86_INS_SAR}},
-	{INSTR_SHLD, {X86_INS_SHLD}},
-	{INSTR_SHRD, {X86_INS_SHRD}},
-	{INSTR_BT, {X86_INS_BT}},
-	{INSTR_BTS, {X86_INS_BTS}},
-	{INSTR_BTR, {X86_INS_BTR}},
-	{INSTR_BTC, {X86_INS_BTC}},
-	{INSTR_TEST, {X86_INS_TEST}},
-	{INSTR_NOT, {X86_INS_NOT}},
-	{INSTR_NEG, {X86_INS_NEG}},
-	{INSTR_INC, {X86_INS_INC}},
-	{INSTR_DEC, {X86_INS_DEC}},
-	{INSTR_XCHG, {X86_INS_XCHG}},
-	{INSTR_XADD, {X86_INS_XADD}},
-	{INSTR_CMPXCHG, {X86_INS_CMPXCHG}},
-	{INSTR_CMPXCHG_PAIR, {X86_INS_CMPXCHG8B, X86_INS_CMPXCHG16B}},
-	{INSTR_MUL, {X86_INS_MUL}},
-	{INSTR_IMUL, {X86_INS_IMUL}},
-	{INSTR_DIV, {X86_INS_DIV}},
-	{INSTR_IDIV, {X86_INS_IDIV}},
-	{INSTR_BSF, {X86_INS_BSF}},
-	{INSTR_BSR, {X86_INS_BSR}},
-	{INSTR_TZCNT, {X86_INS_TZCNT}},
-	{INSTR_LZCNT, {X86_INS_LZCNT}},
-	{INSTR_POPCNT, {X86_INS_POPCNT}},
-	{INSTR_MOV, {X86_INS_MOV, X86_INS_MOVABS, X86_INS_MOVNTI}},
-	{INSTR_MOVZX, {X86_INS_MOVZX}},
-	{INSTR_MOVSX, {X86_INS_MOVSX, X86_INS_MOVSXD}},
-	{INSTR_MOVBE, {X86_INS_MOVBE}},
-	{INSTR_CMOV, {X86_INS_CMOVA, X86_INS_CMOVAE, X86_INS_CMOVB, X86_INS_CMOVBE, X86_INS_CMOVE,
-			     X86_INS_CMOVG, X86_INS_CMOVGE, X86_INS_CMOVL, X86_INS_CMOVLE,
-			     X86_INS_CMOVNE, X86_INS_CMOVNO, X86_INS_CMOVNP, X86_INS_CMOVNS,
-			     X86_INS_CMOVO, X86_INS_CMOVP, X86_INS_CMOVS}},
-	{INSTR_SETCC, {X86_INS_SETA, X86_INS_SETAE, X86_INS_SETB, X86_INS_SETBE, X86_INS_SETE,
-			      X86_INS_SETG, X86_INS_SETGE, X86_INS_SETL, X86_INS_SETLE,
-			      X86_INS_SETNE, X86_INS_SETNO, X86_INS_SETNP, X86_INS_SETNS,
-			      X86_INS_SETO, X86_INS_SETP, X86_INS_SETS}},
-	{INSTR_PUSH, {X86_INS_PUSH}},
-	{INSTR_POP, {X86_INS_POP}},
-	{INSTR_CALL, {X86_INS_CALL}},
-	{INSTR_JMP, {X86_INS_JMP}},
-	{INSTR_MOVS, {X86_INS_MOVSB, X86_INS_MOVSW, X86_INS_MOVSD, X86_INS_MOVSQ}},
-	{INSTR_CMPS, {X86_INS_CMPSB, X86_INS_CMPSW, X86_INS_CMPSD, X86_INS_CMPSQ}},
-	{INSTR_SCAS, {X86_INS_SCASB, X86_INS_SCASW, X86_INS_SCASD, X86_INS_SCASQ}},
-	{INSTR_LODS, {X86_INS_LODSB, X86_INS_LODSW, X86_INS_LODSD, X86_INS_LODSQ}},
-	{INSTR_STOS, {X86_INS_STOSB, X86_INS_STOSW, X86_INS_STOSD, X86_INS_STOSQ}},
-	{INSTR_INS, {X86_INS_INSB, X86_INS_INSW, X86_INS_INSD}},
-	{INSTR_OUTS, {X86_INS_OUTSB, X86_INS_OUTSW, X86_INS_OUTSD}},
-	{INSTR_MOVUPS, {X86_INS_MOVUPS, X86_INS_MOVUPD, X86_INS_MOVDQU, X86_INS_LDDQU,
-			       X86_INS_VMOVUPS, X86_INS_VMOVUPD, X86_INS_VMOVDQU, X86_INS_VLDDQU}},
-	{INSTR_MOVAPS, {X86_INS_MOVAPS, X86_INS_MOVAPD, X86_INS_MOVDQA, X86_INS_MOVNTPS,
-			       X86_INS_MOVNTPD, X86_INS_MOVNTDQ, X86_INS_MOVNTDQA, X86_INS_VMOVAPS,
-			       X86_INS_VMOVAPD, X86_INS_VMOVDQA, X86_INS_VMOVNTPS, X86_INS_VMOVNTPD,
-			       X86_INS_VMOVNTDQ, X86_INS_VMOVNTDQA}},
-	{INSTR_MOVSS, {X86_INS_MOVSS}}, /* and MOVSD, above */
-	{INSTR_MOVQ, {X86_INS_MOVD, X86_INS_MOVQ}},
-	{INSTR_MOVLPS, {X86_INS_MOVLPS, X86_INS_MOVLPD, X86_INS_MOVHLPS}},
-	{INSTR_MOVHPS, {X86_INS_MOVHPS, X86_INS_MOVHPD, X86_INS_MOVLHPS}},
-	{INSTR_NOP, {X86_INS_NOP, X86_INS_PAUSE, X86_INS_PREFETCH, X86_INS_PREFETCHW,
-			    X86_INS_PREFETCHNTA, X86_INS_PREFETCHT0, X86_INS_PREFETCHT1,
-			    X86_INS_PREFETCHT2, X86_INS_CLFLUSH, X86_INS_CLFLUSHOPT, X86_INS_CLWB}},
-};
-
-static u8 operation_of[X86_INS_ENDING];
-
-static void families_prepare(void)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
-		for (size_t j = 0; j < ARRAY_SIZE(families[i].id) && families[i].id[j]; j++)
-			operation_of[families[i].id[j]] = families[i].operation;
-}
-
-/* The encoding's number of a general-purpose register of capstone. */
-static u8 gpr_number(x86_reg reg)
-{
-	static const u16 regs[][3] = {{X86_REG_AX, X86_REG_EAX, X86_REG_RAX},
-		{X86_REG_CX, X86_REG_ECX, X86_REG_RCX}, {X86_REG_DX, X86_REG_EDX, X86_REG_RDX},
-		{X86_REG_BX, X86_REG_EBX, X86_REG_RBX}, {X86_REG_SP, X86_REG_ESP, X86_REG_RSP},
-		{X86_REG_BP, X86_REG_EBP, X86_REG_RBP}, {X86_REG_SI, X86_REG_ESI, X86_REG_RSI},
-		{X86_REG_DI, X86_REG_EDI, X86_REG_RDI}};
-
-	for (u8 i = 0; i < ARRAY_SIZE(regs); i++)
-		if (reg == regs[i][0] || reg == regs[i][1] || reg == regs[i][2])
-			return i;
-	for (unsigned i = 0; i < 8; i++)
-		if (reg == X86_REG_R8 + i || reg == X86_REG_R8D + i || reg == X86_REG_R8W + i)
-			return (u8)(8 + i);
-	return INSTR_NO_NUMBER;
-}
-
-static u8 segment_number(x86_reg reg)
-{
-	static const u16 regs[] = {
-		X86_REG_ES, X86_REG_CS, X86_REG_SS, X86_REG_DS, X86_REG_FS, X86_REG_GS};
-
-	for (u8 i = 0; i < ARRAY_SIZE(regs); i++)
-		if (reg == regs[i])
-			return i;
-	return INSTR_NO_NUMBER;
-}
 
 static const cs_x86_op *memory_operand(const cs_x86 *x86)
 {
@@ -189,22 +54,22 @@ static const char *compare_memory(const struct instr *in, const cs_insn *insn)
 	if (op->size != operand->size && in->operation != INSTR_NOP)
 		return "operand size";
 	if (memory->rip ? op->mem.base != X86_REG_RIP && op->mem.base != X86_REG_EIP
-			: gpr_number(op->mem.base) != memory->base)
+			: capstone_gpr(op->mem.base) != memory->base)
 		return "base";
-	if (gpr_number(op->mem.index) != memory->index)
+	if (capstone_gpr(op->mem.index) != memory->index)
 		return "index";
 	if (memory->index != INSTR_NO_NUMBER && op->mem.scale != memory->scale)
 		return "scale";
 	if (((u64)op->mem.disp ^ (u64)memory->displacement) & mask)
 		return "displacement";
-	if (segment_number(op->mem.segment) != in->segment)
+	if (capstone_segment(op->mem.segment) != in->segment)
 		return "segment";
 	return NULL;
 }
 
 static const char *compare(const struct instr *in, const cs_insn *insn)
 {
-	u8 operation = operation_of[insn->id];
+	u8 operation = capstone_operation(insn->id);
 	const cs_x86 *x86 = &insn->detail->x86;
 
 	if (insn->size != in->length)
@@ -313,13 +178,13 @@ static bool must_accept(const cs_insn *insn)
 {
 	const cs_x86 *x86 = &insn->detail->x86;
 
-	if (!operation_of[insn->id] || !memory_operand(x86))
+	if (!capstone_operation(insn->id) || !memory_operand(x86))
 		return false;
 	if (insn->id == X86_INS_CMPSD && x86->opcode[0] == 0x0f)
 		return false;
 	for (u8 i = 0; i < x86->op_count; i++) {
 		x86_reg reg = x86->operands[i].type == X86_OP_REG ? x86->operands[i].reg : 0;
-		bool load = i == 0 && segment_number(reg) != INSTR_NO_NUMBER;
+		bool load = i == 0 && capstone_segment(reg) != INSTR_NO_NUMBER;
 
 		if ((reg >= X86_REG_MM0 && reg <= X86_REG_MM7) || load)
 			return false;
@@ -375,7 +240,6 @@ static void against_capstone(enum instr_mode mode, cs_mode theirs)
 	unsigned accepted = 0;
 	unsigned excused = 0;
 
-	families_prepare();
 	random_state = 0x9e3779b97f4a7c15ull + mode;
 	CHECK_EQ(cs_open(CS_ARCH_X86, theirs, &handle), CS_ERR_OK);
 	cs_option(handle, CS_OPT_DETAIL, CS_OPT_ON);

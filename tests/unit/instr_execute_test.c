@@ -2,23 +2,16 @@
  * The instruction emulator against the processor: random instructions of the supported kinds run
  * both ways, in 64-bit and in 32-bit code, and must leave the same registers, memory and flags.
  */
-#define _GNU_SOURCE
 #include <asm/prctl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "guests/vmm/instr.h"
+#include "tests/unit/instr_native.h"
+#include "tests/unit/instr_random.h"
 #include "tests/unit/test.h"
 
 #define CASES 1000000 /* per mode, that run */
-
-/* Low enough that 16-bit addresses reach it. */
-#define MEMORY_START 0x8000ull
-#define MEMORY_SIZE  0x4000ull
-#define GS_BASE      0x1230ull
 
 #define CF         0x001ull
 #define PF         0x004ull
@@ -29,42 +22,9 @@
 #define OF         0x800ull
 #define ARITHMETIC (CF | PF | AF | ZF | SF | OF)
 
-#define USER_CS_32 0x23 /* Linux */
-#define USER_CS_64 0x33
-#define USER_DS    0x2b
-
-/* What the stub loads before the instruction and stores after it, in the low 2 GiB. */
-struct state {
-	u64 gpr[INSTR_GPRS];
-	u64 rflags;
-	u64 host_rsp;
-	u8 vector[16][32];
-};
-
-static struct state *native; /* used by the stub */
-static u8 *memory;           /* at MEMORY_START, used by the stub */
-static u8 *stub[2];          /* entry for 32-bit, 64-bit code */
-static u8 *slot[2];          /* where the instruction goes */
-static u8 *finish[2];        /* what follows it */
-
-static struct state emulated;
+static u8 emulated_vector[16][32];
 static u8 mirror[MEMORY_SIZE];
 static bool outside; /* the emulated instruction left the memory */
-
-static u64 random_state = 0x123456789abcdefull;
-
-static u64 random_next(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * 0x2545f4914f6cdd1dull;
-}
-
-static bool one_in(unsigned n)
-{
-	return random_next() % n == 0;
-}
 
 /* Numbers near the corners more often than others. */
 static u64 random_number(void)
@@ -76,133 +36,6 @@ static u64 random_number(void)
 	if (one_in(3))
 		return corners[number % ARRAY_SIZE(corners)];
 	return one_in(3) ? number >> (number & 63) : number;
-}
-
-/* The stub. */
-
-static u8 *emit_at;
-
-static void emit(const char *hex, u32 number, unsigned size)
-{
-	for (char *end; *hex; hex = end)
-		*emit_at++ = (u8)strtoul(hex, &end, 16);
-	memcpy(emit_at, &number, size);
-	emit_at += size;
-}
-
-static u32 low32(const void *pointer)
-{
-	return (u32)(uintptr_t)pointer;
-}
-
-/* mov reg, [absolute] with opcode 8b, and the reverse with 89. */
-static void emit_moves(bool wide, u8 opcode)
-{
-	for (unsigned i = 0; i < (wide ? 16 : 8); i++) {
-		/* The stack pointer last of all loads. */
-		unsigned reg = opcode == 0x8b ? (i + 5) % (wide ? 16 : 8) : i;
-
-		if (wide)
-			*emit_at++ = reg < 8 ? 0x48 : 0x4c;
-		*emit_at++ = opcode;
-		*emit_at++ = (u8)((reg & 7) << 3 | (wide ? 4 : 5));
-		if (wide)
-			*emit_at++ = 0x25;
-		emit("", low32(&native->gpr[reg]), 4);
-	}
-}
-
-/* vmovdqu ymm, [absolute] with opcode 6f, and the reverse with 7f. */
-static void emit_vectors(u8 opcode)
-{
-	for (unsigned i = 0; i < 16; i++) {
-		emit(i < 8 ? "c5 fe" : "c5 7e", 0, 0);
-		*emit_at++ = opcode;
-		*emit_at++ = (u8)((i & 7) << 3 | 4);
-		emit("25", low32(native->vector[i]), 4);
-	}
-}
-
-static void emit_stub(bool wide)
-{
-	u8 *patch = NULL;
-
-	stub[wide] = emit_at;
-	emit("53 55 41 54 41 55 41 56 41 57", 0, 0);      /* push rbx, rbp, r12 to r15 */
-	emit("48 89 24 25", low32(&native->host_rsp), 4); /* mov [], rsp */
-	emit("b8", USER_DS, 4);                           /* mov eax, imm */
-	emit("8e d8 8e c0 8e d0", 0, 0);                  /* mov ds, es, ss from eax */
-	emit_vectors(0x6f);
-	emit("ff 34 25", low32(&native->rflags), 4); /* push [] */
-	emit("9d", 0, 0);                            /* popfq */
-	if (!wide) {
-		emit("6a", USER_CS_32, 1); /* push imm */
-		patch = emit_at + 1;
-		emit("68", 0, 4);    /* push imm */
-		emit("48 cb", 0, 0); /* lretq */
-		memcpy(patch, &(u32){low32(emit_at)}, 4);
-	}
-	emit_moves(wide, 0x8b);
-	slot[wide] = emit_at;
-	emit_at += 32; /* the instruction and a jump to finish */
-	finish[wide] = emit_at;
-	emit_moves(wide, 0x89);
-	if (!wide) {
-		emit("ea", low32(emit_at + 7), 4); /* ljmp imm16:imm32 */
-		emit("", USER_CS_64, 2);
-	}
-	emit("48 8b 24 25", low32(&native->host_rsp), 4); /* mov rsp, [] */
-	emit("9c", 0, 0);                                 /* pushfq */
-	emit("8f 04 25", low32(&native->rflags), 4);      /* pop [] */
-	emit_vectors(0x7f);
-	emit("c5 f8 77 fc", 0, 0); /* vzeroupper, cld */
-	emit("41 5f 41 5e 41 5d 41 5c 5d 5b c3", 0, 0);
-}
-
-static sigjmp_buf escape;
-
-static void on_signal(int number)
-{
-	siglongjmp(escape, number);
-}
-
-static bool prepare(void)
-{
-	static u8 stack[65536];
-	stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK | SA_NODEFER};
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
-	u8 *area;
-
-	if (native)
-		return true;
-	if (!__builtin_cpu_supports("avx"))
-		return false;
-	area = mmap(NULL, 16384, PROT_READ | PROT_WRITE | PROT_EXEC,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	memory = mmap((void *)MEMORY_START, MEMORY_SIZE, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	if (area == MAP_FAILED || memory == MAP_FAILED)
-		return false;
-	native = (struct state *)area;
-	emit_at = area + 4096;
-	emit_stub(false);
-	emit_stub(true);
-	sigaltstack(&alternative, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaction(signals[i], &action, NULL);
-	return syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE) == 0;
-}
-
-/* Runs the instruction in the slot; returns 0 or the signal that ended it. */
-static int native_run(bool wide)
-{
-	int number = sigsetjmp(escape, 0);
-
-	if (number == 0)
-		((void (*)(void))(uintptr_t)stub[wide])();
-	__asm__ volatile("cld");
-	return number;
 }
 
 /* The emulator's side. */
@@ -240,13 +73,13 @@ static int bus_write(void *opaque, u64 linear, const void *data, unsigned size, 
 static void bus_vector_read(void *opaque, unsigned number, void *data, unsigned size)
 {
 	(void)opaque;
-	memcpy(data, emulated.vector[number], size);
+	memcpy(data, emulated_vector[number], size);
 }
 
 static void bus_vector_write(void *opaque, unsigned number, const void *data, unsigned size)
 {
 	(void)opaque;
-	memcpy(emulated.vector[number], data, size);
+	memcpy(emulated_vector[number], data, size);
 }
 
 static enum instr_status emulate(const struct instr *in, struct instr_cpu *cpu)
@@ -490,7 +323,7 @@ static void compare(const struct generated *g, const struct instr_cpu *cpu, u64 
 			memcpy(mirror, memory, MEMORY_SIZE);
 		}
 	for (unsigned i = 0; i < 16; i++)
-		if (memcmp(emulated.vector[i], native->vector[i], 32))
+		if (memcmp(emulated_vector[i], native->vector[i], 32))
 			complain(g, "vector", i, i);
 }
 
@@ -502,11 +335,10 @@ static bool run_case(bool wide, unsigned *counts)
 		.selector = {USER_DS, wide ? USER_CS_64 : USER_CS_32, USER_DS, USER_DS},
 		.base = {[INSTR_GS] = GS_BASE},
 		.stack_size = 4};
-	u64 code = low32(slot[wide]);
+	u64 code = native_slot(wide);
 	enum instr_status status;
 	int signal_number;
 	u64 cl;
-	u8 *end;
 
 	if (wide)
 		syscall(SYS_arch_prctl, ARCH_GET_FS, &cpu.base[INSTR_FS]);
@@ -521,18 +353,14 @@ static bool run_case(bool wide, unsigned *counts)
 	cpu.rflags = 0x202 | (random_next() & (ARITHMETIC | DF));
 	memcpy(native->gpr, cpu.gpr, sizeof(cpu.gpr));
 	native->rflags = cpu.rflags;
-	memcpy(emulated.vector, native->vector, sizeof(emulated.vector));
+	memcpy(emulated_vector, native->vector, sizeof(emulated_vector));
 	cl = cpu.gpr[INSTR_RCX];
 	status = emulate(&g.in, &cpu);
 	if (outside) {
 		memcpy(mirror, memory, MEMORY_SIZE);
 		return false;
 	}
-	memcpy(slot[wide], g.bytes, g.in.length);
-	end = slot[wide] + g.in.length;
-	*end = 0xe9; /* jmp finish */
-	memcpy(end + 1, &(u32){low32(finish[wide]) - low32(end) - 5}, 4);
-	signal_number = native_run(wide);
+	signal_number = native_run(wide, g.bytes, g.in.length);
 	counts[g.in.operation]++;
 	if (status == INSTR_DIVIDE_ERROR && signal_number == SIGFPE)
 		return true;
@@ -554,7 +382,7 @@ static void against_processor(bool wide)
 	unsigned done = 0;
 	unsigned tries = 0;
 
-	if (!prepare()) {
+	if (!native_prepare()) {
 		printf("skipped: no AVX, or memory below 64 KiB is not to be had\n");
 		return;
 	}
