@@ -170,3 +170,6 @@ void vcpu_exited(struct vcpu *v) __attribute__((noreturn));
 /* Enters, or goes back to the VMM: the end of vcpu_run and of every exit that the kernel handles.
  */
 void vcpu_continue(struct vcpu *v) __attribute__((noreturn));
+
+/* Loads the vcpu on this CPU, takes over what is dirty, and exports register groups to the run page. */
+void vcpu_fetch(struct vcpu *v, u64 groups);

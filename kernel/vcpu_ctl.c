@@ -1,0 +1,138 @@
+/* vcpu_ctl: what a VMM does to a vCPU besides running it. */
+#include "kernel/kernel.h"
+#include "kernel/vcpu.h"
+
+void vcpu_unmap(struct vcpu *v)
+{
+	struct domain *d = v->map_domain;
+	u64 mask[TLB_MAX_CPUS / 64];
+
+	if (!d)
+		return;
+	spin_lock(&d->lock);
+	ptable_unmap(&d->ptable, v->map_va, 2 * PAGE_SIZE, 0);
+	tlb_invalidate(&d->tlb, mask);
+	list_remove(&v->map_link);
+	spin_unlock(&d->lock);
+	v->map_domain = NULL;
+}
+
+static status_t map_pages(struct thread *t, struct vcpu *v, u64 va)
+{
+	struct domain *d = t->domain;
+	status_t s;
+
+	vcpu_unmap(v);
+	tlb_service(cpu_self());
+	s = domain_map_frame(d, va, v->run, PTABLE_READ | PTABLE_WRITE);
+	if (s != STATUS_OK)
+		return s;
+	s = domain_map_frame(d, va + PAGE_SIZE, v->apic, PTABLE_READ | PTABLE_WRITE);
+	spin_lock(&d->lock);
+	if (s != STATUS_OK) {
+		ptable_unmap(&d->ptable, va, PAGE_SIZE, 0);
+	} else {
+		v->map_domain = d;
+		v->map_va = va;
+		list_add(&d->vcpu_maps, &v->map_link);
+	}
+	spin_unlock(&d->lock);
+	return s;
+}
+
+static status_t fpu_copy(struct thread *t, struct vcpu *v, u64 offset, bool set)
+{
+	struct cpu *c = cpu_self();
+	u64 n = PAGE_SIZE;
+
+	t->regs.gpr[RDI] = FPU_AREA_SIZE;
+	if (!IS_ALIGNED(offset, PAGE_SIZE) || offset >= FPU_AREA_SIZE)
+		return STATUS_BAD_ARG;
+	if (n > FPU_AREA_SIZE - offset)
+		n = FPU_AREA_SIZE - offset;
+	if (c->fpu_owner == v) {
+		fpu_save(c);
+		fpu_disown(c, v);
+		fpu_switch(c, t);
+	}
+	if (!set) {
+		memcpy(t->message, (u8 *)v->fpu + offset, n);
+		return STATUS_OK;
+	}
+	memcpy((u8 *)v->fpu + offset, t->message, n);
+	return fpu_area_check(v->fpu) ? STATUS_OK : STATUS_DAMAGED;
+}
+
+static status_t bind(struct vcpu *v, u64 bits, u64 vector)
+{
+	if (vector > 255 || (vector && vector < 16))
+		return STATUS_BAD_ARG;
+	for (u64 b = bits; b; b &= b - 1)
+		v->bound[__builtin_ctzl(b)] = (u8)vector;
+	if (vector)
+		v->bound_mask |= bits;
+	else
+		v->bound_mask &= ~bits;
+	return STATUS_OK;
+}
+
+static status_t set_thread(struct thread *t, struct vcpu *v, u64 cap)
+{
+	struct slot *slot;
+	struct thread *n;
+	status_t s = cap_lookup(t->domain, cap, KIND_THREAD, RIGHT_CTL, &slot);
+
+	if (s != STATUS_OK)
+		return s;
+	n = container_of(slot->obj, struct thread, obj);
+	if (n->cpu != v->cpu)
+		return STATUS_BAD_CPU;
+	if (n->vcpu)
+		return STATUS_BUSY;
+	if (v->thread)
+		v->thread->vcpu = NULL;
+	v->thread = n;
+	n->vcpu = v;
+	return STATUS_OK;
+}
+
+static status_t vcpu_ctl(struct thread *t)
+{
+	struct slot *slot;
+	struct vcpu *v;
+	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_VCPU, RIGHT_CTL, &slot);
+
+	if (s != STATUS_OK)
+		return s;
+	v = container_of(slot->obj, struct vcpu, obj);
+	if (arg(t, RSI) == VCPU_CTL_STATS) {
+		*(struct msg_vcpu_stats *)t->message = v->stats;
+		return STATUS_OK;
+	}
+	if (v->cpu != t->cpu)
+		return STATUS_BAD_CPU;
+	if (v->thread && v->thread != t &&
+		(v->thread->state == THREAD_HALTED || v->thread->resume == RESUME_GUEST))
+		return STATUS_BUSY;
+	switch (arg(t, RSI)) {
+	case VCPU_CTL_MAP:
+		return map_pages(t, v, arg(t, RDX));
+	case VCPU_CTL_FETCH:
+		vcpu_fetch(v, arg(t, RDX) & GROUP_ALL_REG);
+		return STATUS_OK;
+	case VCPU_CTL_BIND:
+		return bind(v, arg(t, RDX), arg(t, R8));
+	case VCPU_CTL_FPU_GET:
+		return fpu_copy(t, v, arg(t, RDX), false);
+	case VCPU_CTL_FPU_SET:
+		return fpu_copy(t, v, arg(t, RDX), true);
+	case VCPU_CTL_THREAD:
+		return set_thread(t, v, arg(t, RDX));
+	}
+	return STATUS_BAD_CALL;
+}
+
+void sys_vcpu_ctl(struct thread *t)
+{
+	t->regs.gpr[RAX] = vcpu_ctl(t);
+}
