@@ -163,6 +163,7 @@ static void load_tables(struct cpu *c)
 	__asm__ volatile("mov %0, %%ss; mov %1, %%ds; mov %1, %%es; mov %1, %%fs; mov %1, %%gs"
 			 :
 			 : "r"(SEL_KERNEL_DATA), "r"(0));
+	__asm__ volatile("lldt %w0" : : "r"(0));
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
 	p = (struct descriptor_pointer){sizeof(idt) - 1, (u64)idt};
 	__asm__ volatile("lidt %0" : : "m"(p));
@@ -192,6 +193,7 @@ void cpu_init(struct cpu *c)
 	write_msr(MSR_STAR, (u64)(SEL_USER_DATA - 8) << 48 | (u64)SEL_KERNEL_CODE << 32);
 	write_msr(MSR_LSTAR, (u64)syscall_entry);
 	write_msr(MSR_SFMASK, ~(u64)RFLAGS_FIXED & 0x3f7fd5);
+	write_msr(MSR_SYSENTER_CS, 0); /* SYSENTER in ring 3: #GP, whatever the firmware left there */
 	write_msr(MSR_PAT, PTABLE_PAT);
 	cr4 |= features.smep ? CR4_SMEP : 0;
 	cr4 |= features.smap ? CR4_SMAP : 0;

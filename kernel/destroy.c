@@ -20,10 +20,7 @@ void thread_unpark(struct thread *t, status_t s)
 	t->regs.gpr[RAX] = s;
 	t->op_arg[3] = 0;
 	thread_ready(t);
-	if (t->stop_pending) {
-		t->stop_pending = 0;
-		thread_fault(t, FAULT_NONE, 0, 0, 0);
-	}
+	thread_stop_pending(t);
 }
 
 static struct thread *as_thread(struct kobj *o)
@@ -37,12 +34,18 @@ static void unmap_message(struct thread *t)
 	u64 mask[TLB_MAX_CPUS / 64];
 
 	spin_lock(&d->lock);
-	ptable_unmap(&d->ptable, t->message_va, PAGE_SIZE, 0);
-	tlb_invalidate(&d->tlb, mask);
+	if (t->message_va) {
+		ptable_unmap(&d->ptable, t->message_va, PAGE_SIZE, 0);
+		tlb_invalidate(&d->tlb, mask);
+		t->message_va = 0;
+	}
 	spin_unlock(&d->lock);
 }
 
-/* Nobody finds `o` from now on: capabilities, translations, doorbells, its interrupt. Any CPU, once. */
+/*
+ * Nobody finds `o` from now on: capabilities, translations, doorbells, its interrupt. Done twice: at once, and when each CPU has
+ * been between two programs, for what a call that had found `o` before made of it.
+ */
 static void detach(struct kobj *o)
 {
 	struct vm *vm;
@@ -64,9 +67,11 @@ static void detach(struct kobj *o)
 		break;
 	case KIND_VM:
 		vm = container_of(o, struct vm, obj);
+		spin_lock(&vm->lock);
 		for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
 			if (vm->doorbells[i])
 				slot_clear(&vm->doorbells[i]->slot);
+		spin_unlock(&vm->lock);
 		attach_remove_all(NULL, vm);
 		break;
 	case KIND_MEM:
@@ -139,28 +144,41 @@ static void release(struct kobj *o, bool memory)
 	}
 }
 
-/* The innermost of the domains that `o` pays for, or `o` itself. */
-static struct domain *innermost(struct kobj *o)
+/* A domain that `d` pays for and that nobody destroys yet, claimed; or NULL. */
+static struct domain *claim_inner(struct domain *d)
 {
-	struct domain *d = container_of(o, struct domain, obj);
+	struct domain *inner = NULL;
 
-again:
+	spin_lock(&d->lock);
 	list_for_each(l, &d->objects)
 	{
-		struct kobj *inner = container_of(l, struct kobj, charged);
+		struct kobj *o = container_of(l, struct kobj, charged);
 
-		if (inner->kind == KIND_DOMAIN) {
-			d = container_of(inner, struct domain, obj);
-			goto again;
+		if (o->kind == KIND_DOMAIN && kobj_claim(o)) {
+			inner = container_of(o, struct domain, obj);
+			break;
 		}
 	}
-	return d;
+	spin_unlock(&d->lock);
+	return inner;
 }
 
-/* After the first round no thread of `d` runs, so nothing is added to its lists any more. */
+/*
+ * After the first round no thread of `d` runs, and nothing is added to its lists any more. What somebody else destroys already
+ * stays in `objects` until it is gone.
+ */
 static void domain_detach(struct domain *d)
 {
-	list_for_each(l, &d->objects)
+	spin_lock(&d->lock);
+	list_for_each_safe(l, next, &d->objects)
+	{
+		if (kobj_claim(container_of(l, struct kobj, charged))) {
+			list_remove(l);
+			list_add(&d->ended, l);
+		}
+	}
+	spin_unlock(&d->lock);
+	list_for_each(l, &d->ended)
 		detach(container_of(l, struct kobj, charged));
 	for (u64 i = 0; i < CAP_MAX / SLOTS_PER_FRAME; i++)
 		for (u64 j = 0; d->slots[i] && j < SLOTS_PER_FRAME; j++)
@@ -173,8 +191,13 @@ static void domain_detach(struct domain *d)
 
 static void domain_stop_here(struct domain *d, struct cpu *c)
 {
+	/* Under the lock, for other CPUs may take off what they have destroyed. */
+	spin_lock(&d->lock);
 	list_for_each(l, &d->objects)
 		stop_here(container_of(l, struct kobj, charged), c);
+	list_for_each(l, &d->ended)
+		stop_here(container_of(l, struct kobj, charged), c);
+	spin_unlock(&d->lock);
 	if (c->domain == d)
 		domain_leave(c);
 	if (c->ports_of == d)
@@ -187,8 +210,8 @@ static void domain_stop_here(struct domain *d, struct cpu *c)
  */
 static void domain_end(struct domain *d)
 {
-	while (!list_empty(&d->objects))
-		release(container_of(d->objects.next, struct kobj, charged), false);
+	while (!list_empty(&d->ended))
+		release(container_of(d->ended.next, struct kobj, charged), false);
 	domain_release(d);
 	while (!list_empty(&d->pool_mems))
 		mem_from_pool(container_of(d->pool_mems.next, struct mem, pool_link));
@@ -196,30 +219,62 @@ static void domain_end(struct domain *d)
 
 static void begin(struct kobj *o)
 {
+	struct domain *d = container_of(o, struct domain, obj);
+
 	o->step = 0;
-	if (o->kind == KIND_DOMAIN)
-		kobj_revoke(&innermost(o)->obj);
-	else
+	if (o->kind == KIND_DOMAIN) {
+		d->inner = d;
+		kobj_revoke(o);
+	} else {
 		detach(o);
+	}
+}
+
+/*
+ * After each round of a domain `top`. The domains that it pays for are stopped after it and end before it, one after the other, so
+ * that none of them can make more of them meanwhile. True: the end.
+ */
+static bool domain_round_over(struct domain *top)
+{
+	struct kobj *o = &top->obj;
+
+	for (;;) {
+		struct domain *d = top->inner;
+		struct domain *inner;
+
+		if (o->step == cpu_count) {
+			inner = claim_inner(d);
+			if (inner) {
+				kobj_revoke(&inner->obj);
+				top->inner = inner;
+				o->step = 0;
+				return false;
+			}
+		}
+		if (o->step == cpu_count || o->step == 2 * cpu_count)
+			domain_detach(d);
+		/* Destructions by others end first, for their jobs lie in the pool; the last round sees the last of them out. */
+		if (o->step == 2 * cpu_count && !list_empty(&d->objects))
+			o->step = cpu_count;
+		if (o->step < ROUNDS * cpu_count)
+			return false;
+		domain_end(d);
+		if (d == top)
+			return true;
+		top->inner = d->obj.payer;
+		release(&d->obj, true);
+		o->step = cpu_count;
+	}
 }
 
 /* On the CPU that began, after each round. True: the end. */
 static bool round_over(struct kobj *o)
 {
-	struct domain *d = o->kind == KIND_DOMAIN ? innermost(o) : NULL;
-
-	if (o->step == cpu_count && d)
-		domain_detach(d);
-	if (o->step < ROUNDS * cpu_count)
-		return false;
-	if (d)
-		domain_end(d);
-	if (d && &d->obj != o) {
-		release(&d->obj, true);
-		begin(o);
-		return false;
-	}
-	return true;
+	if (o->kind == KIND_DOMAIN)
+		return domain_round_over(container_of(o, struct domain, obj));
+	if (o->step == cpu_count)
+		detach(o);
+	return o->step == ROUNDS * cpu_count;
 }
 
 static void destroy_home(struct work *w);
@@ -230,7 +285,7 @@ static void destroy_visit(struct work *w)
 	struct cpu *c = cpu_self();
 
 	if (o->kind == KIND_DOMAIN)
-		domain_stop_here(innermost(o), c);
+		domain_stop_here(container_of(o, struct domain, obj)->inner, c);
 	else
 		stop_here(o, c);
 	tlb_service(c);
@@ -281,9 +336,11 @@ static bool is_own(struct thread *t, struct kobj *o)
 	return false;
 }
 
+/* Under the object's lock. */
 static status_t check(struct thread *t, struct kobj *o)
 {
 	struct mem *m;
+	status_t s;
 
 	switch (o->kind) {
 	case KIND_DOMAIN:
@@ -292,7 +349,12 @@ static status_t check(struct thread *t, struct kobj *o)
 		m = container_of(o, struct mem, obj);
 		if (!m->parent)
 			return STATUS_BAD_ARG;
-		return !list_empty(&m->parts) || m->pool_of ? STATUS_BUSY : STATUS_OK;
+		/* Under its own lock too, so that it becomes neither a parent nor a pool from then on. */
+		spin_lock(&m->lock);
+		s = !list_empty(&m->parts) || m->pool_of ? STATUS_BUSY : STATUS_OK;
+		o->dying = s == STATUS_OK;
+		spin_unlock(&m->lock);
+		return s;
 	case KIND_VM:
 		return container_of(o, struct vm, obj)->vcpus ? STATUS_BUSY : STATUS_OK;
 	case KIND_EVENT:
@@ -304,25 +366,22 @@ static status_t check(struct thread *t, struct kobj *o)
 
 void sys_obj_destroy(struct thread *t)
 {
-	struct slot *slot;
+	struct cap slot;
 	struct kobj *o;
-	bool first;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_NONE, RIGHT_DESTROY, &slot);
 
-	if (s == STATUS_OK) {
-		o = slot->obj;
-		s = o ? check(t, o) : STATUS_BAD_KIND;
-	}
+	o = s == STATUS_OK ? slot.obj : NULL;
+	if (s == STATUS_OK && !o)
+		s = STATUS_BAD_KIND;
 	if (s == STATUS_OK) {
 		spin_lock(&o->lock);
-		first = !o->dying;
-		o->dying = 1;
+		s = o->dying ? STATUS_GONE : check(t, o);
+		if (s == STATUS_OK)
+			o->dying = 1;
 		spin_unlock(&o->lock);
-		if (first) {
-			destroy_start(o, t);
-			return;
-		}
-		s = STATUS_GONE;
 	}
-	t->regs.gpr[RAX] = s;
+	if (s == STATUS_OK)
+		destroy_start(o, t);
+	else
+		t->regs.gpr[RAX] = s;
 }

@@ -44,6 +44,7 @@ status_t domain_init(struct domain *d, struct domain *payer, const char *name)
 	status_t s;
 
 	list_init(&d->objects);
+	list_init(&d->ended);
 	list_init(&d->attaches);
 	list_init(&d->vcpu_maps);
 	tlb_init(&d->tlb);
@@ -63,6 +64,14 @@ status_t domain_init(struct domain *d, struct domain *payer, const char *name)
 	d->cr3 = d->ptable.root | d->pcid | (d->pcid ? CR3_NOFLUSH : 0);
 	kobj_init(&d->obj, KIND_DOMAIN, payer);
 	return STATUS_OK;
+}
+
+bool domain_above(const struct domain *a, const struct domain *d)
+{
+	for (d = d->obj.payer; d; d = d->obj.payer)
+		if (d == a)
+			return true;
+	return false;
 }
 
 void domain_release(struct domain *d)

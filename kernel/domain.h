@@ -21,6 +21,8 @@ struct domain {
 	u8 *ports; /* two frames, bit set: denied; NULL: none allowed */
 	u8 *ports_high;
 	struct list objects; /* charged to it */
+	struct list ended;   /* likewise, once its destruction has taken them over */
+	struct domain *inner; /* of the domains charged to it, directly or not, the one whose turn it is to end; or itself */
 	struct list attaches;
 	struct list vcpu_maps;
 	struct list pool_mems; /* struct mem.pool_link */
@@ -35,6 +37,9 @@ extern struct domain root_domain;
  * Makes the parts of a domain that come from its pool, which holds frames already. NO_MEMORY.
  */
 status_t domain_init(struct domain *d, struct domain *payer, const char *name);
+
+/* Does `a` pay for `d`, directly or not? Then it lives longer. */
+bool domain_above(const struct domain *a, const struct domain *d);
 
 /* Finds or makes the slot `cap` of `d`, under d->lock. BAD_CAP, NO_MEMORY. */
 status_t domain_slot(struct domain *d, u64 cap, struct slot **out);

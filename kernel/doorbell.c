@@ -60,7 +60,7 @@ static struct doorbell *entry_make(struct vm *vm, u16 port, status_t *status)
 	return b;
 }
 
-status_t doorbell_set(struct vm *vm, u16 port, struct slot *event)
+status_t doorbell_set(struct vm *vm, u16 port, const struct cap *event)
 {
 	struct kobj *target = __atomic_load_n(&event->obj, __ATOMIC_ACQUIRE);
 	struct doorbell *b = doorbell_find(vm, port);

@@ -20,7 +20,7 @@ struct doorbell *doorbell_find(struct vm *vm, u16 port);
  * NO_SPACE: VM_MAX_DOORBELLS doorbells are in use. NO_MEMORY: of the VM's payer. GONE: the event or
  * the VM is being destroyed. After any but OK the port has no doorbell.
  */
-status_t doorbell_set(struct vm *vm, u16 port, struct slot *event);
+status_t doorbell_set(struct vm *vm, u16 port, const struct cap *event);
 
 /* Takes the doorbells of ports [first, first + count) away. vm->lock is held. */
 void doorbell_clear(struct vm *vm, u32 first, u32 count);

@@ -173,7 +173,9 @@ vector_stubs:
 interrupt_common:
 	testb $3, 24(%rsp)
 	jz interrupt_kernel
-	cld
+	/* Ring 3's AC would lift SMAP, and its DF turn string instructions round: gates clear neither. */
+	pushq $2
+	popfq
 	swapgs
 	push %rbx
 	mov %gs:CPU_CURRENT, %rbx
@@ -209,6 +211,8 @@ interrupt_common:
 	jmp cpu_resume
 
 interrupt_kernel:
+	cmpq $return_iret, 16(%rsp)
+	je return_refused
 	push %rax
 	push %rcx
 	push %rdx
@@ -246,6 +250,21 @@ interrupt_kernel:
 	pop %rax
 	add $16, %rsp
 	iretq
+
+/*
+ * IRET to ring 3 faulted: a program can leave a RIP that is not canonical, where the processor checks it only on the way back. GS is
+ * ring 3's already; the thread still has all its registers, and the fault becomes its own.
+ */
+return_refused:
+	swapgs
+	pop %rdi /* vector */
+	pop %rsi /* error code */
+	mov %gs:CPU_CURRENT, %rbx
+	movb $1, T_RESUME(%rbx)
+	mov %gs:CPU_STACK_TOP, %rsp
+	xor %ebp, %ebp
+	call interrupt_user
+	jmp cpu_resume
 
 /*
  * NMI, #DB, #DF, #MC have stacks of their own and may hit any instruction of an entry path, also between SYSCALL and

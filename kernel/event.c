@@ -64,7 +64,7 @@ void event_set_slot(struct slot *s, u64 bits)
 static __attribute__((noinline)) void signal_slow(u64 cap, u64 bits)
 {
 	struct thread *t = cpu_self()->current;
-	struct slot *s;
+	struct cap s;
 	status_t status = cap_lookup(t->domain, cap, KIND_EVENT, 0, &s);
 
 	(void)bits;
@@ -76,8 +76,8 @@ void sys_event_signal(u64 cap, u64 bits);
 void sys_event_signal(u64 cap, u64 bits)
 {
 	struct thread *t = cpu_self()->current;
-	struct slot *s = cap_find(t->domain->slots, cap, KIND_EVENT, 0);
-	struct kobj *o = s ? __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE) : NULL;
+	struct slot *s;
+	struct kobj *o = cap_find(t->domain->slots, cap, KIND_EVENT, 0, &s);
 
 	if (unlikely(!o || bits & ~s->data))
 		return signal_slow(cap, bits);
@@ -92,8 +92,6 @@ static void timeout_expire(struct timer *timer)
 	if (t->state == THREAD_WAIT_EVENT || t->state == THREAD_WAIT_CALL) {
 		t->regs.gpr[RAX] = STATUS_TIMEOUT;
 		thread_ready(t);
-	} else if (t->vcpu && (t->state == THREAD_HALTED || t->resume == RESUME_GUEST)) {
-		vcpu_leave(t->vcpu, STATUS_TIMEOUT, 0);
 	}
 }
 

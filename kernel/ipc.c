@@ -84,20 +84,24 @@ static __attribute__((noinline)) void call_slow(u64 cap, u64 w0, u64 w1, u64 unu
 	struct thread *t = cpu_self()->current;
 	struct thread *server;
 	struct port *port;
-	struct slot *slot;
+	struct cap slot;
 	status_t s;
 
 	(void)unused;
 	s = cap_lookup(t->domain, cap, KIND_PORT, RIGHT_CALL, &slot);
 	if (s != STATUS_OK)
 		goto fail;
-	port = container_of(slot->obj, struct port, obj);
+	port = container_of(slot.obj, struct port, obj);
 	server = port->server;
 	s = STATUS_GONE;
 	if (!port->to_server.obj)
 		goto fail;
 	s = STATUS_BAD_CPU;
 	if (server->cpu != t->cpu)
+		goto fail;
+	/* Its domain dies, and the server was stopped already: nobody would ever take a queued call. */
+	s = STATUS_GONE;
+	if (server->state == THREAD_DEAD)
 		goto fail;
 	t->regs.gpr[RSI] = w0;
 	t->regs.gpr[RDX] = w1;
@@ -118,13 +122,14 @@ void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
 {
 	struct cpu *c = cpu_self();
 	struct thread *t = c->current;
-	struct slot *slot = cap_find(t->domain->slots, cap, KIND_PORT, RIGHT_CALL);
+	struct slot *slot;
+	struct kobj *o = cap_find(t->domain->slots, cap, KIND_PORT, RIGHT_CALL, &slot);
 	struct thread *server;
 	struct port *port;
 
-	if (unlikely(!slot || !slot->obj))
+	if (unlikely(!o))
 		return call_slow(cap, w0, w1, unused, w2, w3);
-	port = container_of(slot->obj, struct port, obj);
+	port = container_of(o, struct port, obj);
 	server = port->server;
 	/* Ports and threads die on their own CPU, so only that one may look further; message words are the slow path's. */
 	if (unlikely(!port->to_server.obj || server->cpu != c->index || server->state != THREAD_WAIT_CALL ||
@@ -145,6 +150,22 @@ void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
 	thread_switch(c, server);
 }
 
+/* The priority that context `sc` is due: its own, or that of the most urgent caller of a thread that runs on it. */
+static u8 due_priority(const struct thread *sc)
+{
+	u8 priority = sc->priority;
+
+	for (const struct thread *s = sc;; s = s->server) {
+		if (!list_empty(&s->callers)) {
+			u8 first = container_of(s->callers.next, struct thread, caller_link)->sc->effective;
+
+			priority = first > priority ? first : priority;
+		}
+		if (s == sc->active)
+			return priority;
+	}
+}
+
 /* Gives `client` its context back, which goes on with it. */
 static inline void unlend(struct thread *server, struct thread *client)
 {
@@ -154,11 +175,9 @@ static inline void unlend(struct thread *server, struct thread *client)
 	server->client = NULL;
 	server->sc = server;
 	if (unlikely(client->sc->effective != client->sc->priority))
-		sched_boost(client->sc, client->sc->priority);
-	if (unlikely(client->stop_pending)) {
-		client->stop_pending = 0;
-		thread_fault(client, FAULT_NONE, 0, 0, 0);
-	}
+		sched_boost(client->sc, due_priority(client->sc));
+	if (unlikely(client->stop_pending))
+		thread_stop_pending(client);
 }
 
 /* Everything but a reply to a caller with nothing else to do. */
@@ -186,6 +205,9 @@ static __attribute__((noinline)) void reply_slow(
 		t->regs.gpr[RAX] = STATUS_BAD_STATE;
 		return;
 	}
+	/* What callers lent to its own context while it was busy; theirs serves them from now on. */
+	if (unlikely(t->effective != t->priority))
+		sched_boost(t, t->priority);
 	/*
 	 * The thread is on its own context now: events first, then queued calls, then the wait. The mask is published before the
 	 * bits are read; event_set does it the other way round.
@@ -198,6 +220,7 @@ static __attribute__((noinline)) void reply_slow(
 		__atomic_and_fetch(&t->event, ~bits, __ATOMIC_SEQ_CST);
 		t->regs.gpr[RAX] = STATUS_EVENT;
 		t->regs.gpr[RDI] = bits;
+		sched_boost(t, due_priority(t));
 		thread_ready(t);
 	} else if (!list_empty(&t->callers)) {
 		sched_dequeue(t);
@@ -245,6 +268,23 @@ void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
 /* `t` dies: whoever calls it gets GONE, and whom it calls goes on with a context of its own. */
 void ipc_abort(struct thread *t)
 {
+	/*
+	 * Whom it calls goes on, and the chain from there, on that server's own context; first, while the context says who runs.
+	 */
+	if (t->state == THREAD_CALLING) {
+		struct thread *server = t->server;
+		struct thread *old = t->sc;
+
+		sched_dequeue(old);
+		server->client = NULL;
+		server->active = old->active;
+		old->active = t;
+		for (struct thread *s = server; s; s = s->state == THREAD_CALLING ? s->server : NULL)
+			s->sc = server;
+		sched_boost(server, due_priority(server));
+		if (server->active->state == THREAD_READY)
+			sched_enqueue(server);
+	}
 	if (t->client) {
 		struct thread *client = t->client;
 
@@ -261,26 +301,9 @@ void ipc_abort(struct thread *t)
 		client->server = NULL;
 		client->regs.gpr[RAX] = STATUS_GONE;
 		thread_ready(client);
-		if (client->stop_pending) {
-			client->stop_pending = 0;
-			thread_fault(client, FAULT_NONE, 0, 0, 0);
-		}
+		thread_stop_pending(client);
 	}
-	if (t->state == THREAD_QUEUED) {
+	if (t->state == THREAD_QUEUED)
 		list_remove(&t->caller_link);
-	} else if (t->state == THREAD_CALLING) {
-		struct thread *server = t->server;
-		struct thread *old = t->sc;
-
-		/* From the server on, the chain runs on the server's own context. */
-		sched_dequeue(old);
-		server->client = NULL;
-		server->active = old->active;
-		for (struct thread *s = server; s; s = s->state == THREAD_CALLING ? s->server : NULL)
-			s->sc = server;
-		if (server->active->state == THREAD_READY)
-			sched_enqueue(server);
-		old->active = t;
-	}
 	t->server = NULL;
 }

@@ -25,7 +25,6 @@ struct irq {
 
 static struct {
 	volatile u32 *registers;
-	paddr_t address;
 	u32 base;
 	u32 count;
 } ioapics[BOOT_MAX_IOAPICS];
@@ -86,7 +85,6 @@ void irq_init(void)
 	for (u32 gsi = 0; gsi < MAX_GSI; gsi++)
 		list_init(&gsis[gsi].irqs);
 	for (u32 i = 0; i < boot->ioapics; i++) {
-		ioapics[i].address = boot->ioapic[i].address;
 		ioapics[i].base = boot->ioapic[i].gsi_base;
 		ioapics[i].registers = device_map(boot->ioapic[i].address, PAGE_SIZE, MEM_CACHE_UC);
 		ioapics[i].registers[IOAPIC_SELECT] = IOAPIC_VERSION;
@@ -94,14 +92,6 @@ void irq_init(void)
 		for (u32 pin = 0; pin < ioapics[i].count; pin++)
 			ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin, (u32)REDIR_MASKED);
 	}
-}
-
-bool irq_is_ioapic_page(paddr_t pa)
-{
-	for (u32 i = 0; i < boot->ioapics; i++)
-		if (ALIGN_DOWN(boot->ioapic[i].address, PAGE_SIZE) == pa)
-			return true;
-	return false;
 }
 
 /* On the CPU that took it. */
@@ -135,8 +125,8 @@ static bool gsi_exists(u32 gsi)
 status_t irq_create(struct thread *t, struct domain *payer, u64 slot)
 {
 	struct msg_create_irq m = *(const struct msg_create_irq *)t->message;
-	struct slot *sys;
-	struct slot *event;
+	struct cap sys;
+	struct cap event;
 	struct thread *target;
 	struct irq *irq;
 	status_t s = cap_lookup(t->domain, m.sys, KIND_SYS, RIGHT_CREATE, &sys);
@@ -147,9 +137,9 @@ status_t irq_create(struct thread *t, struct domain *payer, u64 slot)
 		return s;
 	if (!gsi_exists(m.gsi) || m.flags & ~(BOOT_IRQ_ACTIVE_LOW | BOOT_IRQ_LEVEL))
 		return STATUS_BAD_ARG;
-	if (m.bits & ~event->data)
+	if (m.bits & ~event.data)
 		return STATUS_DENIED;
-	target = container_of(event->obj, struct thread, event_obj);
+	target = container_of(event.obj, struct thread, event_obj);
 	irq = pool_alloc(&payer->pool, sizeof(*irq));
 	if (!irq)
 		return STATUS_NO_MEMORY;
@@ -197,14 +187,14 @@ void irq_free(struct kobj *o, struct pool *pool)
 
 void sys_irq_ctl(struct thread *t)
 {
-	struct slot *slot;
+	struct cap slot;
 	struct irq *irq;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_IRQ, RIGHT_CTL, &slot);
 
 	if (s == STATUS_OK && arg(t, RSI) > IRQ_CTL_UNMASK)
 		s = STATUS_BAD_CALL;
 	if (s == STATUS_OK) {
-		irq = container_of(slot->obj, struct irq, obj);
+		irq = container_of(slot.obj, struct irq, obj);
 		spin_lock(&lock);
 		if (arg(t, RSI) == IRQ_CTL_ACK)
 			irq->unacked = false;

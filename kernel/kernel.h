@@ -58,7 +58,7 @@ void log_text(const char *format, ...)
 void log_text_v(const char *format, va_list args);
 size_t log_read(u8 *to, size_t max);
 void log_quiet(bool quiet);
-void log_bind(struct slot *event);
+void log_bind(const struct cap *event);
 void log_tail(void); /* panic: the last lines once more, for whoever has only the screen */
 
 /* screen.c */
@@ -98,12 +98,12 @@ void lapic_ipi(u32 apic_id, u32 vector);
 void lapic_init_ipi(u32 apic_id);
 void lapic_start_ipi(u32 apic_id, u8 page);
 void lapic_timer_arm(cycles_t deadline);
-bool lapic_is_register_page(paddr_t pa);
+void lapic_refresh(void);
+paddr_t lapic_register_page(void);
 
 /* irq.c */
 void irq_init(void);
 void irq_handle(unsigned vector);
-bool irq_is_ioapic_page(paddr_t pa);
 status_t irq_create(struct thread *t, struct domain *payer, u64 slot);
 void irq_stop(struct kobj *o);
 void irq_free(struct kobj *o, struct pool *pool);
@@ -126,6 +126,7 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 status_t port_create(struct thread *t, struct domain *payer, u64 slot);
 status_t event_create(struct thread *t, struct domain *payer, u64 slot);
 void thread_fault(struct thread *t, u32 kind, u32 vector, u64 error, u64 address);
+void thread_stop_pending(struct thread *t); /* its call or its wait for another CPU is over */
 void thread_kill(struct thread *t);
 void sys_thread_ctl(struct thread *t);
 void event_set(struct thread *t, u64 bits);       /* from any CPU */

@@ -161,7 +161,18 @@ void lapic_timer_arm(cycles_t deadline)
 	lapic_write(REG_TIMER_INIT, ticks > ~0u ? ~0u : (u32)ticks);
 }
 
-bool lapic_is_register_page(paddr_t pa)
+/*
+ * Makes the APIC look at its IRR again. A processor always does; QEMU 7.2 with a thread for each CPU can lose the request when
+ * it comes in the middle of a VMRUN or an exit, and the CPU would then sleep on it (tests/README.md). x2APIC mode is
+ * not affected: that emulator has none.
+ */
+void lapic_refresh(void)
 {
-	return pa == ALIGN_DOWN(read_msr(MSR_APIC_BASE) & (BIT(52) - 1), PAGE_SIZE);
+	if (!features.x2apic)
+		lapic_write(REG_TPR, 0);
+}
+
+paddr_t lapic_register_page(void)
+{
+	return ALIGN_DOWN(read_msr(MSR_APIC_BASE) & (BIT(52) - 1), PAGE_SIZE);
 }

@@ -221,7 +221,7 @@ void log_quiet(bool quiet)
 	quiet_now = quiet;
 }
 
-void log_bind(struct slot *event)
+void log_bind(const struct cap *event)
 {
 	slot_clear(&log_event);
 	slot_set(&log_event, event->obj, KIND_EVENT, event->rights, event->data);

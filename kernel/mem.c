@@ -4,6 +4,15 @@
 
 #define ZERO_STEP   0x200000ull
 #define MAX_MAPPING BIT(40)
+#define IOMMU_SIZE  0x4000ull /* of its registers */
+
+/* Protects which mem is part of which; taken before the locks of mems. */
+static struct spinlock tree;
+
+static bool overlaps(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
 
 /* Device memory that no domain may have: the kernel's own registers, and all RAM. */
 static bool device_allowed(paddr_t base, u64 size)
@@ -13,23 +22,21 @@ static bool device_allowed(paddr_t base, u64 size)
 	for (u32 i = 0; i < boot->ranges; i++) {
 		const struct boot_range *r = &boot->range[i];
 
-		if (r->type != BOOT_RANGE_DEVICE && base < r->base + r->size &&
-			r->base < base + size)
+		if (r->type != BOOT_RANGE_DEVICE && overlaps(base, size, r->base, r->size))
 			return false;
 	}
-	for (paddr_t p = base; p < base + size; p += PAGE_SIZE) {
-		if (lapic_is_register_page(p) || irq_is_ioapic_page(p))
+	if (overlaps(base, size, lapic_register_page(), PAGE_SIZE))
+		return false;
+	for (u32 i = 0; i < boot->ioapics; i++)
+		if (overlaps(base, size, ALIGN_DOWN(boot->ioapic[i].address, PAGE_SIZE), PAGE_SIZE))
 			return false;
-		if (p - base > BIT(30)) /* larger than any BAR of a register page's neighbourhood */
-			break;
-	}
 	for (u32 i = 0; i < boot->iommus; i++)
-		if (base < boot->iommu[i].base + 0x4000 && boot->iommu[i].base < base + size)
+		if (overlaps(base, size, boot->iommu[i].base, IOMMU_SIZE))
 			return false;
 	for (u32 i = 0; i < boot->ecams; i++) {
 		const struct boot_ecam *e = &boot->ecam[i];
 
-		if (base < e->base + ((u64)e->last_bus + 1) * BIT(20) && e->base < base + size)
+		if (overlaps(base, size, e->base, ((u64)e->last_bus + 1) * BIT(20)))
 			return false;
 	}
 	return true;
@@ -63,28 +70,6 @@ static bool parts_clear(struct mem *p, paddr_t base, u64 size)
 	return true;
 }
 
-static void mem_finish(struct mem *m)
-{
-	spin_lock(&m->parent->lock);
-	list_remove(&m->part_link);
-	spin_unlock(&m->parent->lock);
-}
-
-/* The part exists and is clear: hand it over. */
-static status_t mem_publish(struct thread *t, struct mem *m, struct domain *payer, u64 slot)
-{
-	status_t s = domain_cap_set(t->domain, slot, &m->obj, KIND_MEM, RIGHT_ALL, 0);
-
-	if (s == STATUS_OK)
-		return s;
-	mem_finish(m);
-	spin_lock(&payer->lock);
-	list_remove(&m->obj.charged);
-	spin_unlock(&payer->lock);
-	pool_free(&payer->pool, m, sizeof(*m));
-	return s;
-}
-
 /*
  * Clearing takes long, so the call is restarted after each step with the object kept in the thread (op_arg[0]): interrupts
  * and more urgent threads come in between.
@@ -92,14 +77,14 @@ static status_t mem_publish(struct thread *t, struct mem *m, struct domain *paye
 status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
 {
 	struct msg_create_mem a = *(const struct msg_create_mem *)t->message;
-	struct slot *ps;
+	struct cap ps;
 	struct mem *p;
 	struct mem *m;
 	status_t s = cap_lookup(t->domain, a.parent, KIND_MEM, RIGHT_CREATE, &ps);
 
 	if (s != STATUS_OK)
 		return s;
-	p = container_of(ps->obj, struct mem, obj);
+	p = container_of(ps.obj, struct mem, obj);
 	if (!IS_ALIGNED(a.offset | a.size, PAGE_SIZE) || !a.size || a.offset > p->size ||
 		a.size > p->size - a.offset || a.cache > MEM_CACHE_WT ||
 		(a.cache != MEM_CACHE_WB && !(p->flags & MEM_DEVICE)))
@@ -117,18 +102,23 @@ status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
 	list_init(&m->parts);
 	list_init(&m->attaches);
 	list_init(&m->pool_link);
+	spin_lock(&tree);
 	spin_lock(&p->lock);
-	if (!list_empty(&p->attaches) || p->pool_of)
+	if (p->obj.dying)
+		s = STATUS_GONE;
+	else if (!list_empty(&p->attaches) || p->pool_of)
 		s = STATUS_BUSY;
 	else if (!parts_clear(p, m->base, m->size))
 		s = STATUS_OVERLAP;
 	else
 		list_add(&p->parts, &m->part_link);
 	spin_unlock(&p->lock);
+	spin_unlock(&tree);
 	if (s != STATUS_OK) {
 		pool_free(&payer->pool, m, sizeof(*m));
 		return s;
 	}
+	m->maker = t;
 	kobj_init(&m->obj, KIND_MEM, payer);
 	t->op_arg[0] = (u64)m;
 	t->op_arg[1] = slot;
@@ -136,26 +126,51 @@ status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
 	return STATUS_OK;
 }
 
-/* Returns false while there is more to clear: then the thread's system call is set to be made again. */
-bool mem_create_continue(struct thread *t)
+/* While there is more to clear, the thread's system call is set to be made again. */
+void mem_create_continue(struct thread *t)
 {
 	struct mem *m = (struct mem *)t->op_arg[0];
+	status_t s;
 
 	if (!mem_zero_step(m)) {
 		t->regs.rip -= 2; /* SYSCALL again */
-		return false;
+		return;
 	}
+	m->maker = NULL;
 	t->op_arg[0] = 0;
-	t->regs.gpr[RAX] = mem_publish(t, m, m->obj.payer, t->op_arg[1]);
-	return true;
+	s = domain_cap_set(t->domain, t->op_arg[1], &m->obj, KIND_MEM, RIGHT_ALL, 0);
+	if (s != STATUS_OK && kobj_claim(&m->obj))
+		destroy_start(&m->obj, NULL);
+	t->regs.gpr[RAX] = s;
+}
+
+void mem_create_abort(struct thread *t)
+{
+	struct mem *m = (struct mem *)__atomic_exchange_n(&t->op_arg[0], 0, __ATOMIC_SEQ_CST);
+
+	if (!m)
+		return;
+	m->maker = NULL;
+	if (kobj_claim(&m->obj))
+		destroy_start(&m->obj, NULL);
+}
+
+/* Was `m` charged so that it lives longer than `d`, whose objects are to lie in it? Root does not die. */
+static bool outlives(const struct mem *m, const struct domain *d)
+{
+	return domain_above(m->obj.payer, d) || (d == &root_domain && m->obj.payer == d);
 }
 
 status_t mem_to_pool(struct mem *m, struct domain *d)
 {
 	status_t s = STATUS_OK;
 
+	if (!outlives(m, d))
+		return STATUS_BAD_ARG;
 	spin_lock(&m->lock);
-	if (m->pool_of || !list_empty(&m->attaches) || !list_empty(&m->parts) || m->flags)
+	if (m->obj.dying)
+		s = STATUS_GONE;
+	else if (m->pool_of || !list_empty(&m->attaches) || !list_empty(&m->parts) || m->flags)
 		s = STATUS_BUSY;
 	else
 		m->pool_of = d;
@@ -203,31 +218,31 @@ static void space_of(struct space *s, struct domain *d, struct vm *vm)
 /* The first argument of mem_map and mem_unmap: a domain or a vm. */
 static status_t space_arg(struct thread *t, struct space *out)
 {
-	struct slot *slot;
+	struct cap slot;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_DOMAIN, RIGHT_FILL, &slot);
 
 	if (s == STATUS_OK) {
-		space_of(out, container_of(slot->obj, struct domain, obj), NULL);
+		space_of(out, container_of(slot.obj, struct domain, obj), NULL);
 		return s;
 	}
 	if (s != STATUS_BAD_KIND)
 		return s;
 	s = cap_lookup(t->domain, arg(t, RDI), KIND_VM, RIGHT_CTL, &slot);
 	if (s == STATUS_OK)
-		space_of(out, NULL, container_of(slot->obj, struct vm, obj));
+		space_of(out, NULL, container_of(slot.obj, struct vm, obj));
 	return s;
 }
 
 static status_t map_pool(struct thread *t, struct space *space)
 {
-	struct slot *slot;
+	struct cap slot;
 	status_t s = cap_lookup(t->domain, arg(t, RSI), KIND_MEM, RIGHT_CREATE, &slot);
 
 	if (s != STATUS_OK)
 		return s;
 	if (!space->domain)
 		return STATUS_BAD_KIND;
-	return mem_to_pool(container_of(slot->obj, struct mem, obj), space->domain);
+	return mem_to_pool(container_of(slot.obj, struct mem, obj), space->domain);
 }
 
 static status_t map_check(
@@ -250,7 +265,7 @@ static status_t map_mem(struct thread *t)
 {
 	u64 va = arg(t, RDX), offset = arg(t, R8), size = arg(t, R9), flags = arg(t, R10);
 	struct space space;
-	struct slot *slot;
+	struct cap slot;
 	struct attach *a;
 	struct mem *m;
 	u32 rights = 0;
@@ -267,7 +282,7 @@ static status_t map_mem(struct thread *t)
 	s = cap_lookup(t->domain, arg(t, RSI), KIND_MEM, rights, &slot);
 	if (s != STATUS_OK)
 		return s;
-	m = container_of(slot->obj, struct mem, obj);
+	m = container_of(slot.obj, struct mem, obj);
 	s = map_check(&space, m, va, offset, size, flags);
 	if (s != STATUS_OK)
 		return s;
@@ -368,14 +383,23 @@ static bool detach_first(struct mem *m)
 
 void mem_detach(struct mem *m)
 {
+	struct thread *maker = __atomic_load_n(&m->maker, __ATOMIC_ACQUIRE);
+	u64 mine = (u64)m;
+
+	/* Its payer dies before it is all clear: the thread that makes it starts anew, and is told GONE. */
+	if (maker)
+		__atomic_compare_exchange_n(
+			&maker->op_arg[0], &mine, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 	while (detach_first(m))
 		;
 }
 
 void mem_return(struct mem *m)
 {
-	struct mem *p = m->parent;
+	struct mem *p;
 
+	spin_lock(&tree);
+	p = m->parent;
 	spin_lock(&p->lock);
 	while (!list_empty(&m->parts)) {
 		struct mem *part = container_of(m->parts.next, struct mem, part_link);
@@ -386,6 +410,7 @@ void mem_return(struct mem *m)
 	}
 	list_remove(&m->part_link);
 	spin_unlock(&p->lock);
+	spin_unlock(&tree);
 }
 
 /* Visits each CPU in turn to flush, then comes home. */

@@ -23,6 +23,7 @@ struct mem {
 	struct domain *pool_of; /* whose pool it has become */
 	struct list pool_link;
 	u64 zeroed; /* bytes from base that were cleared so far */
+	struct thread *maker; /* while its creation is under way */
 };
 
 /* A mapping of a mem in a domain or a vm. Paid for by the space's payer or the domain itself. */
@@ -63,4 +64,7 @@ bool mem_zero_step(struct mem *m);
 void sys_mem_map(struct thread *t);
 void sys_mem_unmap(struct thread *t);
 status_t mem_create(struct thread *t, struct domain *payer, u64 slot);
-bool mem_create_continue(struct thread *t);
+void mem_create_continue(struct thread *t);
+
+/* Gives up the creation that `t` is at, if it is; on its CPU. */
+void mem_create_abort(struct thread *t);

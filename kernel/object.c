@@ -20,9 +20,9 @@ bool slot_set(struct slot *s, struct kobj *o, enum kind kind, u32 rights, u64 da
 
 	s->rights = rights;
 	s->data = data;
-	s->kind = (u8)kind;
+	__atomic_store_n(&s->kind, (u8)kind, __ATOMIC_RELEASE);
 	if (!o)
-		return true;
+		return kind == KIND_SYS;
 	spin_lock(&o->lock);
 	if (o->dying) {
 		alive = false;
@@ -46,7 +46,7 @@ void slot_clear(struct slot *s)
 		}
 		spin_unlock(&o->lock);
 	}
-	s->kind = KIND_NONE;
+	__atomic_store_n(&s->kind, KIND_NONE, __ATOMIC_SEQ_CST);
 	s->rights = 0;
 	s->data = 0;
 }
@@ -64,25 +64,49 @@ void kobj_revoke(struct kobj *o)
 	spin_unlock(&o->lock);
 }
 
-status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struct slot **out)
+bool kobj_claim(struct kobj *o)
+{
+	bool first;
+
+	spin_lock(&o->lock);
+	first = !o->dying;
+	o->dying = 1;
+	spin_unlock(&o->lock);
+	return first;
+}
+
+/* A copy of `s` as it was at one time: slot_set writes the kind and the object last, and emptying writes them first. */
+static void slot_copy(const struct slot *s, struct cap *out)
+{
+	do {
+		out->obj = __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE);
+		out->kind = __atomic_load_n(&s->kind, __ATOMIC_ACQUIRE);
+		out->rights = __atomic_load_n(&s->rights, __ATOMIC_ACQUIRE);
+		out->data = __atomic_load_n(&s->data, __ATOMIC_ACQUIRE);
+	} while (unlikely(__atomic_load_n(&s->kind, __ATOMIC_ACQUIRE) != out->kind ||
+			  __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE) != out->obj));
+}
+
+status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struct cap *out)
 {
 	struct slot *page;
-	struct slot *s;
 
-	if (unlikely(cap >= CAP_MAX))
+	if (cap >= CAP_MAX)
 		return STATUS_BAD_CAP;
 	page = __atomic_load_n(&d->slots[cap / SLOTS_PER_FRAME], __ATOMIC_ACQUIRE);
-	if (unlikely(!page))
+	if (!page)
 		return STATUS_BAD_CAP;
-	s = &page[cap % SLOTS_PER_FRAME];
-	if (unlikely(s->kind != kind && kind != KIND_NONE))
-		return s->kind == KIND_NONE ? STATUS_BAD_CAP : STATUS_BAD_KIND;
-	if (unlikely(s->kind == KIND_NONE))
+	slot_copy(&page[cap % SLOTS_PER_FRAME], out);
+	if (out->kind == KIND_NONE)
 		return STATUS_BAD_CAP;
-	if (unlikely(!s->obj && s->kind != KIND_SYS))
+	if (out->kind != kind && kind != KIND_NONE)
+		return STATUS_BAD_KIND;
+	if (!out->obj && out->kind != KIND_SYS)
 		return STATUS_GONE;
-	if (unlikely((s->rights & rights) != rights))
+	if ((out->rights & rights) != rights)
 		return STATUS_DENIED;
-	*out = s;
+	/* A slot that is being filled has its kind before its object. */
+	if (out->obj && out->obj->kind != out->kind)
+		return STATUS_GONE;
 	return STATUS_OK;
 }

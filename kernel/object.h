@@ -43,6 +43,14 @@ struct slot {
 };
 static_assert(sizeof(struct slot) == 64);
 
+/* What a slot held when it was looked up: another CPU may empty the slot at any time. */
+struct cap {
+	struct kobj *obj; /* not NULL, but for KIND_SYS */
+	u64 data;
+	u32 rights;
+	u8 kind;
+};
+
 #define SLOTS_PER_FRAME (PAGE_SIZE / sizeof(struct slot))
 
 void kobj_init(struct kobj *o, enum kind kind, struct domain *payer);
@@ -58,19 +66,24 @@ void slot_clear(struct slot *s);
 void kobj_revoke(struct kobj *o);
 
 /*
- * Looks up capability `cap` of domain `d`: checks kind and rights. OK and *out, or BAD_CAP, GONE,
- * BAD_KIND, DENIED. The object stays allocated until this CPU leaves the kernel.
+ * Looks up capability `cap` of domain `d`: checks kind and rights. OK and a copy in *out (obj, kind, rights, data), or
+ * BAD_CAP, GONE, BAD_KIND, DENIED. A copy, for other CPUs may empty the slot and fill it anew at any time. The object
+ * stays allocated until this CPU leaves the kernel.
  */
-status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struct slot **out);
+status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struct cap *out);
+
+/* Claims the destruction of `o`: true for the first who asks, who then must see to it. */
+bool kobj_claim(struct kobj *o);
 
 /*
- * The same for the fast paths, which need the slot table of a domain: NULL on any error, whose status cap_lookup tells.
- * `slots` is domain->slots.
+ * The same for the fast paths, which need the slot table of a domain: the object, or NULL on any error, whose status
+ * cap_lookup tells. `slots` is domain->slots. The kind is asked of the object, which stays what it is.
  */
-static inline struct slot *cap_find(struct slot **slots, u64 cap, enum kind kind, u32 rights)
+static inline struct kobj *cap_find(struct slot **slots, u64 cap, enum kind kind, u32 rights, struct slot **out)
 {
 	struct slot *page;
 	struct slot *s;
+	struct kobj *o;
 
 	if (unlikely(cap >= CAP_MAX))
 		return NULL;
@@ -78,7 +91,9 @@ static inline struct slot *cap_find(struct slot **slots, u64 cap, enum kind kind
 	if (unlikely(!page))
 		return NULL;
 	s = &page[cap % SLOTS_PER_FRAME];
-	if (unlikely(s->kind != kind || (s->rights & rights) != rights))
+	o = __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE);
+	if (unlikely(!o || o->kind != kind || (s->rights & rights) != rights))
 		return NULL;
-	return s;
+	*out = s;
+	return o;
 }

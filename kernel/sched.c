@@ -26,8 +26,10 @@ static inline void charge(struct cpu *c)
 		cycles_t used = now - c->sc_start;
 
 		sc->run_time += used;
-		if (sc->budget)
-			sc->left = sc->left > used ? sc->left - used : 0;
+		if (sc->budget) {
+			sc->debt += used > sc->left ? used - sc->left : 0;
+			sc->left -= used > sc->left ? sc->left : used;
+		}
 	}
 	c->sc_start = now;
 }
@@ -50,15 +52,22 @@ static void ready_remove(struct cpu *c, struct thread *sc)
 		c->ready_mask &= ~BIT(sc->effective);
 }
 
+static void new_period(struct thread *sc, cycles_t now)
+{
+	cycles_t paid = sc->debt < sc->budget ? sc->debt : sc->budget;
+
+	sc->period_start = now;
+	sc->left = sc->budget - paid;
+	sc->debt -= paid;
+}
+
 /* Starts a new period if the old one is over. */
 static void refill(struct thread *sc)
 {
 	cycles_t now = rdtsc();
 
-	if (now - sc->period_start >= sc->period) {
-		sc->period_start = now;
-		sc->left = sc->budget;
-	}
+	if (now - sc->period_start >= sc->period)
+		new_period(sc, now);
 }
 
 static inline void enqueue(struct cpu *c, struct thread *sc)
@@ -119,8 +128,7 @@ static void replenish(struct timer *t)
 	struct thread *sc = container_of(t, struct thread, replenish);
 
 	sc->depleted = 0;
-	sc->period_start = rdtsc();
-	sc->left = sc->budget;
+	new_period(sc, rdtsc());
 	if (sc->queued) {
 		sc->queued = 0;
 		sched_enqueue(sc);
@@ -159,8 +167,10 @@ static void budget_end(struct timer *t)
 	sched_charge(c);
 	/*
 	 * In the middle of a call the server finishes first, as a debt of the next period: it is not kept from its other
-	 * callers for one that has run out.
+	 * callers for one that has run out. The reply then takes the slow way, which looks at the budget.
 	 */
+	if (sc->budget && !sc->left && sc->active != sc)
+		sc->stop_pending |= STOP_OVERDRAWN;
 	if (sc->budget && !sc->left && sc->active == sc) {
 		ready_remove(c, sc);
 		sc->depleted = 1;
@@ -222,8 +232,10 @@ void cpu_resume(void)
 			schedule(c);
 		if (c->works || c->resched)
 			continue;
-		if (!c->current)
+		if (!c->current) {
+			lapic_refresh();
 			idle_wait();
+		}
 		if (c->current->resume == RESUME_GUEST)
 			vcpu_continue(c->current->vcpu);
 		return_to(c->current);

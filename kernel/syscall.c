@@ -12,8 +12,8 @@ void sys_vcpu_run(u64, u64, u64);
 static status_t domain_create(struct thread *t, struct domain *payer, u64 slot)
 {
 	struct msg_create_domain m = *(const struct msg_create_domain *)t->message;
-	struct slot *pool;
-	struct slot *event = NULL;
+	struct cap pool;
+	struct cap event = {0};
 	struct domain *d;
 	status_t s = cap_lookup(t->domain, m.pool, KIND_MEM, RIGHT_CREATE, &pool);
 
@@ -21,14 +21,15 @@ static status_t domain_create(struct thread *t, struct domain *payer, u64 slot)
 		s = cap_lookup(t->domain, m.supervisor, KIND_EVENT, 0, &event);
 	if (s != STATUS_OK)
 		return s;
-	if (event && m.supervisor_bits & ~event->data)
+	if (event.obj && m.supervisor_bits & ~event.data)
 		return STATUS_DENIED;
 	d = pool_alloc(&payer->pool, sizeof(*d));
 	if (!d)
 		return STATUS_NO_MEMORY;
 	list_init(&d->pool_mems);
 	pool_init(&d->pool);
-	s = mem_to_pool(container_of(pool->obj, struct mem, obj), d);
+	d->obj.payer = payer;
+	s = mem_to_pool(container_of(pool.obj, struct mem, obj), d);
 	if (s == STATUS_OK) {
 		m.name[sizeof(m.name) - 1] = 0;
 		s = domain_init(d, payer, m.name);
@@ -39,8 +40,9 @@ static status_t domain_create(struct thread *t, struct domain *payer, u64 slot)
 		pool_free(&payer->pool, d, sizeof(*d));
 		return s;
 	}
-	if (event)
-		slot_set(&d->supervisor, event->obj, KIND_EVENT, 0, m.supervisor_bits);
+	/* If the event's thread dies now, the domain has no supervisor, as if it had died later. */
+	if (event.obj)
+		slot_set(&d->supervisor, event.obj, KIND_EVENT, 0, m.supervisor_bits);
 	s = domain_cap_set(t->domain, slot, &d->obj, KIND_DOMAIN, RIGHT_ALL, 0);
 	if (s != STATUS_OK)
 		destroy_start(&d->obj, NULL);
@@ -60,15 +62,19 @@ static status_t obj_create(struct thread *t)
 		[KIND_IRQ] = irq_create,
 	};
 	u64 kind = arg(t, RDI);
-	struct slot *payer;
+	struct cap payer;
+	u32 rights = RIGHT_CREATE;
 	status_t s;
 
 	if (kind >= KIND_COUNT || !create[kind])
 		return STATUS_BAD_ARG;
-	s = cap_lookup(t->domain, arg(t, RSI), KIND_DOMAIN, RIGHT_CREATE, &payer);
+	/* Whoever makes a thread says how urgent it is and where it runs. */
+	if (kind == KIND_THREAD || kind == KIND_DOMAIN)
+		rights |= RIGHT_SCHED;
+	s = cap_lookup(t->domain, arg(t, RSI), KIND_DOMAIN, rights, &payer);
 	if (s != STATUS_OK)
 		return s;
-	return create[kind](t, container_of(payer->obj, struct domain, obj), arg(t, RDX));
+	return create[kind](t, container_of(payer.obj, struct domain, obj), arg(t, RDX));
 }
 
 static void sys_obj_create(struct thread *t)
@@ -88,15 +94,15 @@ static void sys_obj_create(struct thread *t)
 
 static status_t cap_grant(struct thread *t)
 {
-	struct slot *domain;
-	struct slot *from = NULL;
+	struct cap domain;
+	struct cap from;
 	struct domain *d;
 	struct slot *to;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_DOMAIN, RIGHT_FILL, &domain);
 
 	if (s != STATUS_OK)
 		return s;
-	d = container_of(domain->obj, struct domain, obj);
+	d = container_of(domain.obj, struct domain, obj);
 	if (arg(t, RDX) == CAP_NULL) {
 		spin_lock(&d->lock);
 		s = domain_slot(d, arg(t, RSI), &to);
@@ -108,10 +114,10 @@ static status_t cap_grant(struct thread *t)
 	s = cap_lookup(t->domain, arg(t, RDX), KIND_NONE, RIGHT_GRANT, &from);
 	if (s != STATUS_OK)
 		return s;
-	if (from->kind == KIND_EVENT && arg(t, R9) & ~from->data)
+	if (from.kind == KIND_EVENT && arg(t, R9) & ~from.data)
 		return STATUS_DENIED;
-	return domain_cap_set(d, arg(t, RSI), from->obj, from->kind, from->rights & (u32)arg(t, R8),
-		from->kind == KIND_EVENT ? arg(t, R9) : 0);
+	return domain_cap_set(d, arg(t, RSI), from.obj, from.kind, from.rights & (u32)arg(t, R8),
+		from.kind == KIND_EVENT ? arg(t, R9) : 0);
 }
 
 static void sys_cap_grant(struct thread *t)
@@ -159,7 +165,7 @@ static bool port_reserved(u32 port)
 
 static status_t give_ports(struct thread *t)
 {
-	struct slot *domain;
+	struct cap domain;
 	u64 first = arg(t, R8), count = arg(t, R9);
 	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_DOMAIN, RIGHT_FILL, &domain);
 
@@ -170,28 +176,28 @@ static status_t give_ports(struct thread *t)
 	for (u64 p = first; p < first + count; p++)
 		if (port_reserved((u32)p))
 			return STATUS_DENIED;
-	return domain_ports(container_of(domain->obj, struct domain, obj), (u32)first, (u32)count);
+	return domain_ports(container_of(domain.obj, struct domain, obj), (u32)first, (u32)count);
 }
 
 static status_t bind_log(struct thread *t)
 {
-	struct slot *event;
+	struct cap event;
 	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_EVENT, 0, &event);
 
 	if (s == STATUS_OK)
-		log_bind(event);
+		log_bind(&event);
 	return s;
 }
 
 static status_t pool_state(struct thread *t)
 {
-	struct slot *domain;
+	struct cap domain;
 	struct pool *pool;
 	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_DOMAIN, 0, &domain);
 
 	if (s != STATUS_OK)
 		return s;
-	pool = &container_of(domain->obj, struct domain, obj)->pool;
+	pool = &container_of(domain.obj, struct domain, obj)->pool;
 	t->regs.gpr[RDI] = pool->free_frames * PAGE_SIZE;
 	t->regs.gpr[RSI] = pool->total_frames * PAGE_SIZE;
 	return s;
@@ -218,7 +224,7 @@ static status_t sys_ctl(struct thread *t)
 		[SYS_CTL_LOG_WRITE] = RIGHT_LOG,
 	};
 	u64 op = arg(t, RSI);
-	struct slot *sys;
+	struct cap sys;
 	status_t s;
 
 	if (op < ARRAY_SIZE(needs) && needs[op]) {
@@ -243,7 +249,7 @@ static status_t sys_ctl(struct thread *t)
 	case SYS_CTL_PORTS:
 		return give_ports(t);
 	case SYS_CTL_QUIET:
-		log_quiet(true);
+		log_quiet(arg(t, RDX) != 0);
 		return STATUS_OK;
 	case SYS_CTL_POOL:
 		return pool_state(t);

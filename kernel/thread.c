@@ -1,6 +1,6 @@
 /* Threads: making, stopping, resuming, inspecting, killing; ports and events that belong to them. */
 #include "kernel/kernel.h"
-#include "kernel/vcpu.h"
+#include "kernel/mem.h"
 
 #define RFLAGS_USER (BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(7) | RFLAGS_TF | RFLAGS_DF | BIT(11) | RFLAGS_AC | BIT(21))
 
@@ -84,7 +84,7 @@ status_t thread_create(struct thread *t, struct domain *payer, u64 slot)
 status_t port_create(struct thread *t, struct domain *payer, u64 slot)
 {
 	struct msg_create_port m = *(const struct msg_create_port *)t->message;
-	struct slot *server;
+	struct cap server;
 	struct port *p;
 	status_t s = cap_lookup(t->domain, m.thread, KIND_THREAD, RIGHT_CTL, &server);
 
@@ -93,7 +93,7 @@ status_t port_create(struct thread *t, struct domain *payer, u64 slot)
 	p = pool_alloc(&payer->pool, sizeof(*p));
 	if (!p)
 		return STATUS_NO_MEMORY;
-	p->server = container_of(server->obj, struct thread, obj);
+	p->server = container_of(server.obj, struct thread, obj);
 	p->badge = m.badge;
 	kobj_init(&p->obj, KIND_PORT, payer);
 	/* An embedded capability makes the port follow its server's death. */
@@ -102,7 +102,6 @@ status_t port_create(struct thread *t, struct domain *payer, u64 slot)
 	else
 		s = domain_cap_set(t->domain, slot, &p->obj, KIND_PORT, RIGHT_ALL, 0);
 	if (s != STATUS_OK) {
-		slot_clear(&p->to_server);
 		destroy_start(&p->obj, NULL);
 		return s;
 	}
@@ -113,14 +112,14 @@ status_t port_create(struct thread *t, struct domain *payer, u64 slot)
 status_t event_create(struct thread *t, struct domain *payer, u64 slot)
 {
 	struct msg_create_event m = *(const struct msg_create_event *)t->message;
-	struct slot *target;
+	struct cap target;
 	status_t s = cap_lookup(t->domain, m.thread, KIND_THREAD, RIGHT_CTL, &target);
 
 	(void)payer;
 	if (s != STATUS_OK)
 		return s;
 	return domain_cap_set(t->domain, slot,
-		&container_of(target->obj, struct thread, obj)->event_obj, KIND_EVENT, RIGHT_ALL,
+		&container_of(target.obj, struct thread, obj)->event_obj, KIND_EVENT, RIGHT_ALL,
 		m.mask);
 }
 
@@ -138,14 +137,25 @@ void thread_fault(struct thread *t, u32 kind, u32 vector, u64 error, u64 address
 		event_set_slot(&t->domain->supervisor, ~0ull);
 }
 
+void thread_stop_pending(struct thread *t)
+{
+	u8 pending = t->stop_pending;
+
+	t->stop_pending = 0;
+	if (pending & STOP_ASKED)
+		thread_fault(t, FAULT_NONE, 0, 0, 0);
+}
+
 void thread_kill(struct thread *t)
 {
 	struct cpu *c = cpu_self();
 
+	/* Which parts the two; looked for again at each visit, for another CPU may have given it one late. */
+	if (t->vcpu)
+		vcpu_stop(t->vcpu);
 	if (t->state == THREAD_DEAD)
 		return;
-	if (t->vcpu)
-		vcpu_stop(t->vcpu); /* which parts the two */
+	mem_create_abort(t);
 	if (t->state == THREAD_PARKED && t->op_arg[3])
 		*(struct thread **)t->op_arg[3] = NULL;
 	ipc_abort(t);
@@ -185,6 +195,7 @@ static status_t set_state(struct thread *t, const struct msg_thread *from)
 	t->regs.rflags = (m.rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF;
 	t->fs_base = m.fs_base;
 	t->resume = RESUME_IRET;
+	mem_create_abort(t);
 	return STATUS_OK;
 }
 
@@ -197,7 +208,7 @@ static void stop(struct thread *t)
 	case THREAD_CALLING:
 	case THREAD_QUEUED:
 	case THREAD_PARKED:
-		t->stop_pending = 1; /* stops when that is over */
+		t->stop_pending |= STOP_ASKED; /* stops when that is over */
 		return;
 	case THREAD_WAIT_EVENT:
 	case THREAD_WAIT_CALL:
@@ -227,6 +238,7 @@ static status_t set_sched(struct thread *t, u64 priority, u64 budget, u64 period
 	t->budget = budget;
 	t->period = period;
 	t->left = budget;
+	t->debt = 0;
 	t->period_start = rdtsc();
 	if (queued)
 		sched_enqueue(t);
@@ -295,11 +307,12 @@ static void op_remote(struct work *w)
 void sys_thread_ctl(struct thread *t)
 {
 	struct thread *target;
-	struct slot *slot;
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_THREAD, RIGHT_CTL, &slot);
+	struct cap slot;
+	u32 rights = RIGHT_CTL | (arg(t, RSI) == THREAD_CTL_SCHED ? RIGHT_SCHED : 0);
+	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_THREAD, rights, &slot);
 
 	if (s == STATUS_OK) {
-		target = container_of(slot->obj, struct thread, obj);
+		target = container_of(slot.obj, struct thread, obj);
 		if (target->cpu == t->cpu) {
 			s = thread_op(target, t);
 		} else {

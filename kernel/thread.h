@@ -48,6 +48,9 @@ enum thread_resume {
 	RESUME_GUEST = 2,  /* goes on in vcpu_run */
 };
 
+#define STOP_ASKED     1 /* THREAD_CTL_STOP */
+#define STOP_OVERDRAWN 2 /* its budget ended in the middle of its call */
+
 /*
  * A thread and, in the same object, its scheduling context: priority, budget, and `active`, the
  * thread that runs on it. A call moves the caller's context to the server: the caller's `active`
@@ -58,7 +61,7 @@ struct thread {
 	u8 resume;        /* enum thread_resume; entry.S */
 	u8 state;         /* enum thread_state */
 	u8 fpu;           /* THREAD_FPU was given */
-	u8 stop_pending;  /* THREAD_CTL_STOP arrived while it was parked */
+	u8 stop_pending;  /* STOP_*: what waits until its call or the other CPU has answered */
 	u32 cpu;          /* index */
 	struct domain *domain;
 	u64 event; /* sticky bits; atomic */
@@ -86,6 +89,7 @@ struct thread {
 	cycles_t budget; /* 0: unlimited */
 	cycles_t period;
 	cycles_t left;
+	cycles_t debt; /* run beyond the budget, in the middle of a call: taken from the next periods */
 	cycles_t period_start;
 	cycles_t run_time;
 	u64 switches;

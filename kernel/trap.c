@@ -59,5 +59,7 @@ void interrupt_ist(const u64 *frame, struct cpu *c)
 		c->nmis++;
 		return;
 	}
+	/* It may have come between an entry and its SWAPGS. */
+	write_msr(MSR_GS_BASE, (u64)c);
 	panic_regs(frame, frame[15] == 8 ? "double fault" : frame[15] == 18 ? "machine check" : "debug exception");
 }

@@ -23,6 +23,14 @@ static void timer_expired(struct timer *timer)
 		vcpu_wake(v);
 }
 
+static void deadline_expired(struct timer *timer)
+{
+	struct vcpu *v = container_of(timer, struct vcpu, deadline);
+
+	if (v->thread && (v->thread->state == THREAD_HALTED || v->thread->resume == RESUME_GUEST))
+		vcpu_leave(v, STATUS_TIMEOUT, 0);
+}
+
 static void vcpu_init(struct vcpu *v)
 {
 	struct run_page *r = v->run;
@@ -37,16 +45,48 @@ static void vcpu_init(struct vcpu *v)
 	v->xcr0 = XCR0_X87;
 	v->dr6 = r->dr6;
 	v->timer.expire = timer_expired;
+	v->deadline.expire = deadline_expired;
+	v->deadline.deadline = TIME_NEVER;
 	list_init(&v->map_link);
 	fpu_area_init(v->fpu);
 	r->dirty = GROUP_ALL_REG | GROUP_CONTROL | GROUP_INJECT | GROUP_APIC;
 }
 
+/* Makes `t` the thread of `v`; other CPUs may try the same. A thread that dies meanwhile is looked at again by thread_kill. */
+status_t vcpu_tie(struct vcpu *v, struct thread *t)
+{
+	struct thread *old = v->thread;
+	struct vcpu *none = NULL;
+
+	v->thread = t;
+	if (!__atomic_compare_exchange_n(
+		    &t->vcpu, &none, v, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+		v->thread = old;
+		return STATUS_BUSY;
+	}
+	if (old)
+		old->vcpu = NULL;
+	return STATUS_OK;
+}
+
+/* Counts one more vCPU, unless the VM is being destroyed. */
+static bool vm_hold(struct vm *vm)
+{
+	bool alive;
+
+	spin_lock(&vm->obj.lock);
+	alive = !vm->obj.dying;
+	if (alive)
+		__atomic_add_fetch(&vm->vcpus, 1, __ATOMIC_RELAXED);
+	spin_unlock(&vm->obj.lock);
+	return alive;
+}
+
 status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
 {
 	struct msg_create_vcpu m = *(const struct msg_create_vcpu *)t->message;
-	struct slot *vm;
-	struct slot *thread;
+	struct cap vm;
+	struct cap thread;
 	struct thread *runner;
 	struct vcpu *v;
 	status_t s = cap_lookup(t->domain, m.vm, KIND_VM, RIGHT_CREATE, &vm);
@@ -55,14 +95,17 @@ status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
 		s = cap_lookup(t->domain, m.thread, KIND_THREAD, RIGHT_CTL, &thread);
 	if (s != STATUS_OK)
 		return s;
-	runner = container_of(thread->obj, struct thread, obj);
+	runner = container_of(thread.obj, struct thread, obj);
 	if (runner->vcpu)
 		return STATUS_BUSY;
+	/* A VM must not end before its vCPUs. */
+	if (vm.obj->payer != payer && !domain_above(vm.obj->payer, payer))
+		return STATUS_BAD_ARG;
 	v = pool_alloc(&payer->pool, sizeof(*v));
 	if (!v)
 		return STATUS_NO_MEMORY;
 	v->obj.payer = payer;
-	v->vm = container_of(vm->obj, struct vm, obj);
+	v->vm = container_of(vm.obj, struct vm, obj);
 	v->run = pool_frame_alloc(&payer->pool);
 	v->apic = pool_frame_alloc(&payer->pool);
 	v->fpu = pool_alloc(&payer->pool, FPU_AREA_SIZE);
@@ -73,6 +116,10 @@ status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
 		vcpu_init(v);
 		s = vcpu_ops->vcpu_init(v);
 	}
+	if (s == STATUS_OK && !vm_hold(v->vm)) {
+		vcpu_ops->vcpu_free(v);
+		s = STATUS_GONE;
+	}
 	if (s != STATUS_OK) {
 		pool_frame_free(&payer->pool, v->run);
 		pool_frame_free(&payer->pool, v->apic);
@@ -81,10 +128,9 @@ status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
 		return s;
 	}
 	kobj_init(&v->obj, KIND_VCPU, payer);
-	__atomic_add_fetch(&v->vm->vcpus, 1, __ATOMIC_RELAXED);
-	v->thread = runner;
-	runner->vcpu = v;
-	s = domain_cap_set(t->domain, slot, &v->obj, KIND_VCPU, RIGHT_ALL, 0);
+	s = vcpu_tie(v, runner);
+	if (s == STATUS_OK)
+		s = domain_cap_set(t->domain, slot, &v->obj, KIND_VCPU, RIGHT_ALL, 0);
 	if (s != STATUS_OK)
 		destroy_start(&v->obj, NULL);
 	return s;
@@ -145,6 +191,7 @@ void vcpu_stop(struct vcpu *v)
 	struct thread *t = v->thread;
 
 	timer_cancel(&v->timer);
+	timer_cancel(&v->deadline);
 	if (c->loaded == v)
 		unload(c);
 	fpu_disown(c, v);
@@ -412,7 +459,8 @@ void vcpu_continue(struct vcpu *v)
 		attend(v);
 	if (unlikely(c->fpu_owner != v || c->xcr0 != v->xcr0))
 		fpu_load_vcpu(c, v);
-	v->stats.entries++;
+	if (unlikely(!(++v->stats.entries % 64)))
+		lapic_refresh();
 	vcpu_ops->enter(v);
 }
 
@@ -428,7 +476,8 @@ void vcpu_exited(struct vcpu *v)
 		if (!(r->exit.io.flags & (EXIT_IO_IN | EXIT_IO_STRING))) {
 			struct doorbell *b = doorbell_find(v->vm, r->exit.io.port);
 
-			if (b && b->slot.obj) {
+			/* One that another CPU takes away just now has rung for nobody: as if a moment later. */
+			if (b && __atomic_load_n(&b->slot.obj, __ATOMIC_ACQUIRE)) {
 				v->stats.doorbells++;
 				vcpu_ops->skip(v);
 				event_set_slot(&b->slot, ~0ull);
@@ -476,11 +525,13 @@ void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
 {
 	struct cpu *c = cpu_self();
 	struct thread *t = c->current;
-	struct slot *slot = cap_find(t->domain->slots, cap, KIND_VCPU, RIGHT_RUN);
+	struct slot *slot;
+	struct kobj *o = cap_find(t->domain->slots, cap, KIND_VCPU, RIGHT_RUN, &slot);
 	struct vcpu *v = t->vcpu;
 
-	if (unlikely(!slot || !v || slot->obj != &v->obj)) {
-		status_t s = cap_lookup(t->domain, cap, KIND_VCPU, RIGHT_RUN, &slot);
+	if (unlikely(!o || !v || o != &v->obj)) {
+		struct cap found;
+		status_t s = cap_lookup(t->domain, cap, KIND_VCPU, RIGHT_RUN, &found);
 
 		t->regs.gpr[RAX] = s == STATUS_OK ? STATUS_BAD_STATE : s;
 		return;
@@ -488,15 +539,14 @@ void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
 	v->mask = mask;
 	t->resume = RESUME_GUEST;
 	/* The timer stays armed over exits, so that a deadline that does not change costs nothing. */
-	if (unlikely(deadline != t->timeout.deadline || (!t->timeout.queued && deadline != TIME_NEVER))) {
-		t->timeout.deadline = deadline;
+	if (unlikely(deadline != v->deadline.deadline || (!v->deadline.queued && deadline != TIME_NEVER))) {
 		if (deadline != TIME_NEVER && deadline <= rdtsc()) {
 			if (c->loaded != v)
 				load(c, v);
 			vcpu_leave(v, STATUS_TIMEOUT, 0);
 			return;
 		}
-		timer_arm(&t->timeout, deadline);
+		timer_arm(&v->deadline, deadline);
 	}
 	vcpu_continue(v);
 }

@@ -81,7 +81,8 @@ struct vcpu {
 		};
 		u32 attention; /* any of these: an entry is not plain */
 	};
-	struct timer timer; /* of the run page */
+	struct timer timer;    /* of the run page */
+	struct timer deadline; /* of vcpu_run; stays armed over exits, so it is not the thread's */
 
 	/* hardware tags */
 	u32 asid; /* ASID or VPID on this CPU ... */
@@ -170,6 +171,9 @@ void vcpu_exited(struct vcpu *v) __attribute__((noreturn));
 /* Enters, or goes back to the VMM: the end of vcpu_run and of every exit that the kernel handles.
  */
 void vcpu_continue(struct vcpu *v) __attribute__((noreturn));
+
+/* Makes `t` the thread that runs `v`, in the place of another. BUSY: it has a vcpu. */
+status_t vcpu_tie(struct vcpu *v, struct thread *t);
 
 /* Loads the vcpu on this CPU, takes over what is dirty, and exports register groups to the run page. */
 void vcpu_fetch(struct vcpu *v, u64 groups);

@@ -10,16 +10,20 @@ void vcpu_unmap(struct vcpu *v)
 	if (!d)
 		return;
 	spin_lock(&d->lock);
-	ptable_unmap(&d->ptable, v->map_va, 2 * PAGE_SIZE, 0);
-	tlb_invalidate(&d->tlb, mask);
-	list_remove(&v->map_link);
+	/* Its destruction on another CPU may have been first, or map_pages there. */
+	if (v->map_domain == d) {
+		ptable_unmap(&d->ptable, v->map_va, 2 * PAGE_SIZE, 0);
+		tlb_invalidate(&d->tlb, mask);
+		list_remove(&v->map_link);
+		v->map_domain = NULL;
+	}
 	spin_unlock(&d->lock);
-	v->map_domain = NULL;
 }
 
 static status_t map_pages(struct thread *t, struct vcpu *v, u64 va)
 {
 	struct domain *d = t->domain;
+	u64 mask[TLB_MAX_CPUS / 64];
 	status_t s;
 
 	vcpu_unmap(v);
@@ -30,7 +34,12 @@ static status_t map_pages(struct thread *t, struct vcpu *v, u64 va)
 	s = domain_map_frame(d, va + PAGE_SIZE, v->apic, PTABLE_READ | PTABLE_WRITE);
 	spin_lock(&d->lock);
 	if (s != STATUS_OK) {
+		/*
+		 * Other threads may have used it meanwhile: it must leave their TLBs before the frame is
+		 * freed.
+		 */
 		ptable_unmap(&d->ptable, va, PAGE_SIZE, 0);
+		tlb_invalidate(&d->tlb, mask);
 	} else {
 		v->map_domain = d;
 		v->map_va = va;
@@ -78,33 +87,27 @@ static status_t bind(struct vcpu *v, u64 bits, u64 vector)
 
 static status_t set_thread(struct thread *t, struct vcpu *v, u64 cap)
 {
-	struct slot *slot;
+	struct cap slot;
 	struct thread *n;
 	status_t s = cap_lookup(t->domain, cap, KIND_THREAD, RIGHT_CTL, &slot);
 
 	if (s != STATUS_OK)
 		return s;
-	n = container_of(slot->obj, struct thread, obj);
+	n = container_of(slot.obj, struct thread, obj);
 	if (n->cpu != v->cpu)
 		return STATUS_BAD_CPU;
-	if (n->vcpu)
-		return STATUS_BUSY;
-	if (v->thread)
-		v->thread->vcpu = NULL;
-	v->thread = n;
-	n->vcpu = v;
-	return STATUS_OK;
+	return vcpu_tie(v, n);
 }
 
 static status_t vcpu_ctl(struct thread *t)
 {
-	struct slot *slot;
+	struct cap slot;
 	struct vcpu *v;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_VCPU, RIGHT_CTL, &slot);
 
 	if (s != STATUS_OK)
 		return s;
-	v = container_of(slot->obj, struct vcpu, obj);
+	v = container_of(slot.obj, struct vcpu, obj);
 	if (arg(t, RSI) == VCPU_CTL_STATS) {
 		*(struct msg_vcpu_stats *)t->message = v->stats;
 		return STATUS_OK;

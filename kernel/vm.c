@@ -38,7 +38,7 @@ status_t vm_create(struct thread *t, struct domain *payer, u64 slot)
 static status_t trap_ports(struct thread *t, struct vm *vm)
 {
 	u64 first = arg(t, RDX), count = arg(t, R8), how = arg(t, R9);
-	struct slot *event = NULL;
+	struct cap event = {0};
 	status_t s = STATUS_OK;
 
 	if (first > 0xffff || !count || count > 0x10000 - first || how > TRAP_DIRECT)
@@ -53,23 +53,23 @@ static status_t trap_ports(struct thread *t, struct vm *vm)
 			return STATUS_NO_SPACE;
 	}
 	spin_lock(&vm->lock);
-	if (!event)
+	if (how == TRAP_EXIT)
 		doorbell_clear(vm, (u32)first, (u32)count);
-	for (u64 p = first; event && p < first + count && s == STATUS_OK; p++)
-		s = doorbell_set(vm, (u16)p, event);
+	for (u64 p = first; how == TRAP_EVENT && p < first + count && s == STATUS_OK; p++)
+		s = doorbell_set(vm, (u16)p, &event);
 	spin_unlock(&vm->lock);
 	return s;
 }
 
 static status_t trap(struct thread *t)
 {
-	struct slot *slot;
+	struct cap slot;
 	struct vm *vm;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_VM, RIGHT_CTL, &slot);
 
 	if (s != STATUS_OK)
 		return s;
-	vm = container_of(slot->obj, struct vm, obj);
+	vm = container_of(slot.obj, struct vm, obj);
 	if (arg(t, RSI) == TRAP_PORT)
 		return trap_ports(t, vm);
 	if (arg(t, RSI) != TRAP_MSR || arg(t, R8) > 0x2000 || arg(t, RDX) > ~0u - arg(t, R8))

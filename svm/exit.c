@@ -12,6 +12,12 @@
 #define LENGTH_PAUSE     2
 #define LENGTH_RDPMC     2
 #define LENGTH_SVM       3
+#define VECTOR_DB        1
+#define DR6_BD           BIT(13)
+#define DR7_GD           BIT(13)
+#define VECTOR_PF        14
+#define VECTOR_AC        17
+#define VECTOR_MC        18
 
 void svm_enter(struct vcpu *v)
 {
@@ -53,14 +59,17 @@ static unsigned exit_io(struct run_page *r, const struct vmcb *b)
 static unsigned exit_memory(struct run_page *r, const struct vmcb *b)
 {
 	u64 i = b->exit_info1;
+	u8 count;
 
 	r->exit.memory.gpa = b->exit_info2;
 	r->exit.memory.access = (i & NPF_FETCH ? EXIT_ACCESS_EXEC :
 				 i & NPF_WRITE ? EXIT_ACCESS_WRITE :
 						 EXIT_ACCESS_READ) |
 				(i & NPF_WALK ? EXIT_ACCESS_WALK : 0);
-	r->exit.memory.byte_count = b->byte_count > 15 ? 15 : b->byte_count;
-	for (unsigned n = 0; n < r->exit.memory.byte_count; n++)
+	/* The VMM may write to the page meanwhile, so nothing is read back from it. */
+	count = b->byte_count > sizeof(b->bytes) ? sizeof(b->bytes) : b->byte_count;
+	r->exit.memory.byte_count = count;
+	for (unsigned n = 0; n < count; n++)
 		r->exit.memory.bytes[n] = b->bytes[n];
 	return EXIT_MEMORY;
 }
@@ -87,6 +96,27 @@ static unsigned plain(struct run_page *r, unsigned kind, u32 length)
 {
 	r->exit_length = length;
 	return kind;
+}
+
+/* #MC is the host's; what the VMM has not asked for is delivered after all, with DR6 and CR2 as the exit left them. */
+static unsigned exit_exception(struct vcpu *v, struct vmcb *b, u32 vector)
+{
+	struct run_page *r = v->run;
+
+	if (vector == VECTOR_MC)
+		return VCPU_MCE;
+	if (!(v->backend[SVM_EXCEPTIONS] & BIT(vector))) {
+		b->event_inject = INJECT_VALID | INJECT_TYPE_EXCEPT | vector;
+		if (vector == VECTOR_AC)
+			b->event_inject |= INJECT_ERROR; /* it is 0 */
+		if (vector == VECTOR_DB && b->dr6 & DR6_BD)
+			b->dr7 &= ~DR7_GD;
+		return VCPU_REENTER;
+	}
+	r->exit.exception.vector = vector;
+	r->exit.exception.error = (u32)b->exit_info1;
+	r->exit.exception.address = vector == VECTOR_PF ? b->exit_info2 : b->dr6;
+	return EXIT_EXCEPTION;
 }
 
 /* The rarer half of the codes, so that the frequent ones stay short. */
@@ -133,12 +163,8 @@ static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
 	}
 	if (code >= SVM_EXIT_VMRUN && code <= SVM_EXIT_SKINIT)
 		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
-	if (code >= SVM_EXIT_EXCEPTION && code < SVM_EXIT_EXCEPTION + 32) {
-		r->exit.exception.vector = (u32)(code - SVM_EXIT_EXCEPTION);
-		r->exit.exception.error = (u32)b->exit_info1;
-		r->exit.exception.address = code == SVM_EXIT_EXCEPTION + 14 ? b->exit_info2 : b->dr6;
-		return r->exit.exception.vector == 18 ? VCPU_MCE : EXIT_EXCEPTION;
-	}
+	if (code >= SVM_EXIT_EXCEPTION && code < SVM_EXIT_EXCEPTION + 32)
+		return exit_exception(v, svm_vmcb(v), (u32)(code - SVM_EXIT_EXCEPTION));
 	r->exit.failed.reason = code;
 	r->exit.failed.detail = b->exit_info1;
 	return EXIT_UNKNOWN;
@@ -182,7 +208,12 @@ unsigned svm_exit(struct vcpu *v)
 	r->gpr[RAX] = b->rax;
 	r->gpr[RSP] = b->rsp;
 	v->apic[APIC_TPR] = (u8)((b->vintr & VINTR_TPR_MASK) << 4);
-	b->tlb_control = TLB_KEEP;
+	/* A VMRUN that was refused may not have flushed. */
+	if (unlikely(b->tlb_control) && (u32)b->exit_code != (u32)SVM_EXIT_INVALID) {
+		if (b->tlb_control == TLB_FLUSH_ALL)
+			cpu_self()->backend[SVM_FLUSH_ALL] = 0;
+		b->tlb_control = TLB_KEEP;
+	}
 	/*
 	 * A delivery that the exit cut short is made again; INT n is executed again instead, for RIP still points to it. An event
 	 * that VMRUN refused stays where it was and is dropped.

@@ -93,8 +93,10 @@ void svm_import(struct vcpu *v, u64 groups)
 		import_msrs(v, b, r);
 	if (groups & GROUP_TSC)
 		b->tsc_offset = r->tsc_offset;
-	if (groups & GROUP_CONTROL)
-		b->intercept_exceptions = r->exceptions | BIT(18); /* #MC is the host's */
+	if (groups & GROUP_CONTROL) {
+		v->backend[SVM_EXCEPTIONS] = __atomic_load_n(&r->exceptions, __ATOMIC_RELAXED);
+		b->intercept_exceptions = (u32)v->backend[SVM_EXCEPTIONS] | SVM_EXCEPTIONS_ALWAYS;
+	}
 }
 
 void svm_export(struct vcpu *v, u64 groups)

@@ -84,7 +84,7 @@ static status_t vcpu_init(struct vcpu *v)
 		return STATUS_NO_MEMORY;
 	v->hw = b;
 	v->hw_pa = window_pa(b);
-	b->intercept_exceptions = BIT(18);
+	b->intercept_exceptions = SVM_EXCEPTIONS_ALWAYS;
 	b->intercept_misc1 = (u32)(SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_RDPMC | SVM_CPUID | SVM_INVD |
 				   SVM_HLT | SVM_INVLPGA | SVM_IOIO | SVM_MSR | SVM_TASK_SWITCH | SVM_FERR |
 				   SVM_SHUTDOWN);
@@ -109,11 +109,14 @@ static void new_asid(struct cpu *c, struct vcpu *v)
 {
 	struct vmcb *b = svm_vmcb(v);
 
+	/* Whichever vCPU enters next on this CPU flushes; this one may be kept from it. */
 	if (c->asid_next >= asids) {
 		c->asid_next = 1;
 		c->asid_generation++;
-		b->tlb_control = TLB_FLUSH_ALL;
+		c->backend[SVM_FLUSH_ALL] = 1;
 	}
+	if (c->backend[SVM_FLUSH_ALL])
+		b->tlb_control = TLB_FLUSH_ALL;
 	b->asid = c->asid_next++;
 	v->asid = b->asid;
 	v->asid_generation = c->asid_generation;
@@ -126,6 +129,8 @@ static void load(struct vcpu *v)
 	v->backend[SVM_HOST_PA] = window_pa(c->hw);
 	if (!v->asid || v->asid_generation != c->asid_generation)
 		new_asid(c, v);
+	if (c->backend[SVM_FLUSH_ALL])
+		svm_vmcb(v)->tlb_control = TLB_FLUSH_ALL;
 	write_msr(MSR_TSC_AUX, v->backend[SVM_TSC_AUX]);
 }
 
@@ -136,6 +141,8 @@ static void unload(struct vcpu *v)
 
 static void flush(struct vcpu *v)
 {
+	if (svm_vmcb(v)->tlb_control == TLB_FLUSH_ALL)
+		return;
 	if (flush_by_asid)
 		svm_vmcb(v)->tlb_control = TLB_FLUSH_ASID;
 	else

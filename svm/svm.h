@@ -8,6 +8,10 @@
 #define SVM_HOST_PA  0 /* physical address of this CPU's VMSAVE area: entry.S */
 #define SVM_TSC_AUX  1
 #define SVM_NMI_DONE 2 /* an NMI was injected, and its IRET has not come */
+#define SVM_EXCEPTIONS 3 /* those that the VMM asked for */
+
+/* Words of cpu.backend[] */
+#define SVM_FLUSH_ALL 0 /* ASIDs are used anew, and no VMRUN has flushed yet what they meant before */
 
 static inline struct vmcb *svm_vmcb(struct vcpu *v)
 {

@@ -90,6 +90,11 @@ static_assert(offsetof(struct vmcb, rax) == 0x5f8);
 static_assert(offsetof(struct vmcb, cr2) == 0x640);
 static_assert(offsetof(struct vmcb, pat) == 0x668);
 
+/*
+ * intercept_exceptions: #DB and #AC always exit, for a guest can make their delivery raise them again without end, in which time the
+ * processor takes no interrupt; #MC is the host's.
+ */
+#define SVM_EXCEPTIONS_ALWAYS ((u32)(BIT(1) | BIT(17) | BIT(18)))
 /* intercept_misc1 */
 #define SVM_INTR        BIT(0)
 #define SVM_NMI         BIT(1)

@@ -38,6 +38,7 @@ UNIT_instr_case    := $(UNIT_INSTR)
 UNIT_instr_decode  := tests/unit/instr_capstone.c $(UNIT_INSTR)
 UNIT_instr_execute := tests/unit/instr_native.c $(UNIT_INSTR)
 UNIT_ptable        := $(wildcard mm/ptable*.c) mm/pool.c
+UNIT_ptable_change := $(UNIT_ptable)
 UNIT_root_parts    := $(addprefix drivers/root/,prompt.c report.c) drivers/lib/format.c
 
 UNIT_FOLDERS := boot kernel mm vmx svm guests/vmm $(patsubst %/,%,$(wildcard drivers/*/))

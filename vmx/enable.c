@@ -52,7 +52,7 @@ static const char *find_controls(struct vmx_machine *m)
 	u32 proc2_optional = PROC2_OPTIONAL;
 	u32 window;
 
-	if (control_adjust(read_msr(MSR_VMX_TRUE_PIN), PIN_NEEDED, 0, &m->pin))
+	if (control_adjust(read_msr(MSR_VMX_TRUE_PIN), PIN_NEEDED, PIN_PREEMPTION_TIMER, &m->pin))
 		return "VT-x lacks virtual NMIs: a newer processor is needed";
 	if (control_adjust(read_msr(MSR_VMX_TRUE_PROC), PROC_NEEDED, 0, &m->proc) ||
 		control_adjust(read_msr(MSR_VMX_TRUE_PROC), PROC_LATER, 0, &window))

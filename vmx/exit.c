@@ -234,6 +234,7 @@ static const struct exit_row rows[REASON_COUNT] = {
 	[REASON_EPT_VIOLATION] = {.handle = exit_ept_violation},
 	[REASON_INVEPT] = {exit_instruction, 0, INSTR_VMX_SVM},
 	[REASON_RDTSCP] = {exit_instruction, 0, INSTR_RDTSCP},
+	[REASON_PREEMPTION_TIMER] = {exit_event, VCPU_INTERRUPT, 0},
 	[REASON_INVVPID] = {exit_instruction, 0, INSTR_VMX_SVM},
 	[REASON_WBINVD] = {exit_plain, EXIT_WBINVD, 0},
 	[REASON_XSETBV] = {exit_plain, EXIT_XSETBV, 0},

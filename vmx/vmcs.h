@@ -64,6 +64,7 @@ enum vmcs_field {
 	GUEST_RIGHTS = 0x4814,
 	GUEST_INTERRUPTIBILITY = 0x4824,
 	GUEST_ACTIVITY = 0x4826,
+	PREEMPTION_TIMER = 0x482e,
 	GUEST_SMBASE = 0x4828,
 	GUEST_SYSENTER_CS = 0x482a,
 	HOST_SYSENTER_CS = 0x4c00,
@@ -116,6 +117,7 @@ enum vmcs_segment {
 #define PIN_EXTERNAL_INTERRUPT BIT(0)
 #define PIN_NMI                BIT(3)
 #define PIN_VIRTUAL_NMIS       BIT(5)
+#define PIN_PREEMPTION_TIMER   BIT(6)
 
 /* Primary processor-based controls (25.6.2) */
 #define PROC_INTERRUPT_WINDOW BIT(2)
@@ -224,6 +226,7 @@ enum exit_reason {
 	REASON_EPT_MISCONFIGURATION = 49,
 	REASON_INVEPT = 50,
 	REASON_RDTSCP = 51,
+	REASON_PREEMPTION_TIMER = 52,
 	REASON_INVVPID = 53,
 	REASON_WBINVD = 54,
 	REASON_XSETBV = 55,
@@ -272,6 +275,7 @@ enum exit_reason {
 #define MSR_VMX_CR4_FIXED1 0x489
 #define MSR_VMX_PROC2      0x48b
 #define MSR_VMX_EPT_VPID   0x48c
+#define MSR_VMX_MISC       0x485
 #define MSR_VMX_TRUE_PIN   0x48d
 #define MSR_VMX_TRUE_PROC  0x48e
 #define MSR_VMX_TRUE_EXIT  0x48f

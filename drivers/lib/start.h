@@ -25,33 +25,45 @@
 #define START_CAP_FIRST  16 /* of resources; slots from START_CAP_OWN on are the program's own */
 #define START_CAP_OWN    1024
 
-#define START_BIT_OWN                                                                              \
-	32 /* root hands out bits 0-31 of the first thread's event; the rest is the program's */
+/* Root hands out bits 0-31 of the first thread's event; those from here on are the program's. */
+#define START_BIT_OWN 32
 
 #define START_MAX_RESOURCES 240
 #define START_NAME_SIZE     32
 
+/*
+ * The fields of struct start_resource that each kind uses:
+ * - CONFIG: address, size: a flattened device tree whose root node is the program's node; phandle
+ *   properties `backend` and `access` are kept, see `phandle` of a session
+ * - FILE: address, size, name: a boot file, mapped read-only
+ * - HEAP: address, size: zeroed memory for the program's own use, lost at a restart
+ * - STATE: address, size: memory of the holder: zero at first, kept over restarts
+ * - RAM: address, size; value: guest-physical address; cap: mem
+ * - SESSION: one end of a session; see below
+ * - PORTS: value: first I/O port; size: number; phandle: of the device
+ * - IRQ: cap: irq; value: GSI; bit: own event bit that it sets; phandle: of the device
+ * - VM: cap: vm
+ * - VCPU: cap: vcpu; value: index; 0 belongs to the first thread, n to the n-th THREAD
+ * - THREAD: cap: a further thread, stopped; value: CPU index; address: its message page
+ * - EVENT: cap: event of root that this program may set; value: its bits
+ * - ROOT: cap: root's service port on CPU `value`, for further threads
+ * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`
+ */
 enum start_kind {
-	START_CONFIG =
-		1, /* address, size: a flattened device tree whose root node is the program's node;
-		      a phandle property `backend` or `access` is kept, see START_SESSION's value */
-	START_FILE = 2, /* address, size, name: a boot file, mapped read-only */
-	START_HEAP =
-		3, /* address, size: zeroed memory for the program's own use, lost at a restart */
-	START_STATE =
-		4,     /* address, size: memory of the holder: zero at first, kept over restarts */
-	START_RAM = 5, /* address, size; value: guest-physical address; cap: mem */
-	START_SESSION = 6, /* one end of a session; see below */
-	START_PORTS = 7,   /* value: first I/O port; size: number */
-	START_IRQ = 8,     /* cap: irq; value: GSI; bit: own event bit that it sets */
-	START_VM = 9,      /* cap: vm */
-	START_VCPU = 10,   /* cap: vcpu; value: index; its thread is the first for 0, else
-			      START_THREAD index - 1 */
-	START_THREAD = 11, /* cap: a further thread, stopped; value: CPU index; address: its message
-			      page */
-	START_EVENT = 12,  /* cap: event of root that this program may set; value: its bits */
-	START_ROOT = 13,   /* cap: root's service port on CPU `value`, for further threads */
-	START_MEM = 14, /* cap: mem to cut parts and pools from; size. Only with `test-authority` */
+	START_CONFIG = 1,
+	START_FILE = 2,
+	START_HEAP = 3,
+	START_STATE = 4,
+	START_RAM = 5,
+	START_SESSION = 6,
+	START_PORTS = 7,
+	START_IRQ = 8,
+	START_VM = 9,
+	START_VCPU = 10,
+	START_THREAD = 11,
+	START_EVENT = 12,
+	START_ROOT = 13,
+	START_MEM = 14,
 };
 
 /*

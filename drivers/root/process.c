@@ -111,7 +111,7 @@ static bool grant_own(struct member *m)
 	u64 domain = RIGHT_CREATE;
 
 	if (m->node->test_authority)
-		domain |= RIGHT_FILL | RIGHT_GRANT;
+		domain |= RIGHT_FILL | RIGHT_GRANT | RIGHT_SCHED;
 	return member_ok(m, sys_cap_grant(p->domain, START_CAP_DOMAIN, p->domain, domain, 0),
 		       "own domain") &&
 	       member_ok(m,

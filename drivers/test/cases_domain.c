@@ -106,6 +106,38 @@ static void create_wrong(void)
 	want_status(sys_obj_create(KIND_DOMAIN, START_CAP_DOMAIN, slot), BUSY);
 }
 
+/* A mem that does not outlive a domain is no pool for it. */
+static void pool_short_lived(void)
+{
+	cap_t child = child_make(CHILD_POOL);
+	struct msg_create_mem part = {.parent = make_mem(CHILD_POOL, PAGE_SIZE), .size = CHILD_POOL};
+	cap_t pool = make(KIND_MEM, child, &part, sizeof(part));
+	struct msg_create_domain *m = thread_message();
+
+	*m = (struct msg_create_domain){.pool = pool};
+	want_status(sys_obj_create(KIND_DOMAIN, START_CAP_DOMAIN, slot_next()), BAD_ARG);
+	want_status(sys_mem_map(child, pool, 0, 0, 0, MAP_POOL), BAD_ARG);
+	want_status(sys_obj_destroy(child), OK);
+	want_status(sys_obj_destroy(pool), GONE);
+}
+
+/* A domain is destroyed while it is itself at a destruction, on another CPU. */
+static void busy(void)
+{
+	for (u32 i = 0; i < 60 && !case_failed(); i++) {
+		cap_t domain = child_make(CHILD_POOL);
+		cap_t thread = child_thread(domain, child_churn, i & 1 ? other_cpu() : info->cpu,
+			other_cpu(), 0);
+
+		/* On one CPU it would keep this program from running. */
+		want_status(sys_thread_ctl(thread, THREAD_CTL_SCHED, 1, 0, 0), OK);
+		want_status(sys_cap_grant(domain, 21, domain, RIGHT_CREATE | RIGHT_SCHED, 0), OK);
+		want_status(sys_thread_ctl(thread, THREAD_CTL_RESUME, 0, 0, 0), OK);
+		wait_bits(BIT(35), 300 + i * 37);
+		want_status(sys_obj_destroy(domain), OK);
+	}
+}
+
 /* A domain that a child pays for dies with it. */
 static void nested(void)
 {
@@ -139,6 +171,8 @@ const struct test_case domain_cases[] = {
 	{"domain_pool_empty", pool_empty},
 	{"domain_pool_grows", pool_grows},
 	{"domain_create_wrong", create_wrong},
+	{"domain_pool_short_lived", pool_short_lived},
+	{"domain_busy", busy},
 	{"domain_nested", nested},
 	{"domain_churn", churn},
 	{NULL, NULL},

@@ -130,6 +130,60 @@ static void client_dies(void)
 	want(io.word[0] == 5);
 }
 
+/* The middle one of a chain of calls dies: its caller is told, and its server goes on by itself. */
+static void middle_dies(void)
+{
+	struct ipc_words io = {{5, 0, 0, 0}, 0};
+	struct msg_thread *m = thread_message();
+	cap_t last_domain, last_port;
+	cap_t last = start_server(child_bad_server, info->cpu, &last_domain, &last_port);
+	cap_t middle_domain, middle_port;
+	cap_t client_domain = child_make(CHILD_POOL);
+	cap_t client = child_thread(client_domain, child_caller, PORT_SLOT, info->cpu, 0);
+
+	start_server(child_forward, info->cpu, &middle_domain, &middle_port);
+	want_status(sys_cap_grant(middle_domain, PORT_SLOT, last_port, RIGHT_CALL, 0), OK);
+	want_status(sys_cap_grant(client_domain, PORT_SLOT, middle_port, RIGHT_CALL, 0), OK);
+	want_status(sys_thread_ctl(client, THREAD_CTL_RESUME, 0, 0, 0), OK);
+	/* The last server has faulted in the call. */
+	want(wait_bits(BIT(EVENT_CHILD), 1000000) != 0);
+	want_status(sys_obj_destroy(middle_domain), OK);
+	want(wait_bits(BIT(EVENT_CHILD), 1000000) != 0);
+	want_status(sys_thread_ctl(client, THREAD_CTL_GET, 0, 0, 0), OK);
+	want(m->fault == FAULT_EXIT && m->error == STATUS_GONE);
+	want_status(sys_thread_ctl(last, THREAD_CTL_GET, 0, 0, 0), OK);
+	want(m->fault == FAULT_EXCEPTION);
+	m->rip = (u64)child_server;
+	want_status(sys_thread_ctl(last, THREAD_CTL_SET, 0, 0, 0), OK);
+	want_status(sys_thread_ctl(last, THREAD_CTL_RESUME, 0, 0, 0), OK);
+	want_status(sys_ipc_call(last_port, &io), OK);
+	want(io.word[0] == 6);
+}
+
+/* A caller with a budget does not get more time by being in a call when it ends. */
+static void budget(void)
+{
+	const struct msg_thread_stats *stats = thread_message();
+	cycles_t ms = tsc_from_us(info->tsc_hz, 1000);
+	cap_t client_domain = child_make(CHILD_POOL);
+	cap_t client = child_thread(client_domain, child_calls, PORT_SLOT, info->cpu, 0);
+	cap_t domain, port;
+	cycles_t from, took;
+
+	start_server(child_server, info->cpu, &domain, &port);
+	want_status(sys_cap_grant(client_domain, PORT_SLOT, port, RIGHT_CALL, 0), OK);
+	want_status(sys_thread_ctl(client, THREAD_CTL_SCHED, 40, 2 * ms, 10 * ms), OK);
+	from = tsc_now();
+	want_status(sys_thread_ctl(client, THREAD_CTL_RESUME, 0, 0, 0), OK);
+	wait_bits(BIT(35), 200000);
+	want_status(sys_thread_ctl(client, THREAD_CTL_STATS, 0, 0, 0), OK);
+	took = tsc_now() - from;
+	if (stats->run_time <= took / 10 || stats->run_time >= took / 3)
+		log_line("a budget of a fifth gave %lu of %lu cycles", stats->run_time, took);
+	want(stats->run_time > took / 10);
+	want(stats->run_time < took / 3);
+}
+
 static void deadlock(void)
 {
 	cap_t domain = child_make(CHILD_POOL);
@@ -174,6 +228,8 @@ const struct test_case ipc_cases[] = {
 	{"ipc_other_cpu", other},
 	{"ipc_server_dies", server_dies},
 	{"ipc_client_dies", client_dies},
+	{"ipc_middle_dies", middle_dies},
+	{"ipc_budget", budget},
 	{"ipc_deadlock", deadlock},
 	{"ipc_reply_wait", reply_wait},
 	{"port_create", port_create},

@@ -159,6 +159,38 @@ static void stop_remote(void)
 		stop_on(cpu);
 }
 
+/* A RIP that no IRET takes: however often the thread is let go on, the fault is its own. */
+static void resume_wrong(void)
+{
+	cap_t domain = child_make(CHILD_POOL);
+	cap_t thread = child_thread(domain, child_jump, BIT(63), info->cpu, 0);
+	struct msg_thread state;
+
+	for (int i = 0; i < 3; i++) {
+		want(child_run(thread, &state));
+		want(state.fault == FAULT_EXCEPTION && state.vector == VECTOR_GP);
+	}
+}
+
+/* Time is given by whoever may. */
+static void sched_denied(void)
+{
+	cap_t domain = child_make(CHILD_POOL);
+	cap_t thread = child_thread(domain, child_exit, 0, info->cpu, 0);
+	cap_t weak = slot_next();
+	cap_t payer = slot_next();
+	struct msg_create_thread *m = thread_message();
+
+	want_status(sys_cap_grant(START_CAP_DOMAIN, weak, thread, RIGHT_CTL, 0), OK);
+	want_status(sys_thread_ctl(weak, THREAD_CTL_SCHED, 63, 0, 0), DENIED);
+	want_status(sys_thread_ctl(weak, THREAD_CTL_STOP, 0, 0, 0), OK);
+	want_status(sys_cap_grant(START_CAP_DOMAIN, payer, domain, RIGHT_CREATE, 0), OK);
+	*m = (struct msg_create_thread){
+		.cpu = info->cpu, .priority = 63, .message = 0x700000000ull};
+	want_status(sys_obj_create(KIND_THREAD, payer, slot_next()), DENIED);
+	want_status(sys_obj_create(KIND_DOMAIN, payer, slot_next()), DENIED);
+}
+
 /* A thread with a budget gets that much and no more. */
 static void budget(void)
 {
@@ -251,6 +283,8 @@ const struct test_case thread_cases[] = {
 	{"thread_resume", resume},
 	{"thread_stop", stop},
 	{"thread_stop_remote", stop_remote},
+	{"thread_resume_wrong", resume_wrong},
+	{"thread_sched_denied", sched_denied},
 	{"thread_budget", budget},
 	{"thread_create_wrong", create_wrong},
 	{"thread_message_page", message_page},

@@ -6,6 +6,8 @@
 #define SYS_IPC_REPLY_WAIT 1
 #define SYS_EVENT_SIGNAL   2
 #define SYS_EVENT_WAIT     3
+#define SYS_OBJ_CREATE     6
+#define SYS_OBJ_DESTROY    7
 #define SYS_SYS_CTL        15
 #define SYS_CTL_EXIT       1
 
@@ -52,6 +54,46 @@ child_caller:
 	call	abi_stub
 	movzbl	%al, %edi
 	jmp	child_exit
+
+/* Calls port RDI again and again. */
+	.globl	child_calls
+child_calls:
+	mov	%edi, %ebx
+1:	mov	$SYS_IPC_CALL, %eax
+	mov	%ebx, %edi
+	call	abi_stub
+	jmp	1b
+
+/* Takes calls, and makes one of its own for each: to the port in slot 20. */
+	.globl	child_forward
+child_forward:
+	mov	$SYS_IPC_REPLY_WAIT, %eax
+	xor	%edi, %edi
+	mov	$-1, %r10
+	call	abi_stub
+	mov	$SYS_IPC_CALL, %eax
+	mov	$20, %edi
+	call	abi_stub
+	jmp	child_forward
+
+/* Makes and destroys a thread of CPU RDI again and again; slot 21 is its domain. */
+	.globl	child_churn
+child_churn:
+	mov	%edi, %ebx
+1:	mov	$0x1f000, %eax		/* CHILD_MESSAGE: struct msg_create_thread */
+	mov	%ebx, (%rax)
+	movl	$1, 4(%rax)		/* priority */
+	movq	$child_exit, 24(%rax)	/* entry */
+	movq	$0x700000, 56(%rax)	/* message */
+	mov	$SYS_OBJ_CREATE, %eax
+	mov	$2, %edi		/* KIND_THREAD */
+	mov	$21, %esi
+	mov	$22, %edx
+	call	abi_stub
+	mov	$SYS_OBJ_DESTROY, %eax
+	mov	$22, %edi
+	call	abi_stub
+	jmp	1b
 
 /* Waits for bit 0 of its event, sets bit 0 of event RDI, and so on. */
 	.globl	child_echo_event

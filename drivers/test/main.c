@@ -1,10 +1,11 @@
 /*
- * The test program: what `args` in its node says, one of
- *   (none)  every system call with good and bad arguments; needs `test-authority`
- *   bench   the benchmarks of system calls; needs `test-authority`
- *   vcpu    the cases that need VT-x or AMD-V; needs `test-authority`
- *   only P  the cases of both kinds whose names begin with P; needs `test-authority`
- *   fault, exit N, check, loop, pool, wild, stack, flood, idle   misbehaviour, see modes.c
+ * The test program. What it does stands in `args` of its node:
+ * - nothing: every system call with good and bad arguments (needs `test-authority`)
+ * - `bench`: the benchmarks of system calls (needs `test-authority`)
+ * - `vcpu`: the cases that need VT-x or AMD-V (needs `test-authority`)
+ * - `only P`: the cases of both kinds whose names begin with P (needs `test-authority`)
+ * - `fault`, `exit N`, `check`, `loop`, `pool`, `wild`, `stack`, `flood`, `idle`: misbehaviour, see
+ *   modes.c
  */
 #include <libfdt.h>
 

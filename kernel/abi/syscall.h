@@ -77,6 +77,7 @@ enum kind {
 #define RIGHT_POWER   BIT(10) /* sys: power off, reset */
 #define RIGHT_LOG     BIT(11) /* sys: read the kernel's log */
 #define RIGHT_PORTS   BIT(12) /* sys: give I/O ports */
+#define RIGHT_SCHED   BIT(13) /* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs are its holder's */
 #define RIGHT_ALL     0xffffffffu
 
 /*
@@ -131,7 +132,7 @@ enum vcpu_ctl_op {
 };
 
 /*
- * obj_create: RDI kind; RSI domain that pays (CREATE); RDX slot of the calling domain's own table that gets
+ * obj_create: RDI kind; RSI domain that pays (CREATE; for a domain or a thread also SCHED); RDX slot of the calling domain's own table that gets
  *   the capability, with all rights (EXISTS: taken); the message page holds struct msg_create_KIND.
  *   NO_MEMORY: the paying domain's pool is empty.
  *
@@ -141,7 +142,8 @@ enum vcpu_ctl_op {
  *   the object any more and its memory is free. Not allowed: the domain of the calling thread (BAD_ARG).
  */
 struct msg_create_domain {
-	u32 pool;       /* mem (CREATE): becomes the pool; comes back when the domain dies */
+	u32 pool;       /* mem (CREATE): becomes the pool; comes back when the domain dies. Who pays for the
+	                   mem must pay for the domain too, directly or not (BAD_ARG) */
 	u32 supervisor; /* event that gets the bits below when a thread of the domain stops, or CAP_NULL */
 	u64 supervisor_bits;
 	char name[16]; /* for the log and panics */
@@ -193,7 +195,7 @@ struct msg_create_vm {
 };
 
 struct msg_create_vcpu {
-	u32 vm;     /* (CREATE) */
+	u32 vm;     /* (CREATE); its payer must be the vcpu's, or pay for that domain (BAD_ARG) */
 	u32 thread; /* the thread that runs it (CTL) */
 };
 
@@ -214,7 +216,8 @@ struct msg_create_irq {
 /*
  * mem_map: RDI domain or vm (FILL; a vm: CTL); RSI mem; RDX address; R8 offset in the mem; R9 size; R10 flags.
  *   Everything page-aligned. EXISTS: part of the range is mapped already. NO_MEMORY. BUSY: the mem has parts.
- *   With MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the domain's pool.
+ *   With MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the domain's pool, if
+ *   who pays for it pays for the domain too, directly or not (BAD_ARG).
  *
  * mem_unmap: RDI domain or vm; RSI address: the address of a mapping made by one mem_map; the whole mapping
  *   goes. NOT_FOUND. Returns when no CPU can use it any more.
@@ -258,7 +261,7 @@ enum thread_ctl_op {
 	THREAD_CTL_GET = 2,    /* message page := struct msg_thread; BAD_STATE: not stopped */
 	THREAD_CTL_SET = 3,    /* registers := struct msg_thread; BAD_STATE: not stopped */
 	THREAD_CTL_STATS = 4,  /* message page := struct msg_thread_stats */
-	THREAD_CTL_SCHED = 5,  /* RDX priority, R8 budget, R9 period in cycles */
+	THREAD_CTL_SCHED = 5,  /* (also SCHED) RDX priority, R8 budget, R9 period in cycles */
 };
 
 enum fault_kind { /* why a thread is stopped */
@@ -297,7 +300,8 @@ enum sys_ctl_op {
 	SYS_CTL_POWEROFF = 4,  /* POWER: ACPI S5; returns NOT_SUPPORTED if the machine has no way */
 	SYS_CTL_REBOOT = 5,    /* POWER */
 	SYS_CTL_PORTS = 6,     /* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's */
-	SYS_CTL_QUIET = 7,     /* LOG: the kernel stops writing its log on the serial port and the screen */
+	SYS_CTL_QUIET = 7,     /* LOG: RDX 1: the kernel stops writing its log on the serial port and the
+	                          screen; 0: it does so again */
 	SYS_CTL_POOL = 8,      /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
 	SYS_CTL_PANIC = 9,     /* POWER: panic, to test what it prints */
 	SYS_CTL_MACHINE = 10,  /* * message page := struct msg_machine */

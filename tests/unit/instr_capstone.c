@@ -105,9 +105,9 @@ u8 capstone_gpr(x86_reg reg)
 		{X86_REG_BP, X86_REG_EBP, X86_REG_RBP}, {X86_REG_SI, X86_REG_ESI, X86_REG_RSI},
 		{X86_REG_DI, X86_REG_EDI, X86_REG_RDI}};
 
-	for (u8 i = 0; i < ARRAY_SIZE(regs); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
 		if (reg == regs[i][0] || reg == regs[i][1] || reg == regs[i][2])
-			return i;
+			return (u8)i;
 	for (unsigned i = 0; i < 8; i++)
 		if (reg == X86_REG_R8 + i || reg == X86_REG_R8D + i || reg == X86_REG_R8W + i)
 			return (u8)(8 + i);
@@ -119,8 +119,8 @@ u8 capstone_segment(x86_reg reg)
 	static const u16 regs[] = {
 		X86_REG_ES, X86_REG_CS, X86_REG_SS, X86_REG_DS, X86_REG_FS, X86_REG_GS};
 
-	for (u8 i = 0; i < ARRAY_SIZE(regs); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
 		if (reg == regs[i])
-			return i;
+			return (u8)i;
 	return INSTR_NO_NUMBER;
 }

@@ -317,13 +317,13 @@ static void compare(const struct generated *g, const struct instr_cpu *cpu, u64 
 		complain(g, "rflags", cpu->rflags & flags, native->rflags & flags);
 	if (cpu->rip != code + g->in.length)
 		complain(g, "rip", cpu->rip, code + g->in.length);
-	for (u64 i = 0; i < MEMORY_SIZE && memcmp(mirror, memory, MEMORY_SIZE); i++)
+	for (u64 i = 0; i < MEMORY_SIZE && memcmp(mirror, memory, MEMORY_SIZE) != 0; i++)
 		if (mirror[i] != memory[i]) {
 			complain(g, "memory", mirror[i], memory[i]);
 			memcpy(mirror, memory, MEMORY_SIZE);
 		}
 	for (unsigned i = 0; i < 16; i++)
-		if (memcmp(emulated_vector[i], native->vector[i], 32))
+		if (memcmp(emulated_vector[i], native->vector[i], 32) != 0)
 			complain(g, "vector", i, i);
 }
 

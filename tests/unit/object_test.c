@@ -53,19 +53,21 @@ static unsigned length(const struct list *head)
 
 static status_t lookup(u64 cap, enum kind kind, u32 rights)
 {
-	struct slot *found = NULL;
-	struct slot *fast = kind == KIND_NONE ? NULL : cap_find(table, cap, kind, rights);
+	struct cap found = {0};
+	struct slot *named = NULL;
+	struct kobj *fast =
+		kind == KIND_NONE ? NULL : cap_find(table, cap, kind, rights, &named);
 	status_t s = cap_lookup(&domain, cap, kind, rights, &found);
 
-	CHECK(!found == (s != STATUS_OK));
-	if (found)
-		CHECK(found == &table[cap / SLOTS_PER_FRAME][cap % SLOTS_PER_FRAME]);
-	/* The fast form leaves it to its callers to look whether the object is gone. */
-	if (kind != KIND_NONE && s == STATUS_OK)
-		CHECK(fast == found);
-	if (fast && s != STATUS_OK) {
-		CHECK_EQ(s, STATUS_GONE);
-		CHECK(!fast->obj);
+	if (s == STATUS_OK) {
+		struct slot *slot = &table[cap / SLOTS_PER_FRAME][cap % SLOTS_PER_FRAME];
+
+		CHECK(found.obj == slot->obj && found.data == slot->data);
+		CHECK(found.rights == slot->rights && found.kind == slot->kind);
+		/* The fast form is for objects. */
+		CHECK(!found.obj || kind == KIND_NONE || (fast == found.obj && named == slot));
+	} else {
+		CHECK(!fast);
 	}
 	return s;
 }

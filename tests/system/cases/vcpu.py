@@ -1,6 +1,6 @@
 """Each kind of VM exit, injection, timer and doorbell, with a guest of a few instructions."""
 
-from boot import Boot, Check
+from boot import GO_ON, Boot, Check
 
 COUNTED = r"\[.*\] vcpu: "
 END = r"vcpu: test: \d+ passed, \d+ failed"
@@ -13,5 +13,5 @@ BOOTS = [
     Boot("vcpu-bochs-vmx", "vcpu.dts", [VMX], platform="bochs-vmx", until=END, counted=COUNTED,
          timeout=200),
     Boot("vcpu-bochs-svm", "vcpu.dts", [SVM], platform="bochs-svm", until=END, counted=COUNTED,
-         timeout=200),
+         machine=GO_ON, timeout=200),
 ]

@@ -1,0 +1,74 @@
+"""Guests that try what they must not, and end by a triple fault, a jump to nowhere, a reset, a halt or never, beside a Linux
+guest that must not notice."""
+
+from boot import GO_ON, Boot, Check
+
+KEY = r"\x1d"  # Ctrl-]
+
+STEPS = [
+    (r"\[undisturbed\] .*/ # ", r"echo first-$((40+1))\n"),
+    (r"first-41", KEY + "o"),
+    (r"bulkhead> ", r"stop halting\n"),
+    (r"halting is stopped by the operator", r"start again\n"),
+    (r"(?s)(again: its guest reset itself.*){3}", r"stop again\n"),
+    (r"again is stopped by the operator", ""),
+]
+# A loop with interrupts off, of a higher priority than Linux.
+LOOP = [
+    (r"", r"start looping\n"),
+    (r"\[looping\] hostile: ", r"stats looping\n"),
+    (r"process pool: ", KEY + "1"),
+    (r"typing goes to undisturbed", r"echo third-$((40+3))\n"),
+    (r"third-43", KEY + "o"),
+    (r"operator's prompt", r"stop looping\n"),
+    (r"looping is stopped by the operator", ""),
+]
+FAULTS = [
+    (r"", r"start triple\n"),
+    (r"triple: its VMM gave the guest up", r"start nowhere\n"),
+    (r"nowhere: its VMM gave the guest up", r"start triple\n"),
+    (r"triple: its VMM gave the guest up", ""),
+]
+OFF = [
+    (r"", r"list\n"),
+    (r"MiB of memory are free", KEY + "1"),
+    (r"typing goes to undisturbed", r"echo second-$((40+2)); dmesg | grep -cE 'BUG|Oops|stall'\n"),
+    (r"second-42", r"poweroff\n"),
+]
+STAYS_ON = [
+    (r"the machine stays on, because \w+ failed", KEY + "o"),
+    (r"operator's prompt", r"poweroff\n"),
+    (r"the operator powers the machine off", ""),
+]
+CHECKS = [
+    Check("hello", r"^\[hello\] hello from a small guest: one two$", r"root\] hello: its guest switched itself off"),
+    Check("halting", r"^\[halting\] hello from a small guest: halt$", r"root\] halting is stopped"),
+    Check("reset", r"^\[again\] hello from a small guest: reset", r"root\] again: its guest reset itself",
+          r"^\[again\] hello from a small guest: reset"),
+    Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41",
+          r"^\[undisturbed\] second-42\n(.*\n)*?\[undisturbed\] 0$"),
+    Check("states", r"^undisturbed +partition +running", r"^hello +partition +off", r"^again +partition +stopped",
+          r"^halting +partition +stopped", r"^tries +partition +off"),
+]
+LOOP_CHECKS = [
+    Check("looping", r"^\[looping\] hostile: \d+ passed", r"^\[undisturbed\] third-43", r"root\] looping is stopped"),
+]
+FAULT_CHECKS = [
+    Check("triple", r"root\] triple: vcpu 0 stopped: triple fault", r"root\] triple:   code at rip: 0f 0b ",
+          r"root\] triple: its VMM gave the guest up"),
+    Check("nowhere", r"root\] nowhere: vcpu 0 stopped: ", r"root\] nowhere:   rip 00000000d0000000",
+          r"root\] nowhere: its VMM gave the guest up"),
+    Check("failed", r"^triple +partition +failed", r"^nowhere +partition +failed"),
+]
+
+
+def boot(platform, steps, more, timeout, machine=()):
+    return Boot(f"hostile-{platform}", "hostile.dts", CHECKS + more, platform=platform, steps=steps,
+                counted=r"\[tries\] ", timeout=timeout, machine=machine)
+
+
+BOOTS = [
+    boot("qemu-svm", STEPS + LOOP + FAULTS + OFF + STAYS_ON, LOOP_CHECKS + FAULT_CHECKS, 180),
+    boot("bochs-vmx", STEPS + FAULTS + OFF + STAYS_ON, FAULT_CHECKS, 400),
+    boot("bochs-svm", STEPS + FAULTS + OFF + STAYS_ON, FAULT_CHECKS, 400, GO_ON),
+]

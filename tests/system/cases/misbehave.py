@@ -1,0 +1,78 @@
+"""Programs that fault, leave, fail a check, overflow their stack, exhaust their pool, call at random or loop,
+beside a guest, a driver and the operator, who must not notice."""
+
+from boot import Boot, Check, Failed
+
+KEY = r"\x1d"  # Ctrl-]
+SHARE = 0.7  # of a CPU; the budget is 0.1, but time that the host takes from the emulator counts too
+LINE = r"^\[ *(\d+\.\d+) \d root\]"  # of root's log
+
+
+def budget_holds(log):
+    """The looping program, alone of the highest priority, gets its budget and not more."""
+    stats = log.find(r"^looping: running.*\nthread 0: .* run time (\d+) us")
+    if not stats:
+        raise Failed("no statistics of the looping program")
+    times = [float(one) for one in log.all(LINE, stats.start())[:1] + log.all(LINE, start=stats.end())[:1]]
+    share = int(stats.group(1)) / 1e6 / (times[-1] - times[0])
+    if not 0.01 < share < SHARE:
+        raise Failed(f"it had {share:.3f} of the CPU")
+
+
+def died(name, how):
+    return Check(name, rf"root\] {name} {how}", rf"root\] {name} is not restarted: ")
+
+
+STEPS = [
+    (r"\[undisturbed\] .*/ # ", r"echo first-$((40+1))\n"),
+    (r"first-41", KEY + "o"),
+    (r"bulkhead> ", r"stats looping\n"),
+    (r"process pool: ", r"start faulty\n"),
+    (r"faulty is started by the operator(?s:.)*faulty is not restarted", r"start greedy\n"),
+    (r"greedy: pool: (?s:.)*greedy ended with code 0", r"restart uart\n"),
+    (r"uart is restarted by the operator", r"list\n"),
+    (r"MiB of memory are free", KEY + "1"),
+    (r"typing goes to undisturbed", r"echo second-$((40+2)); dmesg | grep -cE 'BUG|Oops|stall'\n"),
+    (r"second-42", r"poweroff\n"),
+    (r"undisturbed: its guest switched itself off", ""),
+]
+
+FLOODED = [
+    (r"flooding: flood \d", KEY + "o"),
+    (r"operator's prompt", r"stats flooding\n"),
+    (r"process pool: ", r"stop flooding\n"),
+    (r"flooding is stopped by the operator", KEY + r"1\n"),
+    (r"typing goes to undisturbed(?s:.)*/ # ", r"echo first-$((40+1))\n"),
+    (r"first-41", r"poweroff\n"),
+    (r"undisturbed: its guest switched itself off", ""),
+]
+
+BOOTS = [
+    Boot("misbehave", "misbehave.dts", [
+        died("faulty", r"died: page fault \(vector 14, error 0x6, address 0x8\) at rip 0x4"),
+        Check("faulty-restarts", r"root\] faulty is restarted \(1\)", r"root\] faulty is restarted \(2\)",
+              r"root\] faulty is not restarted: 2 restarts in 60 seconds"),
+        Check("registers", r"root\] faulty: rax 0x8, rcx "),
+        died("leaver", r"ended with code 7"),
+        died("asserter", r"ended with code 1"),
+        Check("assertion", r"root\] asserter: drivers/test/modes\.c:\d+: check failed: mode == NULL"),
+        died("deep", r"died: page fault"),
+        Check("ended", r"root\] ended ended with code 0", lacks=r"root\] ended is restarted"),
+        Check("greedy", r"root\] greedy: pool: \d+ threads made, then: the paying domain's pool is empty",
+              r"root\] greedy: pool: \d+ threads made, then: the paying domain's pool is empty"),
+        Check("wild", r"root\] wild: wild: 200000 calls made, \d+ accepted", r"root\] wild ended with code 0"),
+        Check("looping-budget", call=budget_holds),
+        Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41",
+              r"^\[undisturbed\] second-42\n(.*\n)*?\[undisturbed\] 0$"),
+        Check("states", r"^idle +domain +running", r"^faulty +domain +failed", r"^ended +domain +off",
+              r"^leaver +domain +failed", r"^asserter +domain +failed", r"^deep +domain +failed",
+              r"^greedy +domain +off", r"^wild +domain +off", r"^looping +domain +running",
+              r"^undisturbed +partition +running"),
+        Check("off", r"the last guest has switched itself off"),
+    ], steps=STEPS, timeout=180),
+    Boot("flood", "flood.dts", [
+        Check("lines", r"root\] flooding: flood \d+"),
+        Check("operator", r"^flooding: running, started 1 times", r"^process pool: ", r"root\] flooding is stopped"),
+        Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41"),
+    ], steps=FLOODED, timeout=90),
+]
