@@ -4,13 +4,13 @@
 #include "mm/ptable_share.h"
 
 /* A per-CPU area, in frames of the boot pool with a hole below each stack */
-#define AREA_CPU    0x1000ull  /* struct cpu, GDT */
-#define AREA_STACK  0x4000ull  /* 0x3000 unmapped; 8 KiB */
-#define STACK_SIZE  0x2000ull
-#define AREA_IST    0x8000ull  /* four: 4 KiB each, every other page unmapped */
-#define IST_STACKS  4
-#define AREA_TSS    0x12000ull /* TSS and I/O bitmap: three pages */
-#define TSS_SIZE    0x3000ull
+#define AREA_CPU   0x1000ull /* struct cpu, GDT */
+#define AREA_STACK 0x4000ull /* 0x3000 unmapped; 8 KiB */
+#define STACK_SIZE 0x2000ull
+#define AREA_IST   0x8000ull /* four: 4 KiB each, every other page unmapped */
+#define IST_STACKS 4
+#define AREA_TSS   0x12000ull /* TSS and I/O bitmap: three pages */
+#define TSS_SIZE   0x3000ull
 
 #define CPUID_1_ECX_X2APIC   BIT(21)
 #define CPUID_1_ECX_DEADLINE BIT(24)
@@ -84,7 +84,9 @@ void cpu_init_features(void)
 	features.paddr_bits = a & 0xff;
 	if (features.xsave) {
 		cpuid(0xd, 0, &a, &b, &c, &d);
-		features.xcr0 = a & 0xe7; /* x87 SSE AVX AVX-512; later components come with their own care */
+		features.xcr0 =
+			a &
+			0xe7; /* x87 SSE AVX AVX-512; later components come with their own care */
 	}
 	cpuid(0x80000007, 0, &a, &b, &c, &d);
 	features.tsc_invariant = d & CPUID_87_EDX_TSC;
@@ -95,9 +97,9 @@ static void map_area(u64 va, u64 size)
 	for (u64 at = 0; at < size; at += PAGE_SIZE) {
 		void *frame = pool_frame_alloc(&boot_pool);
 
-		if (!frame ||
-			ptable_map(&kernel_ptable, va + at, window_pa(frame), PAGE_SIZE,
-				PTABLE_READ | PTABLE_WRITE | PTABLE_GLOBAL, MEM_CACHE_WB) != STATUS_OK)
+		if (!frame || ptable_map(&kernel_ptable, va + at, window_pa(frame), PAGE_SIZE,
+				      PTABLE_READ | PTABLE_WRITE | PTABLE_GLOBAL,
+				      MEM_CACHE_WB) != STATUS_OK)
 			panic("no memory for the area of a CPU");
 	}
 }
@@ -193,7 +195,8 @@ void cpu_init(struct cpu *c)
 	write_msr(MSR_STAR, (u64)(SEL_USER_DATA - 8) << 48 | (u64)SEL_KERNEL_CODE << 32);
 	write_msr(MSR_LSTAR, (u64)syscall_entry);
 	write_msr(MSR_SFMASK, ~(u64)RFLAGS_FIXED & 0x3f7fd5);
-	write_msr(MSR_SYSENTER_CS, 0); /* SYSENTER in ring 3: #GP, whatever the firmware left there */
+	write_msr(
+		MSR_SYSENTER_CS, 0); /* SYSENTER in ring 3: #GP, whatever the firmware left there */
 	write_msr(MSR_PAT, PTABLE_PAT);
 	cr4 |= features.smep ? CR4_SMEP : 0;
 	cr4 |= features.smap ? CR4_SMAP : 0;
@@ -256,7 +259,8 @@ void cpus_start(void)
 	u8 *trampoline = NULL;
 
 	if (boot->cpus > 1) {
-		/* One to one, executable, and gone again below: the only W+X mapping, before ring 3 exists. */
+		/* One to one, executable, and gone again below: the only W+X mapping, before ring 3
+		 * exists. */
 		if (ptable_map(&kernel_ptable, boot->ap_trampoline, boot->ap_trampoline, PAGE_SIZE,
 			    PTABLE_READ | PTABLE_WRITE | PTABLE_EXEC, MEM_CACHE_WB) != STATUS_OK)
 			panic("no memory for the trampoline");

@@ -1,8 +1,10 @@
 /*
- * Destruction. An object first loses all capabilities to it; then a job visits every CPU in rounds. In the first each CPU
- * stops what of it is its own (threads, vcpus) and, being between two programs, holds no pointer into it any more; then its
- * translations are removed; in the second each CPU flushes them, and in the third, jobs that were under way have come home.
- * Then the memory is freed. CPUs pay nothing on their normal paths for this; a destruction costs each an IPI a round.
+ * Destruction. An object first loses all capabilities to it; then a job visits every CPU in rounds.
+ * In the first each CPU stops what of it is its own (threads, vcpus) and, being between two
+ * programs, holds no pointer into it any more; then its translations are removed; in the second
+ * each CPU flushes them, and in the third, jobs that were under way have come home. Then the memory
+ * is freed. CPUs pay nothing on their normal paths for this; a destruction costs each an IPI a
+ * round.
  */
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
@@ -43,8 +45,9 @@ static void unmap_message(struct thread *t)
 }
 
 /*
- * Nobody finds `o` from now on: capabilities, translations, doorbells, its interrupt. Done twice: at once, and when each CPU has
- * been between two programs, for what a call that had found `o` before made of it.
+ * Nobody finds `o` from now on: capabilities, translations, doorbells, its interrupt. Done twice:
+ * at once, and when each CPU has been between two programs, for what a call that had found `o`
+ * before made of it.
  */
 static void detach(struct kobj *o)
 {
@@ -116,7 +119,8 @@ static void release(struct kobj *o, bool memory)
 	if (o->kind == KIND_MEM)
 		mem_return(container_of(o, struct mem, obj));
 	if (o->kind == KIND_VCPU)
-		__atomic_sub_fetch(&container_of(o, struct vcpu, obj)->vm->vcpus, 1, __ATOMIC_RELAXED);
+		__atomic_sub_fetch(
+			&container_of(o, struct vcpu, obj)->vm->vcpus, 1, __ATOMIC_RELAXED);
 	if (!memory)
 		return;
 	switch (o->kind) {
@@ -164,8 +168,8 @@ static struct domain *claim_inner(struct domain *d)
 }
 
 /*
- * After the first round no thread of `d` runs, and nothing is added to its lists any more. What somebody else destroys already
- * stays in `objects` until it is gone.
+ * After the first round no thread of `d` runs, and nothing is added to its lists any more. What
+ * somebody else destroys already stays in `objects` until it is gone.
  */
 static void domain_detach(struct domain *d)
 {
@@ -178,8 +182,7 @@ static void domain_detach(struct domain *d)
 		}
 	}
 	spin_unlock(&d->lock);
-	list_for_each(l, &d->ended)
-		detach(container_of(l, struct kobj, charged));
+	list_for_each(l, &d->ended) detach(container_of(l, struct kobj, charged));
 	for (u64 i = 0; i < CAP_MAX / SLOTS_PER_FRAME; i++)
 		for (u64 j = 0; d->slots[i] && j < SLOTS_PER_FRAME; j++)
 			slot_clear(&d->slots[i][j]);
@@ -193,10 +196,8 @@ static void domain_stop_here(struct domain *d, struct cpu *c)
 {
 	/* Under the lock, for other CPUs may take off what they have destroyed. */
 	spin_lock(&d->lock);
-	list_for_each(l, &d->objects)
-		stop_here(container_of(l, struct kobj, charged), c);
-	list_for_each(l, &d->ended)
-		stop_here(container_of(l, struct kobj, charged), c);
+	list_for_each(l, &d->objects) stop_here(container_of(l, struct kobj, charged), c);
+	list_for_each(l, &d->ended) stop_here(container_of(l, struct kobj, charged), c);
 	spin_unlock(&d->lock);
 	if (c->domain == d)
 		domain_leave(c);
@@ -205,8 +206,8 @@ static void domain_stop_here(struct domain *d, struct cpu *c)
 }
 
 /*
- * Everything of `d` lies in its pool, which goes back as a whole. The window's translations of the pool need no flush: a frame
- * has but one address there, so an old one is never wrong.
+ * Everything of `d` lies in its pool, which goes back as a whole. The window's translations of the
+ * pool need no flush: a frame has but one address there, so an old one is never wrong.
  */
 static void domain_end(struct domain *d)
 {
@@ -231,8 +232,9 @@ static void begin(struct kobj *o)
 }
 
 /*
- * After each round of a domain `top`. The domains that it pays for are stopped after it and end before it, one after the other, so
- * that none of them can make more of them meanwhile. True: the end.
+ * After each round of a domain `top`. The domains that it pays for are stopped after it and end
+ * before it, one after the other, so that none of them can make more of them meanwhile. True: the
+ * end.
  */
 static bool domain_round_over(struct domain *top)
 {
@@ -253,7 +255,8 @@ static bool domain_round_over(struct domain *top)
 		}
 		if (o->step == cpu_count || o->step == 2 * cpu_count)
 			domain_detach(d);
-		/* Destructions by others end first, for their jobs lie in the pool; the last round sees the last of them out. */
+		/* Destructions by others end first, for their jobs lie in the pool; the last round
+		 * sees the last of them out. */
 		if (o->step == 2 * cpu_count && !list_empty(&d->objects))
 			o->step = cpu_count;
 		if (o->step < ROUNDS * cpu_count)
@@ -349,7 +352,8 @@ static status_t check(struct thread *t, struct kobj *o)
 		m = container_of(o, struct mem, obj);
 		if (!m->parent)
 			return STATUS_BAD_ARG;
-		/* Under its own lock too, so that it becomes neither a parent nor a pool from then on. */
+		/* Under its own lock too, so that it becomes neither a parent nor a pool from then
+		 * on. */
 		spin_lock(&m->lock);
 		s = !list_empty(&m->parts) || m->pool_of ? STATUS_BUSY : STATUS_OK;
 		o->dying = s == STATUS_OK;

@@ -120,8 +120,8 @@ status_t domain_map_frame(struct domain *d, u64 va, void *frame, u64 flags)
 	if (!IS_ALIGNED(va, PAGE_SIZE) || va < ABI_USER_MIN || va >= ABI_USER_END)
 		return STATUS_BAD_ARG;
 	spin_lock(&d->lock);
-	s = ptable_map(&d->ptable, va, window_pa(frame), PAGE_SIZE, flags | PTABLE_USER,
-		MEM_CACHE_WB);
+	s = ptable_map(
+		&d->ptable, va, window_pa(frame), PAGE_SIZE, flags | PTABLE_USER, MEM_CACHE_WB);
 	spin_unlock(&d->lock);
 	return s;
 }
@@ -147,7 +147,7 @@ status_t domain_ports(struct domain *d, u32 first, u32 count)
 	for (u32 p = first; p < first + count; p++) {
 		u8 *map = p < 0x8000 ? low : high;
 
-		__atomic_and_fetch(&map[p % 0x8000 / 8], (u8)~(1u << p % 8), __ATOMIC_RELAXED);
+		__atomic_and_fetch(&map[p % 0x8000 / 8], (u8) ~(1u << p % 8), __ATOMIC_RELAXED);
 	}
 	return STATUS_OK;
 }

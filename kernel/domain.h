@@ -20,9 +20,10 @@ struct domain {
 	u32 pcid;
 	u8 *ports; /* two frames, bit set: denied; NULL: none allowed */
 	u8 *ports_high;
-	struct list objects; /* charged to it */
-	struct list ended;   /* likewise, once its destruction has taken them over */
-	struct domain *inner; /* of the domains charged to it, directly or not, the one whose turn it is to end; or itself */
+	struct list objects;  /* charged to it */
+	struct list ended;    /* likewise, once its destruction has taken them over */
+	struct domain *inner; /* of the domains charged to it, directly or not, the one whose turn
+				 it is to end; or itself */
 	struct list attaches;
 	struct list vcpu_maps;
 	struct list pool_mems; /* struct mem.pool_link */

@@ -40,8 +40,9 @@ void event_set(struct thread *t, u64 bits)
 	}
 	old = __atomic_fetch_or(&t->event, bits, __ATOMIC_SEQ_CST);
 	/*
-	 * Another CPU's thread. It publishes what it waits for and then reads its event; here the event was set first: so either
-	 * it sees the bits, or this sees the wait. A guest that runs is always told, for the bits may be vectors.
+	 * Another CPU's thread. It publishes what it waits for and then reads its event; here the
+	 * event was set first: so either it sees the bits, or this sees the wait. A guest that runs
+	 * is always told, for the bits may be vectors.
 	 */
 	if ((old & bits) == bits && !t->vcpu)
 		return;
@@ -68,7 +69,8 @@ static __attribute__((noinline)) void signal_slow(u64 cap, u64 bits)
 	status_t status = cap_lookup(t->domain, cap, KIND_EVENT, 0, &s);
 
 	(void)bits;
-	/* Between the two looks the capability may have come to life, but the caller could not know. */
+	/* Between the two looks the capability may have come to life, but the caller could not
+	 * know. */
 	t->regs.gpr[RAX] = status == STATUS_OK ? STATUS_DENIED : status;
 }
 

@@ -1,6 +1,7 @@
 /*
- * FPU state. The kernel uses none, ring 3 only in threads with THREAD_FPU; so a guest's registers stay loaded while its VMM and
- * the kernel run, with CR0.TS keeping every other program from them, and are saved when another guest or such a thread comes.
+ * FPU state. The kernel uses none, ring 3 only in threads with THREAD_FPU; so a guest's registers
+ * stay loaded while its VMM and the kernel run, with CR0.TS keeping every other program from them,
+ * and are saved when another guest or such a thread comes.
  */
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
@@ -47,7 +48,8 @@ void fpu_area_init(void *area)
 		*(u64 *)((u8 *)area + 512) = 3; /* XSTATE_BV */
 }
 
-/* What XRSTOR faults on (SDM vol. 1, 13.8): MXCSR, and the header's bits. A bad image becomes the initial state. */
+/* What XRSTOR faults on (SDM vol. 1, 13.8): MXCSR, and the header's bits. A bad image becomes the
+ * initial state. */
 bool fpu_area_check(void *area)
 {
 	u32 mxcsr = *(u32 *)((u8 *)area + 24);
@@ -82,8 +84,8 @@ static void restore(const void *area)
 
 static void *owner_area(struct cpu *c)
 {
-	return c->fpu_owner_vcpu ? ((struct vcpu *)c->fpu_owner)->fpu :
-				   ((struct thread *)c->fpu_owner)->fpu_area;
+	return c->fpu_owner_vcpu ? ((struct vcpu *)c->fpu_owner)->fpu
+				 : ((struct thread *)c->fpu_owner)->fpu_area;
 }
 
 void fpu_save(struct cpu *c)

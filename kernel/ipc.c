@@ -1,11 +1,13 @@
 /*
- * Synchronous calls within a CPU (see kernel/abi/syscall.h), lending the caller's scheduling context.
+ * Synchronous calls within a CPU (see kernel/abi/syscall.h), lending the caller's scheduling
+ * context.
  */
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
 
 #define WORDS(rax) ((u32)((rax) >> 8 & IPC_MAX_WORDS))
-#define MAX_CHAIN  64 /* calls that wait for one another, looked through for a cycle and to lend priority */
+#define MAX_CHAIN                                                                                  \
+	64 /* calls that wait for one another, looked through for a cycle and to lend priority */
 
 static inline void copy_words(struct thread *to, const struct thread *from, u32 words)
 {
@@ -56,7 +58,8 @@ static status_t queue_call(struct thread *t, struct thread *server, u64 badge, u
 	t->call_words = words;
 	t->resume = RESUME_SYSRET;
 	thread_block(t, THREAD_QUEUED);
-	for (s = server; s; s = s->state == THREAD_CALLING || s->state == THREAD_QUEUED ? s->server : NULL)
+	for (s = server; s;
+		s = s->state == THREAD_CALLING || s->state == THREAD_QUEUED ? s->server : NULL)
 		if (s->sc->effective < priority)
 			sched_boost(s->sc, priority);
 	return STATUS_OK;
@@ -99,7 +102,8 @@ static __attribute__((noinline)) void call_slow(u64 cap, u64 w0, u64 w1, u64 unu
 	s = STATUS_BAD_CPU;
 	if (server->cpu != t->cpu)
 		goto fail;
-	/* Its domain dies, and the server was stopped already: nobody would ever take a queued call. */
+	/* Its domain dies, and the server was stopped already: nobody would ever take a queued
+	 * call. */
 	s = STATUS_GONE;
 	if (server->state == THREAD_DEAD)
 		goto fail;
@@ -131,9 +135,11 @@ void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
 		return call_slow(cap, w0, w1, unused, w2, w3);
 	port = container_of(o, struct port, obj);
 	server = port->server;
-	/* Ports and threads die on their own CPU, so only that one may look further; message words are the slow path's. */
-	if (unlikely(!port->to_server.obj || server->cpu != c->index || server->state != THREAD_WAIT_CALL ||
-		     server->timeout.queued || (t->regs.gpr[RAX] & 0xff00)))
+	/* Ports and threads die on their own CPU, so only that one may look further; message words
+	 * are the slow path's. */
+	if (unlikely(!port->to_server.obj || server->cpu != c->index ||
+		     server->state != THREAD_WAIT_CALL || server->timeout.queued ||
+		     (t->regs.gpr[RAX] & 0xff00)))
 		return call_slow(cap, w0, w1, unused, w2, w3);
 	server->client = t;
 	server->sc = t->sc;
@@ -150,14 +156,16 @@ void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
 	thread_switch(c, server);
 }
 
-/* The priority that context `sc` is due: its own, or that of the most urgent caller of a thread that runs on it. */
+/* The priority that context `sc` is due: its own, or that of the most urgent caller of a thread
+ * that runs on it. */
 static u8 due_priority(const struct thread *sc)
 {
 	u8 priority = sc->priority;
 
 	for (const struct thread *s = sc;; s = s->server) {
 		if (!list_empty(&s->callers)) {
-			u8 first = container_of(s->callers.next, struct thread, caller_link)->sc->effective;
+			u8 first = container_of(s->callers.next, struct thread, caller_link)
+					   ->sc->effective;
 
 			priority = first > priority ? first : priority;
 		}
@@ -205,12 +213,13 @@ static __attribute__((noinline)) void reply_slow(
 		t->regs.gpr[RAX] = STATUS_BAD_STATE;
 		return;
 	}
-	/* What callers lent to its own context while it was busy; theirs serves them from now on. */
+	/* What callers lent to its own context while it was busy; theirs serves them from now on.
+	 */
 	if (unlikely(t->effective != t->priority))
 		sched_boost(t, t->priority);
 	/*
-	 * The thread is on its own context now: events first, then queued calls, then the wait. The mask is published before the
-	 * bits are read; event_set does it the other way round.
+	 * The thread is on its own context now: events first, then queued calls, then the wait. The
+	 * mask is published before the bits are read; event_set does it the other way round.
 	 */
 	t->wait_mask = mask;
 	t->state = THREAD_WAIT_CALL;
@@ -269,7 +278,8 @@ void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
 void ipc_abort(struct thread *t)
 {
 	/*
-	 * Whom it calls goes on, and the chain from there, on that server's own context; first, while the context says who runs.
+	 * Whom it calls goes on, and the chain from there, on that server's own context; first,
+	 * while the context says who runs.
 	 */
 	if (t->state == THREAD_CALLING) {
 		struct thread *server = t->server;
@@ -279,7 +289,8 @@ void ipc_abort(struct thread *t)
 		server->client = NULL;
 		server->active = old->active;
 		old->active = t;
-		for (struct thread *s = server; s; s = s->state == THREAD_CALLING ? s->server : NULL)
+		for (struct thread *s = server; s;
+			s = s->state == THREAD_CALLING ? s->server : NULL)
 			s->sc = server;
 		sched_boost(server, due_priority(server));
 		if (server->active->state == THREAD_READY)

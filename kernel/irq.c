@@ -1,6 +1,6 @@
 /*
- * Interrupts: I/O APICs (82093AA data sheet; ICH9, 13.5) and irq objects. A GSI may be shared: a level one stays masked until each
- * of its objects has acknowledged.
+ * Interrupts: I/O APICs (82093AA data sheet; ICH9, 13.5) and irq objects. A GSI may be shared: a
+ * level one stays masked until each of its objects has acknowledged.
  */
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
@@ -100,8 +100,7 @@ void irq_handle(unsigned vector)
 	u32 gsi = vector - VECTOR_GSI;
 
 	spin_lock(&lock);
-	list_for_each(l, &gsis[gsi].irqs)
-		container_of(l, struct irq, link)->unacked = true;
+	list_for_each(l, &gsis[gsi].irqs) container_of(l, struct irq, link)->unacked = true;
 	if (gsis[gsi].flags & BOOT_IRQ_LEVEL)
 		program(gsi);
 	lapic_eoi();

@@ -1,4 +1,5 @@
-/* What the kernel's files share beyond its objects: layout, boot, log, panic, interrupts, devices of its own. */
+/* What the kernel's files share beyond its objects: layout, boot, log, panic, interrupts, devices
+ * of its own. */
 #pragma once
 
 #include <stdarg.h>
@@ -13,11 +14,11 @@
 #define AREA_BASE   0xffffff0000000000ull /* per-CPU areas */
 #define AREA_STRIDE 0x40000ull
 
-#define VECTOR_GSI   0x30 /* + GSI */
-#define MAX_GSI      160
-#define VECTOR_IPI   0xf0
-#define VECTOR_TIMER 0xf1
-#define VECTOR_ERROR 0xfe
+#define VECTOR_GSI      0x30 /* + GSI */
+#define MAX_GSI         160
+#define VECTOR_IPI      0xf0
+#define VECTOR_TIMER    0xf1
+#define VECTOR_ERROR    0xfe
 #define VECTOR_SPURIOUS 0xff
 
 extern const struct boot_info *boot;
@@ -49,7 +50,8 @@ void *memcpy(void *d, const void *s, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 
-/* log.c: lines `[seconds cpu kernel] text` in a ring that root reads; on UART and screen until root says quiet */
+/* log.c: lines `[seconds cpu kernel] text` in a ring that root reads; on UART and screen until root
+ * says quiet */
 void log_init(void);
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_raw(const char *text, size_t n, const char *domain); /* a line of root's */
@@ -75,8 +77,8 @@ void paging_init(void);
 void *device_map(paddr_t pa, u64 size, enum mem_cache cache);
 status_t window_map(paddr_t pa, u64 size);
 void window_unmap(paddr_t pa, u64 size);
-void temp_clear(paddr_t pa, u64 size); /* within one 2 MiB-aligned block */
-void temp_read(paddr_t pa, void *to, u64 size);  /* likewise */
+void temp_clear(paddr_t pa, u64 size);          /* within one 2 MiB-aligned block */
+void temp_read(paddr_t pa, void *to, u64 size); /* likewise */
 
 /* cpu.c */
 void cpu_init_features(void);
@@ -114,7 +116,7 @@ void sched_enqueue(struct thread *sc);
 void sched_dequeue(struct thread *sc);
 void sched_charge(struct cpu *c);
 void sched_boost(struct thread *sc, u8 priority);
-void thread_ready(struct thread *t);          /* its wait is over; on its CPU */
+void thread_ready(struct thread *t);           /* its wait is over; on its CPU */
 void thread_block(struct thread *t, u8 state); /* the current thread waits */
 void thread_block_switch(struct cpu *c, struct thread *t, u8 state); /* likewise, at once */
 void sched_init_cpu(struct cpu *c);
@@ -129,7 +131,7 @@ void thread_fault(struct thread *t, u32 kind, u32 vector, u64 error, u64 address
 void thread_stop_pending(struct thread *t); /* its call or its wait for another CPU is over */
 void thread_kill(struct thread *t);
 void sys_thread_ctl(struct thread *t);
-void event_set(struct thread *t, u64 bits);       /* from any CPU */
+void event_set(struct thread *t, u64 bits);    /* from any CPU */
 void event_set_slot(struct slot *s, u64 bits); /* through an embedded slot; bits limited by it */
 
 /* ipc.c */
@@ -139,7 +141,8 @@ void ipc_abort(struct thread *t);
 #define FPU_AREA_SIZE (features.fpu_size < 576 ? 576 : features.fpu_size)
 void fpu_init_cpu(struct cpu *c);
 void fpu_load_vcpu(struct cpu *c, struct vcpu *v);
-void fpu_switch(struct cpu *c, struct thread *t); /* CR0.TS, and the registers of threads that use them */
+void fpu_switch(
+	struct cpu *c, struct thread *t); /* CR0.TS, and the registers of threads that use them */
 void fpu_save(struct cpu *c);
 void fpu_disown(struct cpu *c, void *owner);
 void fpu_area_init(void *area);
@@ -157,7 +160,8 @@ status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot);
 void vcpu_stop(struct vcpu *v);
 void vcpu_free(struct vcpu *v);
 void vcpu_unmap(struct vcpu *v);
-void vcpu_leave(struct vcpu *v, status_t s, u64 bits); /* ends vcpu_run of a halted or interrupted thread */
+void vcpu_leave(
+	struct vcpu *v, status_t s, u64 bits); /* ends vcpu_run of a halted or interrupted thread */
 void vcpu_wake(struct vcpu *v);
 void sys_vcpu_ctl(struct thread *t);
 void sys_vm_trap(struct thread *t);
@@ -172,7 +176,8 @@ void syscall_first_task(u64 cycles);
 /* root.c */
 void root_start(void);
 
-/* Threads that use FS (thread-local storage) get its base at each switch: ring 3 can change it behind the kernel's back. */
+/* Threads that use FS (thread-local storage) get its base at each switch: ring 3 can change it
+ * behind the kernel's back. */
 static inline void fs_load(const struct thread *t)
 {
 	if (!t->fs_base)
@@ -187,8 +192,9 @@ static inline void fs_load(const struct thread *t)
 void thread_switch_slow(struct cpu *c, struct thread *t);
 
 /*
- * Makes `t` the thread that runs on this CPU, in its address space. The generation is looked at after CR3 was written, which
- * serialises: an unmapper either finds this CPU in the space, or is found here. In a tail position this needs no stack.
+ * Makes `t` the thread that runs on this CPU, in its address space. The generation is looked at
+ * after CR3 was written, which serialises: an unmapper either finds this CPU in the space, or is
+ * found here. In a tail position this needs no stack.
  */
 static inline void thread_switch(struct cpu *c, struct thread *t)
 {

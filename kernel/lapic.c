@@ -71,8 +71,8 @@ void lapic_init_bsp(void)
 	u64 base = read_msr(MSR_APIC_BASE);
 
 	if (!features.x2apic)
-		registers = device_map(ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE), PAGE_SIZE,
-			MEM_CACHE_UC);
+		registers = device_map(
+			ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE), PAGE_SIZE, MEM_CACHE_UC);
 	lapic_hz = boot->lapic_hz;
 }
 
@@ -114,7 +114,8 @@ void lapic_eoi(void)
 static void send(u32 apic_id, u32 command)
 {
 	if (features.x2apic) {
-		/* Makes earlier stores visible first: the WRMSR is not serialising (SDM vol. 3, 11.12.3). */
+		/* Makes earlier stores visible first: the WRMSR is not serialising (SDM vol.
+		 * 3, 11.12.3). */
 		__asm__ volatile("mfence; lfence" ::: "memory");
 		write_msr(MSR_X2APIC + (REG_ICR >> 4), (u64)apic_id << 32 | command);
 		return;
@@ -162,9 +163,9 @@ void lapic_timer_arm(cycles_t deadline)
 }
 
 /*
- * Makes the APIC look at its IRR again. A processor always does; QEMU 7.2 with a thread for each CPU can lose the request when
- * it comes in the middle of a VMRUN or an exit, and the CPU would then sleep on it (tests/README.md). x2APIC mode is
- * not affected: that emulator has none.
+ * Makes the APIC look at its IRR again. A processor always does; QEMU 7.2 with a thread for each
+ * CPU can lose the request when it comes in the middle of a VMRUN or an exit, and the CPU would
+ * then sleep on it (tests/README.md). x2APIC mode is not affected: that emulator has none.
  */
 void lapic_refresh(void)
 {

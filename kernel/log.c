@@ -1,5 +1,6 @@
 /*
- * The log: lines in a ring; until root takes over also on the serial port and the screen, and again in a panic.
+ * The log: lines in a ring; until root takes over also on the serial port and the screen, and again
+ * in a panic.
  */
 #include <stdarg.h>
 #include "kernel/kernel.h"
@@ -129,7 +130,9 @@ static void format_text(struct line *l, const char *f, va_list args)
 
 static void put_prefix(struct line *l, const char *domain)
 {
-	u64 us = boot && boot->tsc_hz ? rdtsc() / (boot->tsc_hz / 1000000 ? boot->tsc_hz / 1000000 : 1) : 0;
+	u64 us = boot && boot->tsc_hz
+			 ? rdtsc() / (boot->tsc_hz / 1000000 ? boot->tsc_hz / 1000000 : 1)
+			 : 0;
 
 	put(l, '[');
 	put_number(l, us / 1000000, 10, 5, ' ');

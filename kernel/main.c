@@ -9,7 +9,8 @@ const struct vcpu_ops *vcpu_ops;
 static void check_boot(const struct boot_info *info)
 {
 	if (info->magic != BOOT_MAGIC || info->abi != BULKHEAD_ABI || info->size != sizeof(*info))
-		panic("boot information of another version: put loader and kernel of one build on the volume");
+		panic("boot information of another version: put loader and kernel of one build on "
+		      "the volume");
 	if (info->cpus < 1 || info->cpus > BOOT_MAX_CPUS || info->ranges > BOOT_MAX_RANGES ||
 		info->files > BOOT_MAX_FILES || info->ioapics > BOOT_MAX_IOAPICS || !info->tsc_hz)
 		panic("boot information is damaged");
@@ -40,7 +41,8 @@ void kernel_main(const struct boot_info *info)
 	check_boot(info);
 	boot = info;
 	pool_init(&boot_pool);
-	pool_add(&boot_pool, boot->block_pool, boot->block_base + boot->block_size - boot->block_pool);
+	pool_add(&boot_pool, boot->block_pool,
+		boot->block_base + boot->block_size - boot->block_pool);
 	cpu_init_features();
 	write_msr(MSR_PAT, PTABLE_PAT);
 	paging_init();
@@ -53,7 +55,8 @@ void kernel_main(const struct boot_info *info)
 			bsp = i;
 	cpu_init(cpu_make(bsp, boot->cpu[bsp].apic_id));
 	log_line("Bulkhead: %u CPUs, TSC %lu kHz, %s, %s timer", boot->cpus, boot->tsc_hz / 1000,
-		features.x2apic ? "x2APIC" : "xAPIC", features.tsc_deadline ? "TSC-deadline" : "LAPIC");
+		features.x2apic ? "x2APIC" : "xAPIC",
+		features.tsc_deadline ? "TSC-deadline" : "LAPIC");
 	irq_init();
 	choose_virtualization();
 	cpus_start();

@@ -71,8 +71,8 @@ static bool parts_clear(struct mem *p, paddr_t base, u64 size)
 }
 
 /*
- * Clearing takes long, so the call is restarted after each step with the object kept in the thread (op_arg[0]): interrupts
- * and more urgent threads come in between.
+ * Clearing takes long, so the call is restarted after each step with the object kept in the thread
+ * (op_arg[0]): interrupts and more urgent threads come in between.
  */
 status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
 {
@@ -155,7 +155,8 @@ void mem_create_abort(struct thread *t)
 		destroy_start(&m->obj, NULL);
 }
 
-/* Was `m` charged so that it lives longer than `d`, whose objects are to lie in it? Root does not die. */
+/* Was `m` charged so that it lives longer than `d`, whose objects are to lie in it? Root does not
+ * die. */
 static bool outlives(const struct mem *m, const struct domain *d)
 {
 	return domain_above(m->obj.payer, d) || (d == &root_domain && m->obj.payer == d);
@@ -248,7 +249,8 @@ static status_t map_pool(struct thread *t, struct space *space)
 static status_t map_check(
 	const struct space *space, const struct mem *m, u64 va, u64 offset, u64 size, u64 flags)
 {
-	u64 end = space->domain ? ABI_USER_END : BIT(features.paddr_bits < 47 ? features.paddr_bits : 47);
+	u64 end = space->domain ? ABI_USER_END
+				: BIT(features.paddr_bits < 47 ? features.paddr_bits : 47);
 
 	if (!IS_ALIGNED(va | offset | size, PAGE_SIZE) || !size || size > MAX_MAPPING)
 		return STATUS_BAD_ARG;
@@ -351,8 +353,8 @@ void attach_remove_all(struct domain *d, struct vm *vm)
 }
 
 /*
- * The order of locks is space before mem, so the first attachment is found under the mem's lock, then looked for again under
- * both. Its space lives at least until this CPU leaves the kernel.
+ * The order of locks is space before mem, so the first attachment is found under the mem's lock,
+ * then looked for again under both. Its space lives at least until this CPU leaves the kernel.
  */
 static bool detach_first(struct mem *m)
 {
@@ -386,7 +388,8 @@ void mem_detach(struct mem *m)
 	struct thread *maker = __atomic_load_n(&m->maker, __ATOMIC_ACQUIRE);
 	u64 mine = (u64)m;
 
-	/* Its payer dies before it is all clear: the thread that makes it starts anew, and is told GONE. */
+	/* Its payer dies before it is all clear: the thread that makes it starts anew, and is told
+	 * GONE. */
 	if (maker)
 		__atomic_compare_exchange_n(
 			&maker->op_arg[0], &mine, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);

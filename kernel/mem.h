@@ -22,7 +22,7 @@ struct mem {
 	struct list attaches;
 	struct domain *pool_of; /* whose pool it has become */
 	struct list pool_link;
-	u64 zeroed; /* bytes from base that were cleared so far */
+	u64 zeroed;           /* bytes from base that were cleared so far */
 	struct thread *maker; /* while its creation is under way */
 };
 

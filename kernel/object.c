@@ -75,7 +75,8 @@ bool kobj_claim(struct kobj *o)
 	return first;
 }
 
-/* A copy of `s` as it was at one time: slot_set writes the kind and the object last, and emptying writes them first. */
+/* A copy of `s` as it was at one time: slot_set writes the kind and the object last, and emptying
+ * writes them first. */
 static void slot_copy(const struct slot *s, struct cap *out)
 {
 	do {

@@ -66,9 +66,9 @@ void slot_clear(struct slot *s);
 void kobj_revoke(struct kobj *o);
 
 /*
- * Looks up capability `cap` of domain `d`: checks kind and rights. OK and a copy in *out (obj, kind, rights, data), or
- * BAD_CAP, GONE, BAD_KIND, DENIED. A copy, for other CPUs may empty the slot and fill it anew at any time. The object
- * stays allocated until this CPU leaves the kernel.
+ * Looks up capability `cap` of domain `d`: checks kind and rights. OK and a copy in *out (obj,
+ * kind, rights, data), or BAD_CAP, GONE, BAD_KIND, DENIED. A copy, for other CPUs may empty the
+ * slot and fill it anew at any time. The object stays allocated until this CPU leaves the kernel.
  */
 status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struct cap *out);
 
@@ -76,10 +76,12 @@ status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struc
 bool kobj_claim(struct kobj *o);
 
 /*
- * The same for the fast paths, which need the slot table of a domain: the object, or NULL on any error, whose status
- * cap_lookup tells. `slots` is domain->slots. The kind is asked of the object, which stays what it is.
+ * The same for the fast paths, which need the slot table of a domain: the object, or NULL on any
+ * error, whose status cap_lookup tells. `slots` is domain->slots. The kind is asked of the object,
+ * which stays what it is.
  */
-static inline struct kobj *cap_find(struct slot **slots, u64 cap, enum kind kind, u32 rights, struct slot **out)
+static inline struct kobj *cap_find(
+	struct slot **slots, u64 cap, enum kind kind, u32 rights, struct slot **out)
 {
 	struct slot *page;
 	struct slot *s;

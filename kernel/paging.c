@@ -1,12 +1,13 @@
-/* The kernel's own address space: image, window, per-CPU areas, its devices; built once, shared by all domains. */
+/* The kernel's own address space: image, window, per-CPU areas, its devices; built once, shared by
+ * all domains. */
 #include "kernel/kernel.h"
 #include "mm/ptable_share.h"
 
-#define RW     (PTABLE_READ | PTABLE_WRITE | PTABLE_GLOBAL)
-#define RX     (PTABLE_READ | PTABLE_EXEC | PTABLE_GLOBAL)
-#define BLOCK  BOOT_BLOCK_ALIGN
-#define UPPER  256 /* first top-level entry of the upper half */
-#define LAST   511
+#define RW    (PTABLE_READ | PTABLE_WRITE | PTABLE_GLOBAL)
+#define RX    (PTABLE_READ | PTABLE_EXEC | PTABLE_GLOBAL)
+#define BLOCK BOOT_BLOCK_ALIGN
+#define UPPER 256 /* first top-level entry of the upper half */
+#define LAST  511
 
 struct ptable kernel_ptable;
 static struct spinlock lock;
@@ -46,8 +47,8 @@ void paging_init(void)
 			continue;
 		if (boot->range[i].base + boot->range[i].size > WINDOW_SIZE)
 			panic("paging: RAM above the window at %lx", boot->range[i].base);
-		must(ptable_reserve(
-			     &kernel_ptable, WINDOW_BASE + boot->range[i].base, boot->range[i].size),
+		must(ptable_reserve(&kernel_ptable, WINDOW_BASE + boot->range[i].base,
+			     boot->range[i].size),
 			"window tables");
 	}
 	must(ptable_reserve(&kernel_ptable, AREA_BASE, AREA_STRIDE * BOOT_MAX_CPUS), "areas");
@@ -80,7 +81,8 @@ void *device_map(paddr_t pa, u64 size, enum mem_cache cache)
 
 	size = ALIGN_UP(size + offset, PAGE_SIZE);
 	spin_lock(&lock);
-	va = device_next + (pa & (BLOCK - 1) & ~(PAGE_SIZE - 1)); /* large leaves for framebuffers */
+	va = device_next +
+	     (pa & (BLOCK - 1) & ~(PAGE_SIZE - 1)); /* large leaves for framebuffers */
 	device_next = ALIGN_UP(va + size, BLOCK);
 	must(ptable_map(&kernel_ptable, va, pa - offset, size, RW, cache), "device");
 	spin_unlock(&lock);
@@ -92,8 +94,8 @@ static u8 *temp_map(paddr_t pa)
 {
 	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
 
-	must(ptable_map(&kernel_ptable, va, ALIGN_DOWN(pa, BLOCK), BLOCK, PTABLE_READ | PTABLE_WRITE,
-		     MEM_CACHE_WB),
+	must(ptable_map(&kernel_ptable, va, ALIGN_DOWN(pa, BLOCK), BLOCK,
+		     PTABLE_READ | PTABLE_WRITE, MEM_CACHE_WB),
 		"temporary");
 	return (u8 *)va + (pa & (BLOCK - 1));
 }

@@ -1,4 +1,5 @@
-/* The end: registers, a symbolised backtrace and the last log lines on the serial port and the screen. */
+/* The end: registers, a symbolised backtrace and the last log lines on the serial port and the
+ * screen. */
 #include <stdarg.h>
 #include "kernel/kernel.h"
 
@@ -24,8 +25,9 @@ static void print_symbol(u64 address)
 	if (boot && boot->symtab) {
 		s = window_va(boot->symtab);
 		for (u64 i = 0; i < boot->symtab_size / sizeof(*s); i++) {
-			if ((s[i].info & 15) > SYMBOL_FUNCTION || s[i].value > address || s[i].name >= boot->strtab_size ||
-				address - s[i].value >= offset || !s[i].value)
+			if ((s[i].info & 15) > SYMBOL_FUNCTION || s[i].value > address ||
+				s[i].name >= boot->strtab_size || address - s[i].value >= offset ||
+				!s[i].value)
 				continue;
 			best = (const char *)window_va(boot->strtab) + s[i].name;
 			offset = address - s[i].value;
@@ -39,8 +41,9 @@ static void print_symbol(u64 address)
 
 static bool is_stack(u64 p)
 {
-	return IS_ALIGNED(p, 8) && ((p >= AREA_BASE && p < AREA_BASE + AREA_STRIDE * BOOT_MAX_CPUS) ||
-					   (p >= (u64)image_start && p < (u64)image_end));
+	return IS_ALIGNED(p, 8) &&
+	       ((p >= AREA_BASE && p < AREA_BASE + AREA_STRIDE * BOOT_MAX_CPUS) ||
+		       (p >= (u64)image_start && p < (u64)image_end));
 }
 
 static void backtrace(u64 rbp, u64 rip)

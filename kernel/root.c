@@ -1,4 +1,5 @@
-/* Starts root, the first domain: its program lies in a boot file, and its capabilities name everything that is free. */
+/* Starts root, the first domain: its program lies in a boot file, and its capabilities name
+ * everything that is free. */
 #include "kernel/abi/root.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
@@ -56,7 +57,8 @@ static struct mem *add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
 	return m;
 }
 
-/* The file's frames are mapped as they are; its first page is read at the temporary address of this CPU. */
+/* The file's frames are mapped as they are; its first page is read at the temporary address of this
+ * CPU. */
 static u64 load_elf(const struct boot_file *f)
 {
 	static u8 page[PAGE_SIZE];
@@ -131,7 +133,8 @@ void root_start(void)
 	if (!t)
 		panic("root: no memory for its thread");
 	must(thread_init(t, &root_domain, &m), "thread");
-	must(domain_cap_set(&root_domain, ROOT_CAP_DOMAIN, &root_domain.obj, KIND_DOMAIN, RIGHT_ALL, 0),
+	must(domain_cap_set(
+		     &root_domain, ROOT_CAP_DOMAIN, &root_domain.obj, KIND_DOMAIN, RIGHT_ALL, 0),
 		"domain capability");
 	must(domain_cap_set(&root_domain, ROOT_CAP_THREAD, &t->obj, KIND_THREAD, RIGHT_ALL, 0),
 		"thread capability");

@@ -1,9 +1,10 @@
 /*
- * The scheduler: fixed priorities, budgets with periods, one run queue for each CPU; and per-CPU timers.
+ * The scheduler: fixed priorities, budgets with periods, one run queue for each CPU; and per-CPU
+ * timers.
  *
- * A scheduling context is queued while the thread that runs on it (`active`) can run. The one that runs stays at the head of
- * its queue. There is no tick: a timer is set for the end of the budget, and, only while another context of the same
- * priority waits, for the end of a time slice.
+ * A scheduling context is queued while the thread that runs on it (`active`) can run. The one that
+ * runs stays at the head of its queue. There is no tick: a timer is set for the end of the budget,
+ * and, only while another context of the same priority waits, for the end of a time slice.
  */
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
@@ -136,8 +137,9 @@ static void replenish(struct timer *t)
 }
 
 /*
- * Makes sure that budget_end runs by the end of the running context's budget, or of a time slice when others of its priority
- * wait. An earlier alarm stays, for it sets the next one itself: so a switch rarely touches the timers.
+ * Makes sure that budget_end runs by the end of the running context's budget, or of a time slice
+ * when others of its priority wait. An earlier alarm stays, for it sets the next one itself: so a
+ * switch rarely touches the timers.
  */
 static void limit_run(struct cpu *c, struct thread *sc, bool shared)
 {
@@ -166,8 +168,9 @@ static void budget_end(struct timer *t)
 		return;
 	sched_charge(c);
 	/*
-	 * In the middle of a call the server finishes first, as a debt of the next period: it is not kept from its other
-	 * callers for one that has run out. The reply then takes the slow way, which looks at the budget.
+	 * In the middle of a call the server finishes first, as a debt of the next period: it is
+	 * not kept from its other callers for one that has run out. The reply then takes the slow
+	 * way, which looks at the budget.
 	 */
 	if (sc->budget && !sc->left && sc->active != sc)
 		sc->stop_pending |= STOP_OVERDRAWN;
@@ -257,7 +260,8 @@ void thread_block(struct thread *t, u8 state)
 	dequeue(cpu_self(), t->sc);
 }
 
-/* The common case of cpu_resume at once: nothing posted, and the next thread is in a system call too. */
+/* The common case of cpu_resume at once: nothing posted, and the next thread is in a system call
+ * too. */
 void thread_block_switch(struct cpu *c, struct thread *t, u8 state)
 {
 	t->state = state;
@@ -309,7 +313,8 @@ void timer_arm(struct timer *t, cycles_t deadline)
 	t->deadline = deadline;
 	if (deadline != TIME_NEVER)
 		timer_insert(&c->timers, t);
-	/* A later first deadline is left to the interrupt, which finds nothing due: cheaper than programming now. */
+	/* A later first deadline is left to the interrupt, which finds nothing due: cheaper than
+	 * programming now. */
 	if (c->timers.root && c->timers.root->deadline < c->armed)
 		timer_program(c);
 }

@@ -87,7 +87,8 @@ static void sys_obj_create(struct thread *t)
 	}
 	t->regs.gpr[RAX] = SYS_OBJ_CREATE;
 	s = obj_create(t);
-	/* A mem that is still being cleared has set RIP back, and RAX must stay the call's number; else it is done. */
+	/* A mem that is still being cleared has set RIP back, and RAX must stay the call's number;
+	 * else it is done. */
 	if (s != STATUS_OK || arg(t, RDI) != KIND_MEM)
 		t->regs.gpr[RAX] = s;
 }
@@ -140,9 +141,11 @@ void syscall_first_task(u64 cycles)
 static void fill_machine(struct msg_machine *m)
 {
 	*m = (struct msg_machine){
-		.flags = (features.amd ? MACHINE_AMDV : 0) | (features.x2apic ? MACHINE_X2APIC : 0) |
+		.flags = (features.amd ? MACHINE_AMDV : 0) |
+			 (features.x2apic ? MACHINE_X2APIC : 0) |
 			 (features.tsc_deadline ? MACHINE_DEADLINE : 0) |
-			 (features.pcid ? MACHINE_PCID : 0) | (features.xsave ? MACHINE_FPU_XSAVE : 0),
+			 (features.pcid ? MACHINE_PCID : 0) |
+			 (features.xsave ? MACHINE_FPU_XSAVE : 0),
 		.tsc_hz = boot->tsc_hz,
 		.xcr0 = features.xcr0,
 		.fpu_size = features.fpu_size,
@@ -159,7 +162,8 @@ static bool port_reserved(u32 port)
 	const struct boot_power *p = &boot->power;
 
 	return port == 0x20 || port == 0x21 || port == 0xa0 || port == 0xa1 ||
-	       (port >= 0xcf8 && port <= 0xcff) || (p->pm1a_control && port / 2 == p->pm1a_control / 2u) ||
+	       (port >= 0xcf8 && port <= 0xcff) ||
+	       (p->pm1a_control && port / 2 == p->pm1a_control / 2u) ||
 	       (p->pm1b_control && port / 2 == p->pm1b_control / 2u);
 }
 

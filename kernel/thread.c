@@ -1,8 +1,11 @@
-/* Threads: making, stopping, resuming, inspecting, killing; ports and events that belong to them. */
+/* Threads: making, stopping, resuming, inspecting, killing; ports and events that belong to them.
+ */
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
-#define RFLAGS_USER (BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(7) | RFLAGS_TF | RFLAGS_DF | BIT(11) | RFLAGS_AC | BIT(21))
+#define RFLAGS_USER                                                                                \
+	(BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(7) | RFLAGS_TF | RFLAGS_DF | BIT(11) |            \
+		RFLAGS_AC | BIT(21))
 
 void event_init(struct thread *t);
 
@@ -131,8 +134,8 @@ void thread_fault(struct thread *t, u32 kind, u32 vector, u64 error, u64 address
 	t->fault_address = address;
 	thread_block(t, THREAD_STOPPED);
 	if (t->domain == &root_domain && kind != FAULT_NONE)
-		panic("root stopped: fault %u vector %u error %lx address %lx rip %lx rsp %lx", kind,
-			vector, error, address, t->regs.rip, t->regs.gpr[RSP]);
+		panic("root stopped: fault %u vector %u error %lx address %lx rip %lx rsp %lx",
+			kind, vector, error, address, t->regs.rip, t->regs.gpr[RSP]);
 	if (kind != FAULT_NONE)
 		event_set_slot(&t->domain->supervisor, ~0ull);
 }
@@ -150,7 +153,8 @@ void thread_kill(struct thread *t)
 {
 	struct cpu *c = cpu_self();
 
-	/* Which parts the two; looked for again at each visit, for another CPU may have given it one late. */
+	/* Which parts the two; looked for again at each visit, for another CPU may have given it
+	 * one late. */
 	if (t->vcpu)
 		vcpu_stop(t->vcpu);
 	if (t->state == THREAD_DEAD)

@@ -89,7 +89,8 @@ struct thread {
 	cycles_t budget; /* 0: unlimited */
 	cycles_t period;
 	cycles_t left;
-	cycles_t debt; /* run beyond the budget, in the middle of a call: taken from the next periods */
+	cycles_t debt; /* run beyond the budget, in the middle of a call: taken from the next
+			  periods */
 	cycles_t period_start;
 	cycles_t run_time;
 	u64 switches;

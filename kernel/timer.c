@@ -1,4 +1,5 @@
-/* Pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986): insertion in constant time, removal of the least amortised log n. */
+/* Pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986): insertion in constant time, removal of
+ * the least amortised log n. */
 #include "kernel/timer.h"
 
 static struct timer *meld(struct timer *a, struct timer *b)

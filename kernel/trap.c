@@ -6,7 +6,8 @@
 #define PAGE_FAULT 14
 #define NMI        2
 
-/* Interrupts that are the kernel's or a driver's; on the CPU's stack, with no program's state at stake. */
+/* Interrupts that are the kernel's or a driver's; on the CPU's stack, with no program's state at
+ * stake. */
 static void interrupt(u64 vector)
 {
 	if (vector == VECTOR_TIMER) {
@@ -35,7 +36,8 @@ void interrupt_user(u64 vector, u64 error)
 	if (vector >= EXCEPTIONS)
 		interrupt(vector);
 	else
-		thread_fault(t, FAULT_EXCEPTION, (u32)vector, error, vector == PAGE_FAULT ? read_cr2() : 0);
+		thread_fault(t, FAULT_EXCEPTION, (u32)vector, error,
+			vector == PAGE_FAULT ? read_cr2() : 0);
 }
 
 /* frame: R15 ... RAX, vector, error, RIP, CS, RFLAGS, RSP, SS */
@@ -61,5 +63,7 @@ void interrupt_ist(const u64 *frame, struct cpu *c)
 	}
 	/* It may have come between an entry and its SWAPGS. */
 	write_msr(MSR_GS_BASE, (u64)c);
-	panic_regs(frame, frame[15] == 8 ? "double fault" : frame[15] == 18 ? "machine check" : "debug exception");
+	panic_regs(frame, frame[15] == 8    ? "double fault"
+			  : frame[15] == 18 ? "machine check"
+					    : "debug exception");
 }

@@ -52,7 +52,8 @@ static void vcpu_init(struct vcpu *v)
 	r->dirty = GROUP_ALL_REG | GROUP_CONTROL | GROUP_INJECT | GROUP_APIC;
 }
 
-/* Makes `t` the thread of `v`; other CPUs may try the same. A thread that dies meanwhile is looked at again by thread_kill. */
+/* Makes `t` the thread of `v`; other CPUs may try the same. A thread that dies meanwhile is looked
+ * at again by thread_kill. */
 status_t vcpu_tie(struct vcpu *v, struct thread *t)
 {
 	struct thread *old = v->thread;
@@ -300,7 +301,7 @@ static inline void import_dirty(struct vcpu *v)
 static void set_window(struct vcpu *v, unsigned class, bool nmi)
 {
 	if (v->window != class) {
-		v->window = (u8)class;
+		v->window = (u8) class;
 		vcpu_ops->window(v, class);
 	}
 	if (v->nmi_window != nmi) {
@@ -320,7 +321,8 @@ static bool deliver(struct vcpu *v, u64 flags)
 
 	if (unlikely(event & INJECT_VALID)) {
 		v->halted = false;
-		/* One that the backend reflects goes first; then this one waits for the next exit. */
+		/* One that the backend reflects goes first; then this one waits for the next exit.
+		 */
 		if (!event_valid(event) || vcpu_ops->inject(v, event, r->inject_length))
 			r->inject = 0;
 	}
@@ -332,7 +334,8 @@ static bool deliver(struct vcpu *v, u64 flags)
 		vector = virq_deliverable(v);
 		if (vector >= 0) {
 			if (virq_above_tpr(v, vector) && vcpu_ops->can_take(v)) {
-				vcpu_ops->inject(v, INJECT_VALID | INJECT_TYPE_INTR | (u64)vector, 0);
+				vcpu_ops->inject(
+					v, INJECT_VALID | INJECT_TYPE_INTR | (u64)vector, 0);
 				virq_accept(v, vector);
 				v->stats.injections++;
 				v->halted = false;
@@ -454,8 +457,8 @@ void vcpu_continue(struct vcpu *v)
 	if (unlikely(c->loaded != v))
 		load(c, v);
 	import_dirty(v);
-	if (unlikely(v->attention || r->pending.control || r->flags & (RUN_WINDOW | RUN_NMI_WINDOW) ||
-		     r->inject & INJECT_VALID))
+	if (unlikely(v->attention || r->pending.control ||
+		     r->flags & (RUN_WINDOW | RUN_NMI_WINDOW) || r->inject & INJECT_VALID))
 		attend(v);
 	if (unlikely(c->fpu_owner != v || c->xcr0 != v->xcr0))
 		fpu_load_vcpu(c, v);
@@ -476,7 +479,8 @@ void vcpu_exited(struct vcpu *v)
 		if (!(r->exit.io.flags & (EXIT_IO_IN | EXIT_IO_STRING))) {
 			struct doorbell *b = doorbell_find(v->vm, r->exit.io.port);
 
-			/* One that another CPU takes away just now has rung for nobody: as if a moment later. */
+			/* One that another CPU takes away just now has rung for nobody: as if a
+			 * moment later. */
 			if (b && __atomic_load_n(&b->slot.obj, __ATOMIC_ACQUIRE)) {
 				v->stats.doorbells++;
 				vcpu_ops->skip(v);
@@ -538,8 +542,10 @@ void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
 	}
 	v->mask = mask;
 	t->resume = RESUME_GUEST;
-	/* The timer stays armed over exits, so that a deadline that does not change costs nothing. */
-	if (unlikely(deadline != v->deadline.deadline || (!v->deadline.queued && deadline != TIME_NEVER))) {
+	/* The timer stays armed over exits, so that a deadline that does not change costs nothing.
+	 */
+	if (unlikely(deadline != v->deadline.deadline ||
+		     (!v->deadline.queued && deadline != TIME_NEVER))) {
 		if (deadline != TIME_NEVER && deadline <= rdtsc()) {
 			if (c->loaded != v)
 				load(c, v);

@@ -175,5 +175,6 @@ void vcpu_continue(struct vcpu *v) __attribute__((noreturn));
 /* Makes `t` the thread that runs `v`, in the place of another. BUSY: it has a vcpu. */
 status_t vcpu_tie(struct vcpu *v, struct thread *t);
 
-/* Loads the vcpu on this CPU, takes over what is dirty, and exports register groups to the run page. */
+/* Loads the vcpu on this CPU, takes over what is dirty, and exports register groups to the run
+ * page. */
 void vcpu_fetch(struct vcpu *v, u64 groups);

@@ -35,8 +35,8 @@ static status_t map_pages(struct thread *t, struct vcpu *v, u64 va)
 	spin_lock(&d->lock);
 	if (s != STATUS_OK) {
 		/*
-		 * Other threads may have used it meanwhile: it must leave their TLBs before the frame is
-		 * freed.
+		 * Other threads may have used it meanwhile: it must leave their TLBs before the
+		 * frame is freed.
 		 */
 		ptable_unmap(&d->ptable, va, PAGE_SIZE, 0);
 		tlb_invalidate(&d->tlb, mask);

@@ -1,5 +1,6 @@
 /*
- * Interrupt delivery into guests in software (SDM vol. 3, 11.8): pending word to IRR, IRR to ISR, the priorities between.
+ * Interrupt delivery into guests in software (SDM vol. 3, 11.8): pending word to IRR, IRR to ISR,
+ * the priorities between.
  */
 #include "kernel/kernel.h"
 #include "kernel/virq.h"
@@ -56,7 +57,8 @@ int virq_deliverable(struct vcpu *v)
 		return -1;
 	}
 	isr = highest(v, APIC_ISR);
-	/* PPR from ISR alone: the TPR is the window's business, for the guest may lower it without an exit. */
+	/* PPR from ISR alone: the TPR is the window's business, for the guest may lower it without
+	 * an exit. */
 	if (isr >= 0 && irr >> 4 <= isr >> 4)
 		return -1;
 	return irr;

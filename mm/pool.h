@@ -37,8 +37,8 @@ void pool_add(struct pool *p, paddr_t base, u64 size);
 void *pool_frame_alloc(struct pool *p);
 
 /*
- * Two zeroed frames that are physically contiguous, or NULL; for the few hardware tables larger than a frame. They
- * come back as a pair and stay one.
+ * Two zeroed frames that are physically contiguous, or NULL; for the few hardware tables larger
+ * than a frame. They come back as a pair and stay one.
  */
 void *pool_pair_alloc(struct pool *p);
 void pool_pair_free(struct pool *p, void *pair);

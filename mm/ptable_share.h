@@ -4,8 +4,8 @@
 #include "mm/ptable.h"
 
 /*
- * Makes sure that the top-level entries that cover [va, va + size) exist, so that domains may copy them once and see
- * later mappings below. NO_MEMORY.
+ * Makes sure that the top-level entries that cover [va, va + size) exist, so that domains may copy
+ * them once and see later mappings below. NO_MEMORY.
  */
 status_t ptable_reserve(struct ptable *t, u64 va, u64 size);
 

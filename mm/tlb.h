@@ -58,7 +58,8 @@ void tlb_done(struct tlb_space *s, unsigned cpu, u64 generation);
 /* True once CPU `cpu` is not active in the space or has flushed to generation `g` or later. */
 bool tlb_passed(const struct tlb_space *s, unsigned cpu, u64 g);
 
-/* True if CPU `cpu` must flush before it uses the space's translations; a look only, for fast paths. */
+/* True if CPU `cpu` must flush before it uses the space's translations; a look only, for fast
+ * paths. */
 static inline bool tlb_stale(const struct tlb_space *s, unsigned cpu)
 {
 	return __atomic_load_n(&s->generation, __ATOMIC_RELAXED) != s->flushed[cpu];

@@ -1,23 +1,24 @@
-/* Entering, and turning an AMD-V exit into the run page's (APM vol. 2, 15.7 to 15.14 and appendix C). */
+/* Entering, and turning an AMD-V exit into the run page's (APM vol. 2, 15.7 to 15.14 and appendix
+ * C). */
 #include "kernel/x86.h"
 #include "svm/svm.h"
 
-#define APIC_TPR         0x80
-#define LENGTH_CPUID     2
-#define LENGTH_HLT       1
-#define LENGTH_MSR       2
-#define LENGTH_VMMCALL   3
-#define LENGTH_XSETBV    3
-#define LENGTH_WBINVD    2
-#define LENGTH_PAUSE     2
-#define LENGTH_RDPMC     2
-#define LENGTH_SVM       3
-#define VECTOR_DB        1
-#define DR6_BD           BIT(13)
-#define DR7_GD           BIT(13)
-#define VECTOR_PF        14
-#define VECTOR_AC        17
-#define VECTOR_MC        18
+#define APIC_TPR       0x80
+#define LENGTH_CPUID   2
+#define LENGTH_HLT     1
+#define LENGTH_MSR     2
+#define LENGTH_VMMCALL 3
+#define LENGTH_XSETBV  3
+#define LENGTH_WBINVD  2
+#define LENGTH_PAUSE   2
+#define LENGTH_RDPMC   2
+#define LENGTH_SVM     3
+#define VECTOR_DB      1
+#define DR6_BD         BIT(13)
+#define DR7_GD         BIT(13)
+#define VECTOR_PF      14
+#define VECTOR_AC      17
+#define VECTOR_MC      18
 
 void svm_enter(struct vcpu *v)
 {
@@ -62,9 +63,9 @@ static unsigned exit_memory(struct run_page *r, const struct vmcb *b)
 	u8 count;
 
 	r->exit.memory.gpa = b->exit_info2;
-	r->exit.memory.access = (i & NPF_FETCH ? EXIT_ACCESS_EXEC :
-				 i & NPF_WRITE ? EXIT_ACCESS_WRITE :
-						 EXIT_ACCESS_READ) |
+	r->exit.memory.access = (i & NPF_FETCH          ? EXIT_ACCESS_EXEC
+					: i & NPF_WRITE ? EXIT_ACCESS_WRITE
+							: EXIT_ACCESS_READ) |
 				(i & NPF_WALK ? EXIT_ACCESS_WALK : 0);
 	/* The VMM may write to the page meanwhile, so nothing is read back from it. */
 	count = b->byte_count > sizeof(b->bytes) ? sizeof(b->bytes) : b->byte_count;
@@ -79,7 +80,10 @@ static unsigned exit_task(struct run_page *r, const struct vmcb *b)
 	u64 i = b->exit_info2;
 
 	r->exit.task.selector = (u16)b->exit_info1;
-	r->exit.task.source = i & TASK_IRET ? 1 : i & TASK_JMP ? 2 : b->exit_int_info & INJECT_VALID ? 3 : 0;
+	r->exit.task.source = i & TASK_IRET                     ? 1
+			      : i & TASK_JMP                    ? 2
+			      : b->exit_int_info & INJECT_VALID ? 3
+								: 0;
 	r->exit.task.error_valid = !!(i & TASK_ERROR);
 	r->exit.task.error = (u32)i;
 	return EXIT_TASK_SWITCH;
@@ -98,7 +102,8 @@ static unsigned plain(struct run_page *r, unsigned kind, u32 length)
 	return kind;
 }
 
-/* #MC is the host's; what the VMM has not asked for is delivered after all, with DR6 and CR2 as the exit left them. */
+/* #MC is the host's; what the VMM has not asked for is delivered after all, with DR6 and CR2 as the
+ * exit left them. */
 static unsigned exit_exception(struct vcpu *v, struct vmcb *b, u32 vector)
 {
 	struct run_page *r = v->run;
@@ -215,8 +220,8 @@ unsigned svm_exit(struct vcpu *v)
 		b->tlb_control = TLB_KEEP;
 	}
 	/*
-	 * A delivery that the exit cut short is made again; INT n is executed again instead, for RIP still points to it. An event
-	 * that VMRUN refused stays where it was and is dropped.
+	 * A delivery that the exit cut short is made again; INT n is executed again instead, for
+	 * RIP still points to it. An event that VMRUN refused stays where it was and is dropped.
 	 */
 	if (unlikely(b->exit_int_info & INJECT_VALID) &&
 		(b->exit_int_info & INJECT_TYPE_MASK) != INJECT_TYPE_SOFT) {

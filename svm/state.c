@@ -42,7 +42,8 @@ static void import_system(struct vmcb *b, const struct run_page *r)
 	to_vmcb(&b->tr, &r->tr);
 	to_vmcb(&b->gdtr, &r->gdtr);
 	to_vmcb(&b->idtr, &r->idtr);
-	/* A busy TSS is what VMRUN expects on no processor, and QEMU's I/O permission check takes type 9 only. */
+	/* A busy TSS is what VMRUN expects on no processor, and QEMU's I/O permission check takes
+	 * type 9 only. */
 	if ((b->tr.attributes & TSS_TYPE_MASK) == TSS_BUSY)
 		b->tr.attributes = (u16)((b->tr.attributes & ~TSS_TYPE_MASK) | TSS_AVAILABLE);
 }
@@ -171,16 +172,16 @@ bool svm_inject(struct vcpu *v, u64 event, u64 length)
 
 	(void)length;
 	if ((type == INJECT_TYPE_EXCEPT && (event & 0xff) >= 32) ||
-		(type != INJECT_TYPE_INTR && type != INJECT_TYPE_NMI && type != INJECT_TYPE_EXCEPT &&
-			type != INJECT_TYPE_SOFT) ||
+		(type != INJECT_TYPE_INTR && type != INJECT_TYPE_NMI &&
+			type != INJECT_TYPE_EXCEPT && type != INJECT_TYPE_SOFT) ||
 		b->event_inject & INJECT_VALID)
 		return false;
 	if (type == INJECT_TYPE_NMI) {
 		v->backend[SVM_NMI_DONE] = 1;
 		b->intercept_misc1 |= SVM_IRET;
 	}
-	b->event_inject =
-		event & (0xff | INJECT_TYPE_MASK | INJECT_ERROR | INJECT_VALID | 0xffffffff00000000ull);
+	b->event_inject = event & (0xff | INJECT_TYPE_MASK | INJECT_ERROR | INJECT_VALID |
+					  0xffffffff00000000ull);
 	return true;
 }
 
@@ -194,7 +195,8 @@ u64 svm_uninject(struct vcpu *v, u64 *length)
 	return event;
 }
 
-/* A virtual interrupt is requested and its delivery intercepted: the exit comes at the moment it could be taken. */
+/* A virtual interrupt is requested and its delivery intercepted: the exit comes at the moment it
+ * could be taken. */
 void svm_window(struct vcpu *v, unsigned class)
 {
 	struct vmcb *b = svm_vmcb(v);
@@ -210,7 +212,8 @@ void svm_window(struct vcpu *v, unsigned class)
 
 void svm_nmi_window(struct vcpu *v, bool on)
 {
-	/* An NMI's IRET is always intercepted while its handler runs; without a handler the window is open at once. */
+	/* An NMI's IRET is always intercepted while its handler runs; without a handler the window
+	 * is open at once. */
 	(void)v;
 	(void)on;
 }

@@ -2,18 +2,18 @@
 #include "kernel/kernel.h"
 #include "svm/svm.h"
 
-#define MSR_VM_CR       0xc0010114
-#define VM_CR_SVMDIS    BIT(4)
-#define MSR_VM_HSAVE_PA 0xc0010117
-#define CPUID_SVM       BIT(2)
-#define SVM_FEATURE_NP  BIT(0)
+#define MSR_VM_CR              0xc0010114
+#define VM_CR_SVMDIS           BIT(4)
+#define MSR_VM_HSAVE_PA        0xc0010117
+#define CPUID_SVM              BIT(2)
+#define SVM_FEATURE_NP         BIT(0)
 #define SVM_FEATURE_FLUSH_ASID BIT(6)
-#define IOPM_SIZE       0x3000
-#define MSRPM_SIZE      0x2000
+#define IOPM_SIZE              0x3000
+#define MSRPM_SIZE             0x2000
 
 /*
- * All ports of all guests exit (doorbells are found by the kernel), so one map serves. In the image, for it must be
- * physically contiguous.
+ * All ports of all guests exit (doorbells are found by the kernel), so one map serves. In the
+ * image, for it must be physically contiguous.
  */
 static u8 iopm[IOPM_SIZE] __attribute__((aligned(4096)));
 static u32 asids;
@@ -30,12 +30,14 @@ static const char *probe(void)
 
 	cpuid(0x80000001, 0, &a, &b, &c, &d);
 	if (!(c & CPUID_SVM))
-		return "the CPU has neither VT-x nor AMD-V: use another machine, or give the emulated CPU the feature";
+		return "the CPU has neither VT-x nor AMD-V: use another machine, or give the "
+		       "emulated CPU the feature";
 	if (read_msr(MSR_VM_CR) & VM_CR_SVMDIS)
 		return "AMD-V is locked off by the firmware: enable SVM in its set-up";
 	cpuid(0x8000000a, 0, &a, &b, &c, &d);
 	if (!(d & SVM_FEATURE_NP))
-		return "AMD-V without nested paging: a CPU of the Barcelona generation or later is needed";
+		return "AMD-V without nested paging: a CPU of the Barcelona generation or later is "
+		       "needed";
 	asids = b;
 	flush_by_asid = d & SVM_FEATURE_FLUSH_ASID;
 	if (asids < 2)
@@ -57,7 +59,8 @@ static status_t enable(struct cpu *c, struct pool *pool)
 	c->hw = host;
 	c->asid_next = 1;
 	c->asid_generation = 1;
-	/* What VMLOAD brings back after each exit: GS base, TR and the SYSCALL MSRs never change from here on. */
+	/* What VMLOAD brings back after each exit: GS base, TR and the SYSCALL MSRs never change
+	 * from here on. */
 	__asm__ volatile("vmsave %0" : : "a"(window_pa(host)) : "memory");
 	return STATUS_OK;
 }
@@ -85,11 +88,12 @@ static status_t vcpu_init(struct vcpu *v)
 	v->hw = b;
 	v->hw_pa = window_pa(b);
 	b->intercept_exceptions = SVM_EXCEPTIONS_ALWAYS;
-	b->intercept_misc1 = (u32)(SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_RDPMC | SVM_CPUID | SVM_INVD |
-				   SVM_HLT | SVM_INVLPGA | SVM_IOIO | SVM_MSR | SVM_TASK_SWITCH | SVM_FERR |
-				   SVM_SHUTDOWN);
-	b->intercept_misc2 = (u32)(SVM_VMRUN | SVM_VMMCALL | SVM_VMLOAD | SVM_VMSAVE | SVM_STGI | SVM_CLGI |
-				   SVM_SKINIT | SVM_WBINVD | SVM_MONITOR | SVM_MWAIT | SVM_XSETBV);
+	b->intercept_misc1 = (u32)(SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_RDPMC | SVM_CPUID |
+				   SVM_INVD | SVM_HLT | SVM_INVLPGA | SVM_IOIO | SVM_MSR |
+				   SVM_TASK_SWITCH | SVM_FERR | SVM_SHUTDOWN);
+	b->intercept_misc2 =
+		(u32)(SVM_VMRUN | SVM_VMMCALL | SVM_VMLOAD | SVM_VMSAVE | SVM_STGI | SVM_CLGI |
+			SVM_SKINIT | SVM_WBINVD | SVM_MONITOR | SVM_MWAIT | SVM_XSETBV);
 	b->iopm_base = image_pa(iopm);
 	b->msrpm_base = window_pa(v->vm->msr_bitmap);
 	b->vintr = VINTR_MASKING;
@@ -160,8 +164,9 @@ static status_t trap_ports(struct vm *vm, u32 first, u32 count, bool trap)
 /* What VMLOAD, VMSAVE and VMRUN switch, a guest may have directly. */
 static status_t trap_msr(struct vm *vm, u32 msr, bool trap)
 {
-	static const u32 switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR,
-		MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT};
+	static const u32 switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,
+		MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP,
+		MSR_SYSENTER_EIP, MSR_PAT};
 	u8 *map = vm->msr_bitmap;
 	u32 bit;
 
@@ -176,7 +181,7 @@ static status_t trap_msr(struct vm *vm, u32 msr, bool trap)
 	if (trap)
 		map[bit / 8] |= (u8)(3u << bit % 8);
 	else
-		map[bit / 8] &= (u8)~(3u << bit % 8);
+		map[bit / 8] &= (u8) ~(3u << bit % 8);
 	return STATUS_OK;
 }
 

@@ -5,13 +5,14 @@
 #include "svm/vmcb.h"
 
 /* Words of vcpu.backend[] */
-#define SVM_HOST_PA  0 /* physical address of this CPU's VMSAVE area: entry.S */
-#define SVM_TSC_AUX  1
-#define SVM_NMI_DONE 2 /* an NMI was injected, and its IRET has not come */
+#define SVM_HOST_PA    0 /* physical address of this CPU's VMSAVE area: entry.S */
+#define SVM_TSC_AUX    1
+#define SVM_NMI_DONE   2 /* an NMI was injected, and its IRET has not come */
 #define SVM_EXCEPTIONS 3 /* those that the VMM asked for */
 
 /* Words of cpu.backend[] */
-#define SVM_FLUSH_ALL 0 /* ASIDs are used anew, and no VMRUN has flushed yet what they meant before */
+#define SVM_FLUSH_ALL                                                                              \
+	0 /* ASIDs are used anew, and no VMRUN has flushed yet what they meant before */
 
 static inline struct vmcb *svm_vmcb(struct vcpu *v)
 {
@@ -35,5 +36,6 @@ unsigned svm_exit(struct vcpu *v);
 void svm_skip(struct vcpu *v);
 void svm_enter(struct vcpu *v) __attribute__((noreturn));
 
-/* msrpm.c: bit offset of an MSR's two bits in the permission map (APM vol. 2, 15.11); false: it has none */
+/* msrpm.c: bit offset of an MSR's two bits in the permission map (APM vol. 2, 15.11); false: it has
+ * none */
 bool svm_msrpm_bit(u32 msr, u32 *bit);

@@ -1,4 +1,5 @@
-/* The virtual machine control block (APM vol. 2, appendix B), its bits, and the exit codes (appendix C). */
+/* The virtual machine control block (APM vol. 2, appendix B), its bits, and the exit codes
+ * (appendix C). */
 #pragma once
 
 #include "kernel/abi/run.h"
@@ -91,8 +92,8 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640);
 static_assert(offsetof(struct vmcb, pat) == 0x668);
 
 /*
- * intercept_exceptions: #DB and #AC always exit, for a guest can make their delivery raise them again without end, in which time the
- * processor takes no interrupt; #MC is the host's.
+ * intercept_exceptions: #DB and #AC always exit, for a guest can make their delivery raise them
+ * again without end, in which time the processor takes no interrupt; #MC is the host's.
  */
 #define SVM_EXCEPTIONS_ALWAYS ((u32)(BIT(1) | BIT(17) | BIT(18)))
 /* intercept_misc1 */
@@ -130,12 +131,12 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
 #define TLB_FLUSH_ALL  1
 #define TLB_FLUSH_ASID 3
 
-#define VINTR_TPR_MASK     0xffull
-#define VINTR_IRQ          BIT(8)
-#define VINTR_PRIORITY(p)  ((u64)(p) << 16)
+#define VINTR_TPR_MASK      0xffull
+#define VINTR_IRQ           BIT(8)
+#define VINTR_PRIORITY(p)   ((u64)(p) << 16)
 #define VINTR_PRIORITY_MASK VINTR_PRIORITY(15)
-#define VINTR_IGNORE_TPR   BIT(20)
-#define VINTR_MASKING      BIT(24)
+#define VINTR_IGNORE_TPR    BIT(20)
+#define VINTR_MASKING       BIT(24)
 
 #define VMCB_SHADOW     BIT(0)
 #define NESTED_PAGING   BIT(0)

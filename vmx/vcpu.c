@@ -3,7 +3,7 @@
 #include "kernel/domain.h"
 #include "vmx/vmx.h"
 
-#define RUN_LIMIT_HZ 100
+#define RUN_LIMIT_HZ          100
 #define ACTIVITY_FIELD_ACTIVE 0
 #define NO_LINKED_VMCS        (~0ull)
 #define GUEST_LIST_SIZE       (sizeof(struct msr_entry) * SWITCHED_COUNT)
@@ -46,12 +46,14 @@ static void init_controls(struct vcpu *v)
 	x->proc = vmx_machine.proc;
 	vmwrite(PIN_CONTROLS, vmx_machine.pin);
 	/*
-	 * A run without an exit ends after this time. Interrupts end it too, whatever RFLAGS.IF is; but Bochs 2.7 keeps
-	 * them masked in a guest that was entered with IF clear, and only this timer gets it out. Counted anew at each
-	 * entry, so it costs nothing while there are other exits (SDM vol. 3C, 26.5.1).
+	 * A run without an exit ends after this time. Interrupts end it too, whatever RFLAGS.IF is;
+	 * but Bochs 2.7 keeps them masked in a guest that was entered with IF clear, and only this
+	 * timer gets it out. Counted anew at each entry, so it costs nothing while there are other
+	 * exits (SDM vol. 3C, 26.5.1).
 	 */
 	if (vmx_machine.pin & PIN_PREEMPTION_TIMER)
-		vmwrite(PREEMPTION_TIMER, (boot->tsc_hz / RUN_LIMIT_HZ) >> (read_msr(MSR_VMX_MISC) & 31));
+		vmwrite(PREEMPTION_TIMER,
+			(boot->tsc_hz / RUN_LIMIT_HZ) >> (read_msr(MSR_VMX_MISC) & 31));
 	vmwrite(PROC_CONTROLS, x->proc);
 	vmwrite(PROC2_CONTROLS, vmx_machine.proc2);
 	vmwrite(EXIT_CONTROLS, vmx_machine.exit);

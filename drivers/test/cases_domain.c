@@ -110,7 +110,8 @@ static void create_wrong(void)
 static void pool_short_lived(void)
 {
 	cap_t child = child_make(CHILD_POOL);
-	struct msg_create_mem part = {.parent = make_mem(CHILD_POOL, PAGE_SIZE), .size = CHILD_POOL};
+	struct msg_create_mem part = {
+		.parent = make_mem(CHILD_POOL, PAGE_SIZE), .size = CHILD_POOL};
 	cap_t pool = make(KIND_MEM, child, &part, sizeof(part));
 	struct msg_create_domain *m = thread_message();
 
@@ -126,8 +127,8 @@ static void busy(void)
 {
 	for (u32 i = 0; i < 60 && !case_failed(); i++) {
 		cap_t domain = child_make(CHILD_POOL);
-		cap_t thread = child_thread(domain, child_churn, i & 1 ? other_cpu() : info->cpu,
-			other_cpu(), 0);
+		cap_t thread = child_thread(
+			domain, child_churn, i & 1 ? other_cpu() : info->cpu, other_cpu(), 0);
 
 		/* On one CPU it would keep this program from running. */
 		want_status(sys_thread_ctl(thread, THREAD_CTL_SCHED, 1, 0, 0), OK);

@@ -81,7 +81,7 @@ void mode_run(const char *mode);
 void bench_run(void);
 
 extern const char child_page[], child_server[], child_echo[], child_bad_server[], child_caller[],
-	child_calls[], child_forward[], child_churn[],
-	child_echo_event[], child_exit[], child_loop[], child_invalid_opcode[], child_divide[],
-	child_breakpoint[], child_interrupt[], child_hlt[], child_cli[], child_rdmsr[],
-	child_port[], child_read[], child_write[], child_jump[], child_stack[], child_fpu[];
+	child_calls[], child_forward[], child_churn[], child_echo_event[], child_exit[],
+	child_loop[], child_invalid_opcode[], child_divide[], child_breakpoint[], child_interrupt[],
+	child_hlt[], child_cli[], child_rdmsr[], child_port[], child_read[], child_write[],
+	child_jump[], child_stack[], child_fpu[];

@@ -33,11 +33,12 @@
 #define BOOT_NOTE_TYPE 1
 
 enum boot_range_type {
-	BOOT_RANGE_FREE = 1,     /* RAM that nobody uses after ExitBootServices */
-	BOOT_RANGE_FILE = 2,     /* RAM that holds a boot file; index says which */
-	BOOT_RANGE_KERNEL = 3,   /* the kernel block and the AP trampoline page */
-	BOOT_RANGE_RESERVED = 4, /* RAM of the firmware, ACPI tables, run-time services, bad memory */
-	BOOT_RANGE_DEVICE = 5,   /* memory-mapped I/O that the firmware reported */
+	BOOT_RANGE_FREE = 1,   /* RAM that nobody uses after ExitBootServices */
+	BOOT_RANGE_FILE = 2,   /* RAM that holds a boot file; index says which */
+	BOOT_RANGE_KERNEL = 3, /* the kernel block and the AP trampoline page */
+	BOOT_RANGE_RESERVED =
+		4,             /* RAM of the firmware, ACPI tables, run-time services, bad memory */
+	BOOT_RANGE_DEVICE = 5, /* memory-mapped I/O that the firmware reported */
 };
 
 /* Ranges are page-aligned, sorted by base, and do not overlap. Page 0 is never FREE. */
@@ -155,11 +156,11 @@ struct boot_file {
 };
 
 /* bits of boot_info.flags */
-#define BOOT_FLAG_ENTROPY     BIT(0) /* entropy[] is random */
-#define BOOT_FLAG_ACPI        BIT(1) /* ACPI tables were found */
-#define BOOT_FLAG_8259        BIT(2) /* the MADT says that dual 8259s are there */
-#define BOOT_FLAG_X2APIC_REQ  BIT(3) /* firmware left the APs' or this CPU's APIC in x2APIC mode */
-#define BOOT_FLAG_DMA_OPT_IN  BIT(4) /* DMAR: platform asks for DMA protection from the start */
+#define BOOT_FLAG_ENTROPY    BIT(0) /* entropy[] is random */
+#define BOOT_FLAG_ACPI       BIT(1) /* ACPI tables were found */
+#define BOOT_FLAG_8259       BIT(2) /* the MADT says that dual 8259s are there */
+#define BOOT_FLAG_X2APIC_REQ BIT(3) /* firmware left the APs' or this CPU's APIC in x2APIC mode */
+#define BOOT_FLAG_DMA_OPT_IN BIT(4) /* DMAR: platform asks for DMA protection from the start */
 
 struct boot_info {
 	u64 magic; /* BOOT_MAGIC */
@@ -168,9 +169,9 @@ struct boot_info {
 	u64 flags;
 
 	/*
-	 * The kernel block: physically contiguous, below 4 GiB, BOOT_BLOCK_ALIGN-aligned. It holds, from
-	 * block_base: the image; from block_info: this structure, the symbols, the temporary tables; from
-	 * block_pool to its end: free frames, the kernel's boot pool.
+	 * The kernel block: physically contiguous, below 4 GiB, BOOT_BLOCK_ALIGN-aligned. It holds,
+	 * from block_base: the image; from block_info: this structure, the symbols, the temporary
+	 * tables; from block_pool to its end: free frames, the kernel's boot pool.
 	 */
 	u64 block_base;
 	u64 block_size;

@@ -1,42 +1,46 @@
 /*
  * The run page: how a VMM and the kernel share a vcpu.
  *
- * vcpu_run reads what the VMM changed, enters the guest, and returns with a normalised exit. The same page and
- * the same exits serve VT-x and AMD-V. The page and the APIC page after it are frames of the kernel's that both
- * sides write, so each side treats what it reads there as the other's word, checks it, and reads it once.
+ * vcpu_run reads what the VMM changed, enters the guest, and returns with a normalised exit. The
+ * same page and the same exits serve VT-x and AMD-V. The page and the APIC page after it are frames
+ * of the kernel's that both sides write, so each side treats what it reads there as the other's
+ * word, checks it, and reads it once.
  *
- * Registers come in groups. The general registers are always current in gpr[]. `export[kind]` tells the kernel
- * which other groups to write at an exit of that kind; `valid` says which it did write; others are fetched with
- * VCPU_CTL_FETCH. The VMM sets a group's bit in `dirty` after it changed a field; the kernel clears it when it
- * has taken the group over. Values that the hardware would refuse lead to EXIT_ENTRY_FAILED, never to harm.
+ * Registers come in groups. The general registers are always current in gpr[]. `export[kind]` tells
+ * the kernel which other groups to write at an exit of that kind; `valid` says which it did write;
+ * others are fetched with VCPU_CTL_FETCH. The VMM sets a group's bit in `dirty` after it changed a
+ * field; the kernel clears it when it has taken the group over. Values that the hardware would
+ * refuse lead to EXIT_ENTRY_FAILED, never to harm.
  */
 #pragma once
 
 #include "syscall.h"
 
 enum exit_kind {
-	EXIT_NONE = 0,         /* no exit: an event or the deadline ended vcpu_run */
-	EXIT_IO = 1,           /* io */
-	EXIT_MEMORY = 2,       /* memory: nested page fault on unmapped or protected memory */
+	EXIT_NONE = 0,   /* no exit: an event or the deadline ended vcpu_run */
+	EXIT_IO = 1,     /* io */
+	EXIT_MEMORY = 2, /* memory: nested page fault on unmapped or protected memory */
 	EXIT_CPUID = 3,
-	EXIT_RDMSR = 4,        /* number in RCX, result to RAX and RDX */
+	EXIT_RDMSR = 4, /* number in RCX, result to RAX and RDX */
 	EXIT_WRMSR = 5,
-	EXIT_HLT = 6,          /* only without RUN_HLT_WAIT */
-	EXIT_CR = 7,           /* cr: an access that the kernel does not do itself */
-	EXIT_DR = 8,           /* not used so far */
-	EXIT_HYPERCALL = 9,    /* VMCALL or VMMCALL */
-	EXIT_WINDOW = 10,      /* RUN_WINDOW was set, and the guest can take an interrupt */
-	EXIT_SHUTDOWN = 11,    /* triple fault */
-	EXIT_EXCEPTION = 12,   /* exception: one of RUN exceptions mask */
-	EXIT_INSTRUCTION = 13, /* instruction: one that the guest machine does not have or that needs the VMM */
+	EXIT_HLT = 6,           /* only without RUN_HLT_WAIT */
+	EXIT_CR = 7,            /* cr: an access that the kernel does not do itself */
+	EXIT_DR = 8,            /* not used so far */
+	EXIT_HYPERCALL = 9,     /* VMCALL or VMMCALL */
+	EXIT_WINDOW = 10,       /* RUN_WINDOW was set, and the guest can take an interrupt */
+	EXIT_SHUTDOWN = 11,     /* triple fault */
+	EXIT_EXCEPTION = 12,    /* exception: one of RUN exceptions mask */
+	EXIT_INSTRUCTION = 13,  /* instruction: one that the guest machine does not have or that
+				   needs the VMM */
 	EXIT_ENTRY_FAILED = 14, /* failed: hardware refused the guest's state */
-	EXIT_TASK_SWITCH = 15, /* task */
-	EXIT_XSETBV = 16,      /* RCX, RDX:RAX */
-	EXIT_WBINVD = 17,      /* also INVD */
+	EXIT_TASK_SWITCH = 15,  /* task */
+	EXIT_XSETBV = 16,       /* RCX, RDX:RAX */
+	EXIT_WBINVD = 17,       /* also INVD */
 	EXIT_PAUSE = 18,
-	EXIT_EOI = 19,         /* hardware-virtualized EOI of a level vector (with virtual-interrupt delivery) */
-	EXIT_INIT = 20,        /* INIT signal */
-	EXIT_UNKNOWN = 21,     /* failed.reason holds the hardware's exit code */
+	EXIT_EOI = 19,     /* hardware-virtualized EOI of a level vector (with virtual-interrupt
+			      delivery) */
+	EXIT_INIT = 20,    /* INIT signal */
+	EXIT_UNKNOWN = 21, /* failed.reason holds the hardware's exit code */
 	EXIT_KIND_COUNT = 22,
 };
 
@@ -54,24 +58,27 @@ enum exit_instruction {
 };
 
 /* Register groups: bits of export[], valid, dirty */
-#define GROUP_RIP     BIT(0) /* rip rflags shadow activity */
-#define GROUP_CR      BIT(1) /* cr0 cr2 cr3 cr4 efer */
-#define GROUP_SEG     BIT(2) /* es cs ss ds fs gs */
-#define GROUP_SYS     BIT(3) /* ldtr tr gdtr idtr */
-#define GROUP_DR      BIT(4) /* dr[0-3] dr6 dr7 */
-#define GROUP_MSR     BIT(5) /* star lstar cstar sfmask kernel_gs_base sysenter_* pat tsc_aux spec_ctrl */
-#define GROUP_TSC     BIT(6) /* tsc_offset */
-#define GROUP_XCR     BIT(7) /* xcr0 xss */
-#define GROUP_APIC    BIT(8) /* the VMM changed IRR, ISR or TPR of the APIC page: deliver anew (dirty only) */
-#define GROUP_INJECT  BIT(9) /* inject (dirty only) */
+#define GROUP_RIP BIT(0) /* rip rflags shadow activity */
+#define GROUP_CR  BIT(1) /* cr0 cr2 cr3 cr4 efer */
+#define GROUP_SEG BIT(2) /* es cs ss ds fs gs */
+#define GROUP_SYS BIT(3) /* ldtr tr gdtr idtr */
+#define GROUP_DR  BIT(4) /* dr[0-3] dr6 dr7 */
+#define GROUP_MSR                                                                                  \
+	BIT(5) /* star lstar cstar sfmask kernel_gs_base sysenter_* pat tsc_aux spec_ctrl */
+#define GROUP_TSC BIT(6) /* tsc_offset */
+#define GROUP_XCR BIT(7) /* xcr0 xss */
+#define GROUP_APIC                                                                                 \
+	BIT(8) /* the VMM changed IRR, ISR or TPR of the APIC page: deliver anew (dirty only) */
+#define GROUP_INJECT  BIT(9)  /* inject (dirty only) */
 #define GROUP_CONTROL BIT(10) /* flags, exceptions, timer (dirty only) */
 #define GROUP_ALL_REG 0xffull
 
 /* run_page.flags */
-#define RUN_HLT_WAIT BIT(0) /* HLT waits in the kernel for a deliverable vector, an event or the deadline */
-#define RUN_WINDOW   BIT(1) /* exit as soon as the guest can take an external interrupt */
+#define RUN_HLT_WAIT                                                                               \
+	BIT(0) /* HLT waits in the kernel for a deliverable vector, an event or the deadline */
+#define RUN_WINDOW     BIT(1) /* exit as soon as the guest can take an external interrupt */
 #define RUN_NMI_WINDOW BIT(2) /* exit (EXIT_WINDOW) as soon as it can take an NMI */
-#define RUN_DR_EXIT  BIT(3) /* not used so far */
+#define RUN_DR_EXIT    BIT(3) /* not used so far */
 
 /* run_page.shadow: interruptibility */
 #define SHADOW_STI    BIT(0) /* the instruction after STI or MOV SS: no interrupts */
@@ -121,38 +128,41 @@ static_assert(sizeof(struct run_pending) == 64);
 
 struct run_page {
 	/* written by the VMM */
-	u64 dirty;      /* GROUP_*: fields that the VMM changed since the last vcpu_run */
-	u64 flags;      /* RUN_* */
-	u32 exceptions; /* bit v: exception v exits (EXIT_EXCEPTION) instead of going to the guest */
+	u64 dirty;        /* GROUP_*: fields that the VMM changed since the last vcpu_run */
+	u64 flags;        /* RUN_* */
+	u32 exceptions;   /* bit v: exception v exits (EXIT_EXCEPTION) instead of going to the guest
+			   */
 	u32 timer_vector; /* 16-255 */
-	u64 timer;        /* host TSC at which the kernel makes timer_vector pending and sets this to 0; 0: off */
-	u64 inject;       /* INJECT_*; stays until the hardware took it; then 0 */
+	u64 timer; /* host TSC at which the kernel makes timer_vector pending and sets this to 0; 0:
+		      off */
+	u64 inject; /* INJECT_*; stays until the hardware took it; then 0 */
 	u64 inject_length;
 
 	/* written by the kernel at an exit */
-	u64 sequence; /* counts exits that were returned */
-	u64 valid;    /* GROUP_* that are current in this page */
+	u64 sequence;    /* counts exits that were returned */
+	u64 valid;       /* GROUP_* that are current in this page */
 	u32 exit_kind;   /* enum exit_kind */
-	u32 exit_length; /* length in bytes of the instruction that exited; 0: not known, decode it */
+	u32 exit_length; /* length in bytes of the instruction that exited; 0: not known, decode it
+			  */
 	union {
 		struct {
 			u16 port;
-			u8 size; /* bytes: 1, 2, 4 */
-			u8 flags; /* EXIT_IO_* */
-			u8 segment; /* string: segment register, 0-5 = ES CS SS DS FS GS */
+			u8 size;         /* bytes: 1, 2, 4 */
+			u8 flags;        /* EXIT_IO_* */
+			u8 segment;      /* string: segment register, 0-5 = ES CS SS DS FS GS */
 			u8 address_size; /* string: 2, 4, 8 bytes; 0 if the hardware did not say */
 		} io;
 		struct {
 			u64 gpa;
 			u64 gla;
-			u64 access; /* EXIT_ACCESS_* */
+			u64 access;    /* EXIT_ACCESS_* */
 			u8 byte_count; /* instruction bytes that the hardware gave, 0-15 */
 			u8 bytes[15];
 		} memory;
 		struct {
 			u8 number; /* 0, 3, 4, 8 */
 			u8 write;
-			u8 gpr; /* index of gpr[] */
+			u8 gpr;     /* index of gpr[] */
 			u8 special; /* 1: CLTS, 2: LMSW; then value holds the source */
 			u32 reserved;
 			u64 value; /* what would be written */
@@ -184,7 +194,7 @@ struct run_page {
 	u64 rflags;
 	u32 shadow;   /* SHADOW_* */
 	u32 activity; /* enum run_activity */
-	u64 cr0; /* GROUP_CR */
+	u64 cr0;      /* GROUP_CR */
 	u64 cr2;
 	u64 cr3;
 	u64 cr4;
@@ -192,7 +202,7 @@ struct run_page {
 	struct run_segment es, cs, ss, ds, fs, gs; /* GROUP_SEG */
 	struct run_segment ldtr, tr;               /* GROUP_SYS */
 	struct run_segment gdtr, idtr;             /* base and limit only */
-	u64 dr[4]; /* GROUP_DR */
+	u64 dr[4];                                 /* GROUP_DR */
 	u64 dr6;
 	u64 dr7;
 	u64 star; /* GROUP_MSR */
@@ -210,7 +220,8 @@ struct run_page {
 	u64 xcr0;       /* GROUP_XCR */
 	u64 xss;
 
-	u64 export[EXIT_KIND_COUNT]; /* written by the VMM: GROUP_* to export at each kind of exit */
+	u64 export[EXIT_KIND_COUNT]; /* written by the VMM: GROUP_* to export at each kind of exit
+				      */
 
 	struct run_pending pending __attribute__((aligned(64)));
 };

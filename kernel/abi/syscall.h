@@ -1,20 +1,22 @@
 /*
  * The system calls: the kernel's manual for ring 3.
  *
- * Entry. Ring 3 calls the stub page that the kernel maps into every domain at ABI_STUB (executable, not
- * writable). RAX is the system-call number (bits 7:0); the arguments are in RDI, RSI, RDX, R8, R9, R10.
- * RAX returns a status of status.h; the outputs are in RDI, RSI, RDX, R8, R9. RCX and R11 are lost, as are
- * the argument registers that carry no output; RBX, RBP, R12-R15, RSP are kept. Larger arguments and
- * results lie in the calling thread's message page (struct msg_* below), which is a frame of the kernel's;
- * the kernel copies what it needs once and never follows a pointer of ring 3.
+ * Entry. Ring 3 calls the stub page that the kernel maps into every domain at ABI_STUB (executable,
+ * not writable). RAX is the system-call number (bits 7:0); the arguments are in RDI, RSI, RDX, R8,
+ * R9, R10. RAX returns a status of status.h; the outputs are in RDI, RSI, RDX, R8, R9. RCX and R11
+ * are lost, as are the argument registers that carry no output; RBX, RBP, R12-R15, RSP are kept.
+ * Larger arguments and results lie in the calling thread's message page (struct msg_* below), which
+ * is a frame of the kernel's; the kernel copies what it needs once and never follows a pointer of
+ * ring 3.
  *
- * A call either does all that it says or changes nothing and returns an error. An argument's check order is
- * unspecified. Every call may return BAD_CAP, GONE, BAD_KIND, DENIED and BAD_ARG for its capabilities and
- * arguments; these are not repeated below. Times are absolute TSC values in cycles; TIME_NEVER waits for
- * ever, and a time that has passed polls.
+ * A call either does all that it says or changes nothing and returns an error. An argument's check
+ * order is unspecified. Every call may return BAD_CAP, GONE, BAD_KIND, DENIED and BAD_ARG for its
+ * capabilities and arguments; these are not repeated below. Times are absolute TSC values in
+ * cycles; TIME_NEVER waits for ever, and a time that has passed polls.
  *
- * CPUs. Threads and vCPUs belong to one CPU. ipc_call and vcpu_run must be made on it (BAD_CPU); the other
- * calls may concern any CPU and then park the calling thread until that CPU has done its part.
+ * CPUs. Threads and vCPUs belong to one CPU. ipc_call and vcpu_run must be made on it (BAD_CPU);
+ * the other calls may concern any CPU and then park the calling thread until that CPU has done its
+ * part.
  */
 #pragma once
 
@@ -67,44 +69,46 @@ enum kind {
 #define RIGHT_GRANT   BIT(0) /* any: may be copied by cap_grant */
 #define RIGHT_DESTROY BIT(1) /* any: obj_destroy */
 #define RIGHT_CTL     BIT(2) /* thread_ctl, vcpu_ctl, irq_ctl, vm_trap on it */
-#define RIGHT_CREATE  BIT(3) /* domain: pays for objects; vm: vcpus; mem: parts, pools; sys: irqs */
-#define RIGHT_FILL    BIT(4) /* domain: its table may be written; its address space may be mapped */
-#define RIGHT_READ    BIT(5) /* mem: may be mapped readable */
-#define RIGHT_WRITE   BIT(6) /* mem: may be mapped writable */
-#define RIGHT_EXEC    BIT(7) /* mem: may be mapped executable */
-#define RIGHT_CALL    BIT(8) /* port: ipc_call */
-#define RIGHT_RUN     BIT(9) /* vcpu: vcpu_run */
-#define RIGHT_POWER   BIT(10) /* sys: power off, reset */
-#define RIGHT_LOG     BIT(11) /* sys: read the kernel's log */
-#define RIGHT_PORTS   BIT(12) /* sys: give I/O ports */
-#define RIGHT_SCHED   BIT(13) /* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs are its holder's */
-#define RIGHT_ALL     0xffffffffu
+#define RIGHT_CREATE  BIT(3) /* domain: pays for objects; vm: vcpus; mem: parts, pools; sys: irqs  \
+			      */
+#define RIGHT_FILL  BIT(4)   /* domain: its table may be written; its address space may be mapped */
+#define RIGHT_READ  BIT(5)   /* mem: may be mapped readable */
+#define RIGHT_WRITE BIT(6)   /* mem: may be mapped writable */
+#define RIGHT_EXEC  BIT(7)   /* mem: may be mapped executable */
+#define RIGHT_CALL  BIT(8)   /* port: ipc_call */
+#define RIGHT_RUN   BIT(9)   /* vcpu: vcpu_run */
+#define RIGHT_POWER BIT(10)  /* sys: power off, reset */
+#define RIGHT_LOG   BIT(11)  /* sys: read the kernel's log */
+#define RIGHT_PORTS BIT(12)  /* sys: give I/O ports */
+#define RIGHT_SCHED                                                                                \
+	BIT(13) /* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs   \
+		   are its holder's */
+#define RIGHT_ALL 0xffffffffu
 
 /*
  * ipc_call: calls the server thread behind a port and waits for its reply.
- *   RDI port (CALL); RSI, RDX, R8, R9 four words; RAX bits 15:8: number of words (0-255) that are copied
- *   from the caller's message page to the server's, from its beginning.
- *   Returns OK: RSI, RDX, R8, R9 of the reply, and as many words in the message page as the server said,
- *   but no more than IPC_MAX_WORDS; RDI is the number of words.
- *   BAD_CPU: the server is on another CPU. GONE: the port, or the server during the call, was destroyed.
- *   DEADLOCK: the server waits, directly or not, for the caller.
- * The caller's time and priority serve the server until it replies.
+ *   RDI port (CALL); RSI, RDX, R8, R9 four words; RAX bits 15:8: number of words (0-255) that are
+ * copied from the caller's message page to the server's, from its beginning. Returns OK: RSI, RDX,
+ * R8, R9 of the reply, and as many words in the message page as the server said, but no more than
+ * IPC_MAX_WORDS; RDI is the number of words. BAD_CPU: the server is on another CPU. GONE: the port,
+ * or the server during the call, was destroyed. DEADLOCK: the server waits, directly or not, for
+ * the caller. The caller's time and priority serve the server until it replies.
  */
 #define IPC_MAX_WORDS 255u
 
 /*
  * ipc_reply_wait: replies to the call being served, if there is one, and waits for the next.
- *   RSI, RDX, R8, R9 and RAX bits 15:8 (message words) are the reply; RDI the mask of event bits that end
- *   the wait; R10 the deadline.
- *   Returns OK: a call: RDI the badge of its port, RSI, RDX, R8, R9 its words, the message words in the
- *   message page, RAX bits 15:8 their number (so test the low byte of RAX for the status).
- *   EVENT: RDI the bits of the mask that were set; they are cleared. TIMEOUT.
- *   BAD_STATE: the thread has no port and waits for nothing.
+ *   RSI, RDX, R8, R9 and RAX bits 15:8 (message words) are the reply; RDI the mask of event bits
+ * that end the wait; R10 the deadline. Returns OK: a call: RDI the badge of its port, RSI, RDX, R8,
+ * R9 its words, the message words in the message page, RAX bits 15:8 their number (so test the low
+ * byte of RAX for the status). EVENT: RDI the bits of the mask that were set; they are cleared.
+ * TIMEOUT. BAD_STATE: the thread has no port and waits for nothing.
  */
 
 /*
  * event_signal: sets bits of an event. RDI event capability; RSI bits.
- *   DENIED: a bit is not in the capability's mask. Bits that are set already stay set. Any CPU, no wait.
+ *   DENIED: a bit is not in the capability's mask. Bits that are set already stay set. Any CPU, no
+ * wait.
  *
  * event_wait: waits for bits of the calling thread's own event. RDI mask; RSI deadline.
  *   EVENT: RDI the bits of the mask that were set; they are cleared. TIMEOUT.
@@ -113,38 +117,43 @@ enum kind {
 /*
  * vcpu_run: runs a guest CPU. RDI vcpu (RUN); RSI mask of event bits that end it; RDX deadline.
  *   The calling thread must be the vcpu's thread (BAD_STATE). See run.h for the run page.
- *   OK: an exit for the caller is in the run page. EVENT: RDI the bits, which are cleared; TIMEOUT; in both
- *   cases no exit is pending, and the run page holds the groups of export[EXIT_NONE].
+ *   OK: an exit for the caller is in the run page. EVENT: RDI the bits, which are cleared; TIMEOUT;
+ * in both cases no exit is pending, and the run page holds the groups of export[EXIT_NONE].
  *
  * vcpu_ctl: RDI vcpu (CTL); RSI operation; RDX, R8, R9 arguments.
  *   The vcpu must not be inside vcpu_run on another CPU (BUSY).
  */
 enum vcpu_ctl_op {
-	VCPU_CTL_MAP = 0,     /* map the run page at RDX and the APIC page at RDX + 4 KiB of the calling
-	                         domain, replacing an earlier mapping anywhere; EXISTS, NO_MEMORY */
-	VCPU_CTL_FETCH = 1,   /* export the register groups RDX into the run page */
-	VCPU_CTL_BIND = 2,    /* event bits RDX of the vcpu's thread become vector R8 (16-255; 0 undoes) */
-	VCPU_CTL_FPU_GET = 3, /* message page := XSAVE image (standard format, as XCR0 allows) at offset RDX
-	                         (0 or 4096-multiple); RDI returns its whole size in bytes */
+	VCPU_CTL_MAP = 0, /* map the run page at RDX and the APIC page at RDX + 4 KiB of the calling
+			     domain, replacing an earlier mapping anywhere; EXISTS, NO_MEMORY */
+	VCPU_CTL_FETCH = 1, /* export the register groups RDX into the run page */
+	VCPU_CTL_BIND =
+		2, /* event bits RDX of the vcpu's thread become vector R8 (16-255; 0 undoes) */
+	VCPU_CTL_FPU_GET =
+		3, /* message page := XSAVE image (standard format, as XCR0 allows) at offset RDX
+		      (0 or 4096-multiple); RDI returns its whole size in bytes */
 	VCPU_CTL_FPU_SET = 4, /* the reverse; DAMAGED: the image would fault */
 	VCPU_CTL_STATS = 5,   /* message page := struct msg_vcpu_stats */
-	VCPU_CTL_THREAD = 6,  /* make the thread RDX (a capability, CTL) the one that runs it, from now on */
+	VCPU_CTL_THREAD =
+		6, /* make the thread RDX (a capability, CTL) the one that runs it, from now on */
 };
 
 /*
- * obj_create: RDI kind; RSI domain that pays (CREATE; for a domain or a thread also SCHED); RDX slot of the calling domain's own table that gets
- *   the capability, with all rights (EXISTS: taken); the message page holds struct msg_create_KIND.
- *   NO_MEMORY: the paying domain's pool is empty.
+ * obj_create: RDI kind; RSI domain that pays (CREATE; for a domain or a thread also SCHED); RDX
+ * slot of the calling domain's own table that gets the capability, with all rights (EXISTS: taken);
+ * the message page holds struct msg_create_KIND. NO_MEMORY: the paying domain's pool is empty.
  *
- * obj_destroy: RDI capability (DESTROY). Every capability to the object answers GONE from then on. A domain
- *   takes with it all that it pays for; a mem is unmapped everywhere and given back to the mem from which it was
- *   cut, or to nobody if it was root's from the start (BAD_ARG); BUSY: a mem with parts. Returns when no CPU uses
- *   the object any more and its memory is free. Not allowed: the domain of the calling thread (BAD_ARG).
+ * obj_destroy: RDI capability (DESTROY). Every capability to the object answers GONE from then on.
+ * A domain takes with it all that it pays for; a mem is unmapped everywhere and given back to the
+ * mem from which it was cut, or to nobody if it was root's from the start (BAD_ARG); BUSY: a mem
+ * with parts. Returns when no CPU uses the object any more and its memory is free. Not allowed: the
+ * domain of the calling thread (BAD_ARG).
  */
 struct msg_create_domain {
-	u32 pool;       /* mem (CREATE): becomes the pool; comes back when the domain dies. Who pays for the
-	                   mem must pay for the domain too, directly or not (BAD_ARG) */
-	u32 supervisor; /* event that gets the bits below when a thread of the domain stops, or CAP_NULL */
+	u32 pool; /* mem (CREATE): becomes the pool; comes back when the domain dies. Who pays for
+		     the mem must pay for the domain too, directly or not (BAD_ARG) */
+	u32 supervisor; /* event that gets the bits below when a thread of the domain stops, or
+			   CAP_NULL */
 	u64 supervisor_bits;
 	char name[16]; /* for the log and panics */
 };
@@ -152,16 +161,16 @@ struct msg_create_domain {
 #define THREAD_FPU BIT(0) /* the thread uses x87/SSE/AVX registers */
 
 struct msg_create_thread { /* the thread runs in the domain that pays, and is stopped at first */
-	u32 cpu;      /* index of boot_info.cpu[] */
-	u32 priority; /* 1 (least) to 63 */
-	u64 budget;   /* cycles in each period; 0: unlimited */
-	u64 period;   /* cycles, at least budget */
-	u64 entry;    /* RIP */
-	u64 stack;    /* RSP */
-	u64 arg;      /* RDI */
+	u32 cpu;           /* index of boot_info.cpu[] */
+	u32 priority;      /* 1 (least) to 63 */
+	u64 budget;        /* cycles in each period; 0: unlimited */
+	u64 period;        /* cycles, at least budget */
+	u64 entry;         /* RIP */
+	u64 stack;         /* RSP */
+	u64 arg;           /* RDI */
 	u64 fs_base;
-	u64 message;  /* address for the message page, page-aligned, free (EXISTS) */
-	u64 flags;    /* THREAD_* */
+	u64 message; /* address for the message page, page-aligned, free (EXISTS) */
+	u64 flags;   /* THREAD_* */
 };
 
 struct msg_create_port {
@@ -171,7 +180,7 @@ struct msg_create_port {
 };
 
 struct msg_create_event { /* not an object of its own: a capability to a thread's event */
-	u32 thread; /* (CTL) */
+	u32 thread;       /* (CTL) */
 	u32 reserved;
 	u64 mask; /* bits that the holder may set */
 };
@@ -188,7 +197,7 @@ struct msg_create_mem {
 	u32 cache;  /* enum mem_cache; RAM is WB only */
 	u64 offset; /* bytes in the parent, page-aligned */
 	u64 size;   /* bytes, page-aligned */
-};              /* the frames are zero, but in device memory and boot files */
+};                  /* the frames are zero, but in device memory and boot files */
 
 struct msg_create_vm {
 	u64 flags; /* 0 */
@@ -208,19 +217,20 @@ struct msg_create_irq {
 };
 
 /*
- * cap_grant: RDI domain (FILL) whose slot RSI becomes a copy of the calling domain's slot RDX (GRANT) with the
- *   rights R8 (those the source has not are dropped); for an event, R9 is the new mask (DENIED if wider).
- *   EXISTS: the slot is taken. With RDX = CAP_NULL the slot is emptied instead.
+ * cap_grant: RDI domain (FILL) whose slot RSI becomes a copy of the calling domain's slot RDX
+ * (GRANT) with the rights R8 (those the source has not are dropped); for an event, R9 is the new
+ * mask (DENIED if wider). EXISTS: the slot is taken. With RDX = CAP_NULL the slot is emptied
+ * instead.
  */
 
 /*
- * mem_map: RDI domain or vm (FILL; a vm: CTL); RSI mem; RDX address; R8 offset in the mem; R9 size; R10 flags.
- *   Everything page-aligned. EXISTS: part of the range is mapped already. NO_MEMORY. BUSY: the mem has parts.
- *   With MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the domain's pool, if
- *   who pays for it pays for the domain too, directly or not (BAD_ARG).
+ * mem_map: RDI domain or vm (FILL; a vm: CTL); RSI mem; RDX address; R8 offset in the mem; R9 size;
+ * R10 flags. Everything page-aligned. EXISTS: part of the range is mapped already. NO_MEMORY. BUSY:
+ * the mem has parts. With MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes
+ * part of the domain's pool, if who pays for it pays for the domain too, directly or not (BAD_ARG).
  *
- * mem_unmap: RDI domain or vm; RSI address: the address of a mapping made by one mem_map; the whole mapping
- *   goes. NOT_FOUND. Returns when no CPU can use it any more.
+ * mem_unmap: RDI domain or vm; RSI address: the address of a mapping made by one mem_map; the whole
+ * mapping goes. NOT_FOUND. Returns when no CPU can use it any more.
  */
 #define MAP_READ  BIT(0)
 #define MAP_WRITE BIT(1)
@@ -228,9 +238,9 @@ struct msg_create_irq {
 #define MAP_POOL  BIT(3)
 
 /*
- * vm_trap: RDI vm (CTL); RSI space; RDX first; R8 count; R9 disposition; R10 event for TRAP_EVENT: a write is
- *   swallowed and sets the event bits that its capability allows. Ports 0-0xffff, MSRs by number.
- *   TRAP_DIRECT of an MSR: only those that the kernel switches with the vcpu (NOT_SUPPORTED).
+ * vm_trap: RDI vm (CTL); RSI space; RDX first; R8 count; R9 disposition; R10 event for TRAP_EVENT:
+ * a write is swallowed and sets the event bits that its capability allows. Ports 0-0xffff, MSRs by
+ * number. TRAP_DIRECT of an MSR: only those that the kernel switches with the vcpu (NOT_SUPPORTED).
  *   NO_SPACE: more than VM_MAX_DOORBELLS doorbells.
  */
 enum trap_space {
@@ -244,7 +254,8 @@ enum trap_disposition {
 };
 #define VM_MAX_DOORBELLS 64
 
-/* irq_ctl: RDI irq (CTL); RSI operation. A level interrupt stays masked from its event until IRQ_CTL_ACK. */
+/* irq_ctl: RDI irq (CTL); RSI operation. A level interrupt stays masked from its event until
+ * IRQ_CTL_ACK. */
 enum irq_ctl_op {
 	IRQ_CTL_ACK = 0,
 	IRQ_CTL_MASK = 1,
@@ -257,14 +268,14 @@ enum irq_ctl_op {
  */
 enum thread_ctl_op {
 	THREAD_CTL_RESUME = 0, /* let a stopped thread run; BAD_STATE: it is not stopped */
-	THREAD_CTL_STOP = 1,   /* stop it; a wait that it is in returns TIMEOUT when it is resumed */
-	THREAD_CTL_GET = 2,    /* message page := struct msg_thread; BAD_STATE: not stopped */
-	THREAD_CTL_SET = 3,    /* registers := struct msg_thread; BAD_STATE: not stopped */
-	THREAD_CTL_STATS = 4,  /* message page := struct msg_thread_stats */
-	THREAD_CTL_SCHED = 5,  /* (also SCHED) RDX priority, R8 budget, R9 period in cycles */
+	THREAD_CTL_STOP = 1,  /* stop it; a wait that it is in returns TIMEOUT when it is resumed */
+	THREAD_CTL_GET = 2,   /* message page := struct msg_thread; BAD_STATE: not stopped */
+	THREAD_CTL_SET = 3,   /* registers := struct msg_thread; BAD_STATE: not stopped */
+	THREAD_CTL_STATS = 4, /* message page := struct msg_thread_stats */
+	THREAD_CTL_SCHED = 5, /* (also SCHED) RDX priority, R8 budget, R9 period in cycles */
 };
 
-enum fault_kind { /* why a thread is stopped */
+enum fault_kind {            /* why a thread is stopped */
 	FAULT_NONE = 0,      /* never started, or THREAD_CTL_STOP */
 	FAULT_EXCEPTION = 1, /* vector, error and address say which */
 	FAULT_EXIT = 2,      /* it asked to be: SYS_CTL_EXIT */
@@ -275,9 +286,9 @@ struct msg_thread {
 	u64 rip;
 	u64 rflags;
 	u64 fs_base;
-	u32 fault;  /* enum fault_kind; SET ignores this and the rest */
-	u32 vector; /* of the exception */
-	u64 error;  /* its error code, or the argument of SYS_CTL_EXIT */
+	u32 fault;   /* enum fault_kind; SET ignores this and the rest */
+	u32 vector;  /* of the exception */
+	u64 error;   /* its error code, or the argument of SYS_CTL_EXIT */
 	u64 address; /* CR2 of a page fault */
 };
 
@@ -293,19 +304,23 @@ struct msg_thread_stats {
  *   Operations marked * need no capability (RDI ignored).
  */
 enum sys_ctl_op {
-	SYS_CTL_NOP = 0,       /* * does nothing: the null system call */
-	SYS_CTL_EXIT = 1,      /* * stops the calling thread with FAULT_EXIT and RDX as its error */
-	SYS_CTL_LOG_READ = 2,  /* LOG: message page := next bytes of the kernel's log; RDI their number, 0 if none */
-	SYS_CTL_LOG_EVENT = 3, /* LOG: event bits (event capability RDX) set when a log line is added */
-	SYS_CTL_POWEROFF = 4,  /* POWER: ACPI S5; returns NOT_SUPPORTED if the machine has no way */
-	SYS_CTL_REBOOT = 5,    /* POWER */
-	SYS_CTL_PORTS = 6,     /* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's */
-	SYS_CTL_QUIET = 7,     /* LOG: RDX 1: the kernel stops writing its log on the serial port and the
-	                          screen; 0: it does so again */
-	SYS_CTL_POOL = 8,      /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
-	SYS_CTL_PANIC = 9,     /* POWER: panic, to test what it prints */
-	SYS_CTL_MACHINE = 10,  /* * message page := struct msg_machine */
-	SYS_CTL_LOG_WRITE = 11, /* LOG: writes R8 bytes (at most 256) of the message page as a line of the log */
+	SYS_CTL_NOP = 0,      /* * does nothing: the null system call */
+	SYS_CTL_EXIT = 1,     /* * stops the calling thread with FAULT_EXIT and RDX as its error */
+	SYS_CTL_LOG_READ = 2, /* LOG: message page := next bytes of the kernel's log; RDI their
+				 number, 0 if none */
+	SYS_CTL_LOG_EVENT =
+		3, /* LOG: event bits (event capability RDX) set when a log line is added */
+	SYS_CTL_POWEROFF = 4, /* POWER: ACPI S5; returns NOT_SUPPORTED if the machine has no way */
+	SYS_CTL_REBOOT = 5,   /* POWER */
+	SYS_CTL_PORTS =
+		6, /* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's */
+	SYS_CTL_QUIET = 7,    /* LOG: RDX 1: the kernel stops writing its log on the serial port and
+				 the    screen; 0: it does so again */
+	SYS_CTL_POOL = 8,     /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
+	SYS_CTL_PANIC = 9,    /* POWER: panic, to test what it prints */
+	SYS_CTL_MACHINE = 10, /* * message page := struct msg_machine */
+	SYS_CTL_LOG_WRITE = 11, /* LOG: writes R8 bytes (at most 256) of the message page as a line
+				   of the log */
 };
 
 #define MACHINE_AMDV      BIT(0) /* else VT-x; for display only: exits are the same */
@@ -322,7 +337,7 @@ struct msg_machine {
 	u32 cpus;     /* CPUs that are up */
 	u32 gpa_bits; /* width of guest-physical addresses */
 	u32 reserved;
-	u64 image_bytes; /* kernel text and data */
+	u64 image_bytes;    /* kernel text and data */
 	u64 first_task_tsc; /* TSC cycles from kernel entry to the first instruction of root */
 };
 

@@ -55,8 +55,7 @@ static status_t lookup(u64 cap, enum kind kind, u32 rights)
 {
 	struct cap found = {0};
 	struct slot *named = NULL;
-	struct kobj *fast =
-		kind == KIND_NONE ? NULL : cap_find(table, cap, kind, rights, &named);
+	struct kobj *fast = kind == KIND_NONE ? NULL : cap_find(table, cap, kind, rights, &named);
 	status_t s = cap_lookup(&domain, cap, kind, rights, &found);
 
 	if (s == STATUS_OK) {

@@ -1,4 +1,5 @@
-/* A minimal unit-test frame: TEST(name) { CHECK(...); } in any number, test_main.c runs them all. */
+/* A minimal unit-test frame: TEST(name) { CHECK(...); } in any number, test_main.c runs them all.
+ */
 #pragma once
 
 #include <stdint.h>
@@ -40,6 +41,5 @@ void test_fail(const char *file, int line, const char *format, ...)
 		unsigned long long a_ = (unsigned long long)(a);                                   \
 		unsigned long long b_ = (unsigned long long)(b);                                   \
 		if (a_ != b_)                                                                      \
-			test_fail(                                                                 \
-				__FILE__, __LINE__, "%s is %#llx, %s is %#llx", #a, a_, #b, b_);   \
+			test_fail(__FILE__, __LINE__, "%s is %#llx, %s is %#llx", #a, a_, #b, b_); \
 	} while (0)

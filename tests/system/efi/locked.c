@@ -1,6 +1,7 @@
 /*
- * Firmware that forbids VT-x: locks IA32_FEATURE_CONTROL with VMX off (SDM vol. 3, 24.7), then starts the program
- * EFI\BOOT\LOADER.EFI of the volume it came from. On the boot processor only, so the machine must have one.
+ * Firmware that forbids VT-x: locks IA32_FEATURE_CONTROL with VMX off (SDM vol. 3, 24.7), then
+ * starts the program EFI\BOOT\LOADER.EFI of the volume it came from. On the boot processor only, so
+ * the machine must have one.
  */
 #define GNU_EFI_USE_MS_ABI
 #include <efi.h>
@@ -47,7 +48,8 @@ static EFI_STATUS find_loader(EFI_BOOT_SERVICES *services, EFI_HANDLE image)
 	EFI_STATUS status = services->HandleProtocol(image, &image_protocol, (void **)&own);
 
 	if (!EFI_ERROR(status))
-		status = services->HandleProtocol(own->DeviceHandle, &path_protocol, (void **)&device);
+		status = services->HandleProtocol(
+			own->DeviceHandle, &path_protocol, (void **)&device);
 	if (EFI_ERROR(status))
 		return status;
 	for (const EFI_DEVICE_PATH *p = device; p->Type != loader.end.Type;
