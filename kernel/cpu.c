@@ -256,19 +256,20 @@ static void start_one(struct cpu *c, u8 *trampoline)
 
 void cpus_start(void)
 {
-	u8 *trampoline = NULL;
+	u8 *trampoline = (u8 *)boot->ap_trampoline;
 
-	if (boot->cpus > 1) {
-		/* One to one, executable, and gone again below: the only W+X mapping, before ring 3
-		 * exists. */
-		if (ptable_map(&kernel_ptable, boot->ap_trampoline, boot->ap_trampoline, PAGE_SIZE,
-			    PTABLE_READ | PTABLE_WRITE | PTABLE_EXEC, MEM_CACHE_WB) != STATUS_OK)
-			panic("no memory for the trampoline");
-		trampoline = (u8 *)boot->ap_trampoline;
-		memcpy(trampoline, ap_start, (size_t)(ap_end - ap_start));
-		*(u64 *)(trampoline + (ap_cr3 - ap_start)) = kernel_ptable.root;
-		*(u64 *)(trampoline + (ap_entry - ap_start)) = (u64)ap_main;
+	if (boot->cpus == 1) {
+		cpu_count = 1;
+		return;
 	}
+	/* One to one, executable, and gone again below: the only W+X mapping, before ring 3 exists.
+	 */
+	if (ptable_map(&kernel_ptable, boot->ap_trampoline, boot->ap_trampoline, PAGE_SIZE,
+		    PTABLE_READ | PTABLE_WRITE | PTABLE_EXEC, MEM_CACHE_WB) != STATUS_OK)
+		panic("no memory for the trampoline");
+	memcpy(trampoline, ap_start, (size_t)(ap_end - ap_start));
+	*(u64 *)(trampoline + (ap_cr3 - ap_start)) = kernel_ptable.root;
+	*(u64 *)(trampoline + (ap_entry - ap_start)) = (u64)ap_main;
 	for (u32 i = 0; i < boot->cpus; i++) {
 		struct cpu *c;
 
@@ -280,8 +281,7 @@ void cpus_start(void)
 			panic("CPU with APIC ID %u does not start", c->apic_id);
 	}
 	cpu_count = boot->cpus;
-	if (boot->cpus > 1)
-		ptable_unmap(&kernel_ptable, boot->ap_trampoline, PAGE_SIZE, 0);
+	ptable_unmap(&kernel_ptable, boot->ap_trampoline, PAGE_SIZE, 0);
 }
 
 void cpu_post(struct cpu *c, struct work *w)

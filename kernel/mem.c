@@ -213,7 +213,9 @@ static void space_of(struct space *s, struct domain *d, struct vm *vm)
 		*s = (struct space){d, NULL, &d->lock, &d->ptable, &d->attaches, &d->pool, &d->tlb};
 	else
 		*s = (struct space){NULL, vm, &vm->lock, &vm->ptable, &vm->attaches,
-			&vm->obj.payer->pool, &vm->tlb};
+			&vm->obj.payer
+				 ->pool, /* NOLINT(clang-analyzer-core.NullDereference): d or vm */
+			&vm->tlb};
 }
 
 /* The first argument of mem_map and mem_unmap: a domain or a vm. */

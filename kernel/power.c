@@ -7,8 +7,9 @@
 #define PM1_SLP_EN     BIT(13)
 #define RESET_CONTROL  0xcf9 /* ICH: hard reset */
 #define I8042_COMMAND  0x64
-#define BOCHS_SHUTDOWN 0x8900 /* Bochs and old QEMU: the text "Shutdown" switches the machine off  \
-			       */
+#define BOCHS_SHUTDOWN                                                                             \
+	0x8900 /* Bochs and old QEMU: the text "Shutdown" switches the machine off                 \
+		*/
 #define CPUID_HYPERVISOR BIT(31)
 
 static bool emulated(void)

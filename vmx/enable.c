@@ -101,6 +101,7 @@ const char *vmx_probe(void)
 	m.spec_ctrl = has_spec_ctrl();
 	if (!vmx_machine.basic)
 		vmx_machine = m;
+	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): both start as zero */
 	else if (memcmp(&m, &vmx_machine, sizeof(m)) != 0)
 		return "this processor's VT-x is not like the first one's";
 	ptable_features.nested_1g = m.ept_vpid & CAP_EPT_1G;

@@ -89,7 +89,7 @@ static void pool(void)
 /* Uses more stack than there is. */
 static void overflow(u64 depth)
 {
-	volatile u64 frame[64];
+	volatile u64 frame[64] = {0};
 
 	frame[depth % 64] = depth;
 	if (depth < START_STACK_SIZE)

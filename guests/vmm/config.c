@@ -112,7 +112,8 @@ static void open_console(const struct config *c, struct machine *m, int node)
 	if (!cell(c, node, "backend", 0, &backend))
 		return;
 	for (u32 i = 0; (r = start_find(c->info, START_SESSION, i)); i++) {
-		if (r->phandle != backend || strncmp(r->protocol, "console", sizeof(r->protocol)) ||
+		if (r->phandle != backend ||
+			strncmp(r->protocol, "console", sizeof(r->protocol)) != 0 ||
 			r->role != START_CLIENT || r->size < sizeof(struct console_session))
 			continue;
 		m->console.session = (struct console_session *)r->address;

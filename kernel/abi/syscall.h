@@ -69,17 +69,18 @@ enum kind {
 #define RIGHT_GRANT   BIT(0) /* any: may be copied by cap_grant */
 #define RIGHT_DESTROY BIT(1) /* any: obj_destroy */
 #define RIGHT_CTL     BIT(2) /* thread_ctl, vcpu_ctl, irq_ctl, vm_trap on it */
-#define RIGHT_CREATE  BIT(3) /* domain: pays for objects; vm: vcpus; mem: parts, pools; sys: irqs  \
-			      */
-#define RIGHT_FILL  BIT(4)   /* domain: its table may be written; its address space may be mapped */
-#define RIGHT_READ  BIT(5)   /* mem: may be mapped readable */
-#define RIGHT_WRITE BIT(6)   /* mem: may be mapped writable */
-#define RIGHT_EXEC  BIT(7)   /* mem: may be mapped executable */
-#define RIGHT_CALL  BIT(8)   /* port: ipc_call */
-#define RIGHT_RUN   BIT(9)   /* vcpu: vcpu_run */
-#define RIGHT_POWER BIT(10)  /* sys: power off, reset */
-#define RIGHT_LOG   BIT(11)  /* sys: read the kernel's log */
-#define RIGHT_PORTS BIT(12)  /* sys: give I/O ports */
+#define RIGHT_CREATE                                                                               \
+	BIT(3)              /* domain: pays for objects; vm: vcpus; mem: parts, pools; sys: irqs   \
+			     */
+#define RIGHT_FILL  BIT(4)  /* domain: its table may be written; its address space may be mapped */
+#define RIGHT_READ  BIT(5)  /* mem: may be mapped readable */
+#define RIGHT_WRITE BIT(6)  /* mem: may be mapped writable */
+#define RIGHT_EXEC  BIT(7)  /* mem: may be mapped executable */
+#define RIGHT_CALL  BIT(8)  /* port: ipc_call */
+#define RIGHT_RUN   BIT(9)  /* vcpu: vcpu_run */
+#define RIGHT_POWER BIT(10) /* sys: power off, reset */
+#define RIGHT_LOG   BIT(11) /* sys: read the kernel's log */
+#define RIGHT_PORTS BIT(12) /* sys: give I/O ports */
 #define RIGHT_SCHED                                                                                \
 	BIT(13) /* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs   \
 		   are its holder's */

@@ -196,7 +196,8 @@ TEST(cpuid_frequency)
 
 	build(false, 7, 1);
 	r = get(0x15, 0, &plain);
-	CHECK_EQ((u64)r.ecx * r.ebx / r.eax, 2400000000ull);
+	CHECK(r.eax != 0);
+	CHECK_EQ((u64)r.ecx * r.ebx / (r.eax ? r.eax : 1), 2400000000ull);
 	CHECK_EQ(get(0x16, 0, &plain).eax, 2400);
 	/* a rate that does not divide: no leaf 0x15 rather than a wrong one */
 	cpuid_build(&policy, &(struct cpuid_machine){7, 2399999123ull, 46, 1}, host);

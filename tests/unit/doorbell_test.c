@@ -12,7 +12,8 @@
 static struct domain payer;
 static struct vm vm;
 static struct kobj events[EVENTS]; /* as those in threads */
-static struct slot caps[EVENTS];   /* that name them */
+static struct slot names[EVENTS];  /* that name them */
+static struct cap caps[EVENTS];    /* as a look-up copies those */
 static unsigned allocations;
 static unsigned allocations_left;
 static u64 random_state;
@@ -35,10 +36,11 @@ static u32 random_below(u32 limit)
 
 static void event_make(unsigned i)
 {
-	slot_clear(&caps[i]);
+	slot_clear(&names[i]);
 	events[i] = (struct kobj){0};
 	kobj_init(&events[i], KIND_EVENT, NULL);
-	CHECK(slot_set(&caps[i], &events[i], KIND_EVENT, RIGHT_GRANT, BIT(i)));
+	CHECK(slot_set(&names[i], &events[i], KIND_EVENT, RIGHT_GRANT, BIT(i)));
+	caps[i] = (struct cap){&events[i], BIT(i), RIGHT_GRANT, KIND_EVENT};
 }
 
 static void vm_make(void)
@@ -235,14 +237,11 @@ TEST(destroyed_events)
 	kobj_revoke(&events[0]);
 	CHECK_EQ(rings(1), -1);
 	CHECK_EQ(rings(2), 1);
-	/* The capability was emptied, between its look-up and here. */
+	/* The event died between the look-up of its capability and here. */
 	CHECK_EQ(doorbell_set(&vm, 2, &caps[0]), STATUS_GONE);
 	CHECK_EQ(rings(2), -1);
 	CHECK_EQ(length(&events[1].slots), 1);
-	/* The event dies, and its capability is still seen. */
-	caps[0].obj = &events[0];
 	CHECK_EQ(doorbell_set(&vm, 3, &caps[0]), STATUS_GONE);
-	caps[0].obj = NULL;
 	CHECK_EQ(rings(3), -1);
 	CHECK(list_empty(&events[0].slots));
 	event_make(0);
