@@ -207,15 +207,19 @@ struct space {
 	struct tlb_space *tlb;
 };
 
+static struct pool *vm_pool(struct vm *vm)
+{
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the callers give one of the two */
+	return &vm->obj.payer->pool;
+}
+
 static void space_of(struct space *s, struct domain *d, struct vm *vm)
 {
 	if (d)
 		*s = (struct space){d, NULL, &d->lock, &d->ptable, &d->attaches, &d->pool, &d->tlb};
 	else
-		*s = (struct space){NULL, vm, &vm->lock, &vm->ptable, &vm->attaches,
-			&vm->obj.payer
-				 ->pool, /* NOLINT(clang-analyzer-core.NullDereference): d or vm */
-			&vm->tlb};
+		*s = (struct space){
+			NULL, vm, &vm->lock, &vm->ptable, &vm->attaches, vm_pool(vm), &vm->tlb};
 }
 
 /* The first argument of mem_map and mem_unmap: a domain or a vm. */
