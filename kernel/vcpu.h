@@ -141,7 +141,7 @@ struct vcpu_ops {
 	void (*nmi_window)(struct vcpu *v, bool on);
 
 	/* Enters the guest. The TPR goes in from the APIC page (offset 0x80). Does not return. */
-	void (*enter)(struct vcpu *v) __attribute__((noreturn));
+	__attribute__((noreturn)) void (*enter)(struct vcpu *v);
 	/*
 	 * After an exit: writes exit_kind, exit_length and exit of the run page and returns the
 	 * kind, or a vcpu_event. Writes the TPR back to the APIC page; puts an interrupted delivery

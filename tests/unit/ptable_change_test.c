@@ -461,5 +461,5 @@ TEST(ptable_random_operations_against_a_model)
 		run_model(&kinds[i], kinds[i].levels > 3 ? 510 * SIZE_1G : 6 * SIZE_1G, i + 201);
 	}
 	run_model(&kinds[0], 0xffff800000000000, 301);
-	run_model(&kinds[0], -4 * SIZE_1G, 302);
+	run_model(&kinds[0], ~0ull - 4 * SIZE_1G + 1, 302);
 }

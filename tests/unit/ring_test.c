@@ -134,6 +134,8 @@ TEST(queue_order_and_limit)
 	for (u32 i = 0; i < QUEUE_RECORDS; i++) {
 		got = queue_peek(&q);
 		CHECK(got != NULL);
+		if (!got)
+			return;
 		CHECK_EQ(got->badge, i);
 		CHECK(memcmp(got->text, "hello", 5) == 0);
 		queue_done(&q);
