@@ -88,10 +88,24 @@ static void *owner_area(struct cpu *c)
 				 : ((struct thread *)c->fpu_owner)->fpu_area;
 }
 
+void fpu_sync(struct cpu *c)
+{
+	u64 xcr0;
+
+	if (!features.xsave || !c->fpu_owner_vcpu || !c->fpu_owner)
+		return;
+	xcr0 = read_xcr0();
+	if (xcr0 == c->xcr0)
+		return;
+	c->xcr0 = xcr0;
+	((struct vcpu *)c->fpu_owner)->xcr0 = xcr0;
+}
+
 void fpu_save(struct cpu *c)
 {
 	if (!c->fpu_owner)
 		return;
+	fpu_sync(c);
 	set_ts(c, false);
 	set_xcr0(c, features.xcr0);
 	save(owner_area(c));

@@ -144,6 +144,9 @@ void fpu_load_vcpu(struct cpu *c, struct vcpu *v);
 void fpu_switch(
 	struct cpu *c, struct thread *t); /* CR0.TS, and the registers of threads that use them */
 void fpu_save(struct cpu *c);
+/* Learns XCR0 anew from the processor: QEMU 7.2 does not intercept XSETBV, so its guests change it
+ * unseen. */
+void fpu_sync(struct cpu *c);
 void fpu_disown(struct cpu *c, void *owner);
 void fpu_area_init(void *area);
 bool fpu_area_check(void *area); /* made safe to restore; false: it was not */

@@ -230,6 +230,7 @@ static void export(struct vcpu *v, u64 groups)
 		r->dr6 = read_dr6();
 	}
 	if (unlikely(groups & GROUP_XCR)) {
+		fpu_sync(cpu_self());
 		r->xcr0 = v->xcr0;
 		r->xss = v->xss;
 	}

@@ -64,25 +64,19 @@ static void wild(void)
 /* Makes objects until the pool is empty, and goes on asking. */
 static void pool(void)
 {
-	struct msg_create_thread m = {
-		.cpu = info->cpu,
-		.priority = 1,
-		.entry = START_IMAGE,
-		.stack = START_STACK_TOP,
-	};
+	struct msg_create_port m = {.thread = START_CAP_THREAD, .badge = 1};
 	struct syscall_out out;
 	status_t s = STATUS_OK;
 	u32 made = 0;
 
 	for (u32 i = 0; i < 10000; i++) {
-		m.message = 0x500000000ull + i * PAGE_SIZE;
 		memcpy(thread_message(), &m, sizeof(m));
-		s = sys_obj_create(KIND_THREAD, START_CAP_DOMAIN, START_CAP_OWN + i % 4096);
+		s = sys_obj_create(KIND_PORT, START_CAP_DOMAIN, START_CAP_OWN + i);
 		if (s == STATUS_OK)
 			made++;
 	}
 	sys_sys_ctl(CAP_NULL, SYS_CTL_POOL, START_CAP_DOMAIN, 0, 0, &out);
-	log_line("pool: %u threads made, then: %s; %lu of %lu bytes left", made, status_text(s),
+	log_line("pool: %u ports made, then: %s; %lu of %lu bytes left", made, status_text(s),
 		out.rdi, out.rsi);
 }
 
