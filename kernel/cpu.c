@@ -20,6 +20,9 @@
 #define CPUID_7_EBX_SMEP     BIT(7)
 #define CPUID_7_EBX_SMAP     BIT(20)
 #define CPUID_7_ECX_UMIP     BIT(2)
+#define VENDOR_AMD           0x68747541u /* "Auth" */
+#define CPUID_1_ECX_VMX      BIT(5)
+#define CPUID_81_ECX_SVM     BIT(2)
 #define CPUID_81_EDX_1G      BIT(26)
 #define CPUID_87_EDX_TSC     BIT(8) /* invariant TSC */
 
@@ -62,10 +65,15 @@ void cpu_init_features(void)
 {
 	u32 a, b, c, d, max;
 
-	cpuid(0, 0, &max, &b, &c, &d);
-	/* The extension decides, not the vendor's name; the emulators offer only one of them. */
+	u32 vendor;
+
+	/* The extension decides; without one the vendor's name, so that the right one is asked for.
+	 */
+	cpuid(0, 0, &max, &vendor, &c, &d);
+	cpuid(1, 0, &a, &b, &c, &d);
+	features.amd = vendor == VENDOR_AMD && !(c & CPUID_1_ECX_VMX);
 	cpuid(0x80000001, 0, &a, &b, &c, &d);
-	features.amd = c & BIT(2);
+	features.amd |= !!(c & CPUID_81_ECX_SVM);
 	ptable_features.host_1g = d & CPUID_81_EDX_1G;
 	ptable_features.host_nx = true; /* the loader has checked */
 	cpuid(1, 0, &a, &b, &c, &d);

@@ -79,19 +79,18 @@ class Boot:
 
     system: description below tests/system, or a path from the top of the tree.
     steps: (expression, text to type) pairs; until: the expression that ends it, else it must switch
-    itself off. prepare: called with the folder for its files; returns more arguments for tools/run.
-    edit: called with the Volume of its image before the start. counted: expression before
+    itself off. edit: called with the Volume of its image before the start. counted: expression before
     "PASS name" and "FAIL name" lines, each of which is then a test of its own; whole: their sum must
     come too.
     """
 
     def __init__(self, name, system, checks, *, platform="qemu-svm", cpus=2, memory=1024,
-                 steps=(), until=None, timeout=120, edit=None, prepare=None, counted=None,
-                 whole=True, panics=False, options=(), machine=()):
+                 steps=(), until=None, timeout=120, edit=None, counted=None, whole=True,
+                 panics=False, options=(), machine=()):
         self.name, self.checks, self.platform = name, list(checks), platform
         self.system = os.path.join(TREE, system if "/" in system else f"tests/system/{system}")
         self.cpus, self.memory, self.steps, self.until = cpus, memory, list(steps), until
-        self.timeout, self.edit, self.prepare = timeout, edit, prepare
+        self.timeout, self.edit = timeout, edit
         self.counted, self.whole, self.panics = counted, whole, panics
         self.options, self.machine = list(options), list(machine)
 
@@ -100,7 +99,6 @@ class Boot:
         folder = os.path.join(folder, self.name)
         os.makedirs(folder, exist_ok=True)
         log_path = os.path.join(folder, "log")
-        said = ""
         try:
             said = self.boot(folder, log_path)
         except (Failed, volume.Broken) as failure:
@@ -152,8 +150,6 @@ class Boot:
             command += ["--send", f"{wanted}=>{answer}"]
         if self.until:
             command += ["--until", self.until]
-        if self.prepare:
-            command += self.prepare(folder)
         return command + (["--", *self.machine] if self.machine else [])
 
     def image(self, folder):
