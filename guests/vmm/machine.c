@@ -169,7 +169,7 @@ static void ports_init(struct machine *m)
 		{PCI_ADDRESS, 8, port_pci_read, port_pci_write},
 	};
 
-	m->ports.ranges = 0;
+	memset(&m->ports, 0, sizeof(m->ports));
 	for (u32 i = 0; i < ARRAY_SIZE(fixed); i++)
 		check(port_add(&m->ports, &fixed[i]));
 }
