@@ -30,10 +30,3 @@ $(SMALL_NAMES:%=$(O)/guests/%.elf): $(O)/guests/%.elf: $(O)/guests/small/%.c.o $
 		$(filter %.o,$^)
 
 -include $(VMM_OBJECTS:.o=.d) $(SMALL_OBJECTS:.o=.d)
-
-# Sources of the unit tests in which a whole machine runs, without a kernel, on a fake of host.c (tests/build.mk).
-UNIT_MACHINE := tests/unit/machine_host.c drivers/lib/format.c \
-	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c start.c),$(wildcard guests/vmm/*.c))
-UNIT_msr             := $(UNIT_MACHINE)
-UNIT_machine         := $(UNIT_MACHINE)
-UNIT_machine_emulate := $(UNIT_MACHINE)

@@ -4,6 +4,7 @@
 
 #define HEAP_DOMAIN    (128ull << 10)
 #define HEAP_PARTITION (256ull << 10)
+#define HEAP_VCPU      (20ull << 10) /* for each further one: its thread's stack */
 #define TEST_MEMORY    (8ull << 20)
 #define LARGE          0x200000ull
 
@@ -51,7 +52,9 @@ bool resource_map(
 
 static bool add_memory(struct member *m, struct start_info *info)
 {
-	u64 heap = m->node->class == NODE_PARTITION ? HEAP_PARTITION : HEAP_DOMAIN;
+	u64 heap = m->node->class == NODE_PARTITION
+			   ? HEAP_PARTITION + (m->node->cpus - 1) * HEAP_VCPU
+			   : HEAP_DOMAIN;
 	struct process *p = &m->process;
 	struct start_resource *r;
 

@@ -166,7 +166,7 @@ static bool create_doorbell(struct config *c, struct machine *m, int node)
 	if (!isa_ports(c, node, &first, &count))
 		return false;
 	for (u32 i = 0; i < count; i++) {
-		u32 bit = START_BIT_OWN + c->doorbells++ % (64 - START_BIT_OWN);
+		u32 bit = START_BIT_OWN + c->doorbells++ % (VCPU_BIT_FIRST - START_BIT_OWN);
 
 		if (!host_doorbell(m, (u16)(first + i), bit)) {
 			complain(c, node, "the kernel refuses this doorbell");

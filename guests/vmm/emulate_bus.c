@@ -145,7 +145,7 @@ static int bus_port_read(void *opaque, u16 port, u32 *value, unsigned size)
 {
 	struct bus *b = opaque;
 
-	*value = port_read(b->v->machine, port, size);
+	*value = port_read(b->v, port, size);
 	return 0;
 }
 
@@ -153,7 +153,7 @@ static int bus_port_write(void *opaque, u16 port, u32 value, unsigned size)
 {
 	struct bus *b = opaque;
 
-	port_write(b->v->machine, port, size, value);
+	port_write(b->v, port, size, value);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* Port dispatch. */
 #include "portio.h"
 #include "emulate.h"
+#include "lock.h"
 
 bool port_add(struct port_map *map, const struct port_range *range)
 {
@@ -35,29 +36,41 @@ static inline const struct port_range *port_find(const struct port_map *map, u16
 	return map->at[port] ? &map->range[map->at[port] - 1] : NULL;
 }
 
-u32 port_read(struct machine *m, u16 port, unsigned size)
+static inline u32 read_locked(struct vcpu *v, u16 port, unsigned size, u32 mask)
 {
-	const struct port_range *r = port_find(&m->ports, port);
+	const struct port_range *r;
+	u32 value;
 
-	return r ? r->read(m, port, size) & device_mask(size) : device_mask(size);
+	machine_lock(v);
+	r = port_find(&v->machine->ports, port);
+	value = r ? r->read(v->machine, port, size) & mask : mask;
+	machine_unlock(v);
+	return value;
 }
 
-void port_write(struct machine *m, u16 port, unsigned size, u32 value)
+u32 port_read(struct vcpu *v, u16 port, unsigned size)
 {
-	const struct port_range *r = port_find(&m->ports, port);
+	return read_locked(v, port, size, device_mask(size));
+}
 
+void port_write(struct vcpu *v, u16 port, unsigned size, u32 value)
+{
+	const struct port_range *r;
+
+	machine_lock(v);
+	r = port_find(&v->machine->ports, port);
 	if (r)
-		r->write(m, port, size, value & device_mask(size));
+		r->write(v->machine, port, size, value & device_mask(size));
+	machine_unlock(v);
 }
 
 static void port_in(struct vcpu *v, u16 port, unsigned size)
 {
-	const struct port_range *r = port_find(&v->machine->ports, port);
 	/* 32 bits clear the upper half, the others leave the rest */
-	u64 mask = device_mask(size);
-	u64 kept = size == 4 ? 0 : v->run->gpr[RAX] & ~mask;
+	u32 mask = device_mask(size);
+	u64 kept = size == 4 ? 0 : v->run->gpr[RAX] & ~(u64)mask;
 
-	v->run->gpr[RAX] = kept | (r ? r->read(v->machine, port, size) & mask : mask);
+	v->run->gpr[RAX] = kept | read_locked(v, port, size, mask);
 }
 
 void port_exit(struct vcpu *v)
@@ -77,6 +90,6 @@ void port_exit(struct vcpu *v)
 	if (flags & EXIT_IO_IN)
 		port_in(v, run->exit.io.port, size);
 	else
-		port_write(v->machine, run->exit.io.port, size, (u32)run->gpr[RAX]);
+		port_write(v, run->exit.io.port, size, (u32)run->gpr[RAX]);
 	vcpu_skip_in(v, run);
 }

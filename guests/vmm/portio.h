@@ -28,9 +28,10 @@ bool port_add(struct port_map *map, const struct port_range *range);
 /* Removes the range that begins at `first`, if there is one. */
 void port_remove(struct port_map *map, u16 first);
 
-/* Access of 1, 2 or 4 bytes. Where nothing is, reads give ones and writes have no effect. */
-u32 port_read(struct machine *m, u16 port, unsigned size);
-void port_write(struct machine *m, u16 port, unsigned size, u32 value);
+/* Access of 1, 2 or 4 bytes, on v's thread. Where nothing is, reads give ones and writes have no
+ * effect. */
+u32 port_read(struct vcpu *v, u16 port, unsigned size);
+void port_write(struct vcpu *v, u16 port, unsigned size, u32 value);
 
 /* EXIT_IO: IN, OUT, INS, OUTS. */
 void port_exit(struct vcpu *v);

@@ -375,14 +375,14 @@ TEST(machine_periodic_timer)
 	machine_settle(v);
 	CHECK_EQ(v->run->timer_vector, 0x66);
 	CHECK(v->run->timer > m->clock.start);
-	CHECK_EQ(m->deadline, v->run->timer);
-	while (tsc_now() < m->deadline)
+	CHECK_EQ(v->deadline, v->run->timer);
+	while (tsc_now() < v->deadline)
 		;
 	v->run->timer = 0;
 	machine_timers(m);
 	machine_settle(v);
 	CHECK(v->run->timer > m->clock.start);
-	CHECK_EQ(m->deadline, v->run->timer);
+	CHECK_EQ(v->deadline, v->run->timer);
 }
 
 TEST(machine_console)
