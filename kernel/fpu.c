@@ -132,7 +132,7 @@ void fpu_load_vcpu(struct cpu *c, struct vcpu *v)
 
 void fpu_switch(struct cpu *c, struct thread *t)
 {
-	if (likely(!t->fpu)) {
+	if (likely(t->lean)) {
 		set_ts(c, true);
 		return;
 	}

@@ -209,7 +209,7 @@ static inline void thread_switch(struct cpu *c, struct thread *t)
 		if (unlikely(tlb_stale(&d->tlb, c->index) || d->ports || c->ports_on))
 			return thread_switch_slow(c, t);
 	}
-	if (unlikely(t->fpu || !c->task_switched))
+	if (unlikely(!(t->lean & c->task_switched)))
 		return thread_switch_slow(c, t);
 	fs_load(t);
 }

@@ -241,7 +241,6 @@ void cpu_resume(void)
 		}
 		if (c->current->resume == RESUME_GUEST)
 			vcpu_continue(c->current->vcpu);
-		fs_load(c->current); /* it may come out of a guest */
 		return_to(c->current);
 	}
 }
