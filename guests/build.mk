@@ -4,7 +4,7 @@
 
 PROGRAMS += $(O)/programs/vmm.elf
 
-SMALL_NAMES := hello bench hostile
+SMALL_NAMES := hello bench hostile smp
 GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf)
 
 VMM_OBJECTS   := $(patsubst %,$(O)/%.o,$(sort $(wildcard guests/vmm/*.c)))
@@ -28,5 +28,7 @@ $(SMALL_NAMES:%=$(O)/guests/%.elf): $(O)/guests/%.elf: $(O)/guests/small/%.c.o $
 	@mkdir -p $(@D)
 	$(CC) $(USER_LDFLAGS) -Wl,-z,max-page-size=4096 -Wl,-T,guests/small/small.ld -o $@ \
 		$(filter %.o,$^)
+
+$(O)/guests/smp.elf: $(O)/guests/small/smp_start.S.o
 
 -include $(VMM_OBJECTS:.o=.d) $(SMALL_OBJECTS:.o=.d)

@@ -62,6 +62,8 @@ _Noreturn void run_guest(struct vcpu *v)
 	const struct cpuid_policy *policy = v->cpuid;
 
 	exit_export(run);
+	if (v->index == 0)
+		v->wake_mask |= v->machine->wake_mask;
 	machine_settle(v);
 	for (;;) {
 		status_t status;
