@@ -44,3 +44,9 @@ UNIT_root_parts       := drivers/root/prompt.c drivers/root/report.c drivers/lib
 UNIT_root_description := \
 	$(addprefix drivers/root/,tree.c description.c volumes.c links.c config.c) \
 	drivers/lib/format.c
+UNIT_epoch            :=
+UNIT_block_session    :=
+UNIT_net_session      :=
+UNIT_ramdisk_disk     := drivers/ramdisk/disk.c drivers/ramdisk/volume.c
+UNIT_switch_offload   := drivers/switch/offload.c
+UNIT_switch_forward   := $(addprefix drivers/switch/,switch.c wire.c table.c offload.c)
