@@ -50,3 +50,4 @@ UNIT_net_session      :=
 UNIT_ramdisk_disk     := drivers/ramdisk/disk.c drivers/ramdisk/volume.c
 UNIT_switch_offload   := drivers/switch/offload.c
 UNIT_switch_forward   := $(addprefix drivers/switch/,switch.c wire.c table.c offload.c)
+UNIT_root_servers     := $(UNIT_root_description) drivers/ramdisk/config.c drivers/switch/config.c

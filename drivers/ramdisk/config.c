@@ -41,7 +41,7 @@ static bool read_volume(const void *fdt, int node, struct volume_config *c)
 	return true;
 }
 
-u32 config_read(const void *fdt, u64 size, struct volume_config out[VOLUMES_MAX])
+u32 volumes_read(const void *fdt, u64 size, struct volume_config out[VOLUMES_MAX])
 {
 	u32 count = 0;
 	int volumes;

@@ -17,4 +17,4 @@ struct volume_config {
  * returns their number. Root has checked the node before, so a tree that is damaged or a value that
  * cannot be gives 0 volumes.
  */
-u32 config_read(const void *fdt, u64 size, struct volume_config out[VOLUMES_MAX]);
+u32 volumes_read(const void *fdt, u64 size, struct volume_config out[VOLUMES_MAX]);

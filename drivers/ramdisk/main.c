@@ -79,7 +79,7 @@ static void make_volumes(const struct start_info *info)
 
 	if (!tree || !state)
 		return;
-	volumes = config_read((const void *)tree->address, tree->size, config);
+	volumes = volumes_read((const void *)tree->address, tree->size, config);
 	for (u32 i = 0; i < volumes; i++)
 		at = make_volume(info, state, i, at);
 }

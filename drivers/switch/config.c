@@ -30,7 +30,7 @@ static bool read_port(const void *fdt, int node, struct port_config *c)
 	return c->vlan <= SWITCH_VLAN_MAX;
 }
 
-u32 config_read(const void *fdt, u64 size, struct port_config out[SWITCH_PORTS])
+u32 ports_read(const void *fdt, u64 size, struct port_config out[SWITCH_PORTS])
 {
 	u32 count = 0;
 	int ports;

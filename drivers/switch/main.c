@@ -102,7 +102,7 @@ int main(struct start_info *info)
 
 	switch_init(&state, info->seed[1], info->tsc_hz);
 	if (tree)
-		configs = config_read((const void *)tree->address, tree->size, config);
+		configs = ports_read((const void *)tree->address, tree->size, config);
 	for (u32 i = 0; (r = start_find(info, START_SESSION, i)) != NULL; i++) {
 		if (strcmp(r->protocol, "net") == 0)
 			open_session(r, secret);

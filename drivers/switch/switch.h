@@ -97,4 +97,4 @@ void wire_give(
 
 /* Reads the ports in `fdt`, a tree of `size` bytes whose root is the program's node; returns their
  * number, 0 if anything is wrong, which root and the checker have refused before. */
-u32 config_read(const void *fdt, u64 size, struct port_config out[SWITCH_PORTS]);
+u32 ports_read(const void *fdt, u64 size, struct port_config out[SWITCH_PORTS]);
