@@ -25,28 +25,6 @@ static u32 find_file(const struct boot_info *boot, const char *name)
 	return NODE_NONE;
 }
 
-/* Finds the boot file that property `name` asks for; complains and marks the node if the image
- * lacks it. */
-static u32 read_file(struct description *d, struct domain_node *n, int node, const char *name,
-	const struct boot_info *boot)
-{
-	const char *file = tree_string(&d->tree, node, name);
-	u32 found;
-
-	if (!file) {
-		tree_complain(&d->tree, node, "property \"%s\" is missing", name);
-		n->bad = true;
-		return NODE_NONE;
-	}
-	found = find_file(boot, file);
-	if (found == NODE_NONE) {
-		tree_complain(&d->tree, node,
-			"file \"%s\" is not in the image: build the image anew", file);
-		n->bad = true;
-	}
-	return found;
-}
-
 static void read_cpus(struct description *d, struct domain_node *n, const struct boot_info *boot)
 {
 	int count = tree_cells(&d->tree, n->offset, "cpus");
@@ -257,7 +235,7 @@ static void read_machine(struct description *d, struct domain_node *n, const str
 			n->bad = true;
 			return;
 		}
-		n->file[n->files++] = read_file(d, n, boot_node, name, boot);
+		n->file[n->files++] = description_file(d, n, boot_node, name, boot);
 	}
 }
 
@@ -280,7 +258,7 @@ static void read_node(struct description *d, int offset, const struct boot_info 
 		tree_complain(t, offset, "the name \"%s\" is taken already", n->name);
 		n->bad = true;
 	}
-	n->program = read_file(d, n, offset, "program", boot);
+	n->program = description_file(d, n, offset, "program", boot);
 	read_cpus(d, n, boot);
 	read_access(d, n);
 	read_times(d, n);
@@ -294,7 +272,29 @@ static void read_node(struct description *d, int offset, const struct boot_info 
 			"\"memory-region\" is not in this version: the program runs without it");
 	if (n->class == NODE_PARTITION)
 		read_machine(d, n, boot);
+	else
+		description_volumes(d, n, boot);
 	d->nodes++;
+}
+
+u32 description_file(struct description *d, struct domain_node *n, int node, const char *name,
+	const struct boot_info *boot)
+{
+	const char *file = tree_string(&d->tree, node, name);
+	u32 found;
+
+	if (!file) {
+		tree_complain(&d->tree, node, "property \"%s\" is missing", name);
+		n->bad = true;
+		return NODE_NONE;
+	}
+	found = find_file(boot, file);
+	if (found == NODE_NONE) {
+		tree_complain(&d->tree, node,
+			"file \"%s\" is not in the image: build the image anew", file);
+		n->bad = true;
+	}
+	return found;
 }
 
 u32 description_find(const struct description *d, const char *name)

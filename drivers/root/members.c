@@ -109,6 +109,8 @@ bool member_start(struct member *m)
 {
 	u64 size = m->node->class == NODE_PARTITION ? STATE_PARTITION : STATE_DOMAIN;
 
+	if (size < m->node->state)
+		size = m->node->state;
 	if (m->node->bad || m->config.cap == CAP_NULL) {
 		log_line("%s: cannot be started: its node in system.dtb is wrong, see the log's "
 			 "beginning",
@@ -158,5 +160,5 @@ u64 member_frames(const struct member *m)
 {
 	u64 sum = m->holder_pool.size + m->kept.size + m->config.size + m->process.pool.size;
 
-	return sum + m->process.frames;
+	return sum + sessions_bytes(m) + m->process.frames;
 }

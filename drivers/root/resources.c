@@ -177,13 +177,19 @@ static bool add_guest(struct member *m, struct start_info *info)
 			    "mapping of the guest's RAM"))
 			return false;
 	}
+	return true;
+}
+
+static bool add_files(struct member *m, struct start_info *info)
+{
 	for (u32 i = 0; i < m->node->files; i++) {
 		u32 file = m->node->file[i];
 		const struct boot_file *f = &boot->file[file];
+		struct start_resource *r = resource_add(m, info, START_FILE);
 
-		r = resource_add(m, info, START_FILE);
 		if (!r || !resource_map(m, r, ROOT_CAP_FILE + file, f->base, f->size, MAP_READ))
 			return false;
+		r->phandle = m->node->file_phandle[i];
 		string_copy(r->name, sizeof(r->name), f->name);
 	}
 	return true;
@@ -209,6 +215,6 @@ static bool add_test(struct member *m, struct start_info *info)
 bool resources_make(struct member *m, struct start_info *info)
 {
 	return add_memory(m, info) && add_threads(m, info) && add_devices(m, info) &&
-	       (m->node->class != NODE_PARTITION || add_guest(m, info)) &&
+	       (m->node->class != NODE_PARTITION || add_guest(m, info)) && add_files(m, info) &&
 	       (!m->node->test_authority || add_test(m, info));
 }

@@ -213,7 +213,7 @@ TEST(description_wrong_nodes)
 		{"memory@0", "nemory@0", 2, "\"memory@0\" is missing"},
 		{"boot {", "root {", 2, "\"machine/boot\" is missing"},
 		{"bulkhead,domain", "bulkhead,dom", 0, "\"compatible\" must be"},
-		{"backend = <&console>", "backend = <&nic0>", NODE_NONE, "has consoles only"},
+		{"backend = <&console>", "backend = <&nic0>", NODE_NONE, "no domain serves that"},
 		{"backend = <&console>", "backend = <1 2>", NODE_NONE, "must name one node"},
 		{"stdout-path = &com1", "stdout-path = &com2", NODE_NONE,
 			"no domain has \"access\""},

@@ -191,5 +191,41 @@ TWICE = [
     ("multicast", B + "/machine/pci/net@5,1", "multicast", [("[02 00 00 00 00 0b]", "[03 00 00 00 00 0b]@@")]),
 ]
 
-CASES = LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
-MORE = {"no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number"}
+VOLUMES = "/domains/ramdisk/volumes"
+SCRATCH = "size = <0 0x100000>;"
+FILE_T = 'file = "tools.img"; read-only;'
+
+SERVERS = [
+    ("volume-number", VOLUMES + "/volume@01", "this volume is already given by",
+     [("tools: volume@1 { reg = <1>", "tools: @@volume@01 { reg = <0>")]),
+    ("volume-unit", VOLUMES + "/volume@4", 'must end in "@1"', [("volume@1 {", "@@volume@4 {")]),
+    ("volume-no-size", VOLUMES + "/volume@0", 'needs a "size"',
+     [("scratch: volume@0", "@@scratch: volume@0"), (SCRATCH, "")]),
+    ("volume-no-bytes", VOLUMES + "/volume@0", "not 0", [(SCRATCH, "@@size = <0 0>;")]),
+    ("volume-part-block", VOLUMES + "/volume@0", "whole blocks", [(SCRATCH, "@@size = <0 1000>;")]),
+    ("volume-huge", VOLUMES + "/volume@0", "at most 1 TiB", [(SCRATCH, "@@size = <0x101 0>;")]),
+    ("volume-short-size", VOLUMES + "/volume@0", "has 1 numbers", [(SCRATCH, "@@size = <512>;")]),
+    ("volume-read-only", VOLUMES + "/volume@0", '"read-only" needs a "file"',
+     [(SCRATCH, SCRATCH + " @@read-only;")]),
+    ("volume-both", VOLUMES + "/volume@1", 'either "read-only" or', [(FILE_T, "@@" + FILE_T + " copy-on-write;")]),
+    ("volume-neither", VOLUMES + "/volume@2", 'either "read-only" or',
+     [('file = "system.img";', '@@file = "system.img";'), ("copy-on-write;", ""), ("overlay-kib = <512>;", "")]),
+    ("volume-overlay", VOLUMES + "/volume@1", 'needs "copy-on-write"',
+     [(FILE_T, FILE_T + " @@overlay-kib = <4>;")]),
+    ("volume-file", VOLUMES + "/volume@1", '"none.img" is not in', [("tools.img", "none.img@@")]),
+    ("volume-shared", B + "/machine/pci/disk@9,0", "is already given to " + A + "/machine/pci/disk@7,0",
+     [("backend = <&system>", "@@backend = <&scratch>")]),
+    ("volume-zero-copy", B + "/machine/pci/disk@9,0", "has no zero-copy",
+     [("backend = <&system>;", "backend = <&system>; @@zero-copy;")]),
+    ("many-volumes", VOLUMES, "17 volumes, at most 16",
+     [("volumes {", "@@volumes {"), ("scratch: volume@0", "".join(
+         f"volume@{n:x} {{ reg = <{n}>; size = <0 512>; }};\n" for n in range(3, 17)) + "scratch: volume@0")]),
+    ("many-ports", "/domains/switch/ethernet-ports", "33 ports, at most 32",
+     [("ethernet-ports {", "@@ethernet-ports {"), ("uplink: port@0", "".join(
+         f"port@{n:x} {{ reg = <{n}>; }};\n" for n in range(3, 33)) + "uplink: port@0")]),
+    ("volumes-too-much", "/domains", "MiB of memory are needed",
+     [("\tdomains {", "\t@@domains {"), (SCRATCH, "size = <0 0x40000000>;")], ["--memory", "1024"]),
+]
+
+CASES = SERVERS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
+MORE = {"no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number", "volume-number"}
