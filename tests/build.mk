@@ -19,7 +19,7 @@ UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -l 'machine_host\.h"' tests/unit/*_test.c))
 UNIT_VMM     := tests/unit/machine_host.c \
 	$(filter-out guests/vmm/main.c guests/vmm/host.c guests/vmm/run.c,$(wildcard guests/vmm/*.c))
-UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c pvh.c gmem.c)
+UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c elf.c flat.c gmem.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
 
@@ -32,6 +32,7 @@ UNIT_acpi          := $(UNIT_ACPI)
 UNIT_acpi_iommu    := $(UNIT_ACPI)
 UNIT_bzimage       := $(UNIT_LOADER)
 UNIT_loader        := $(UNIT_LOADER)
+UNIT_multiboot     := $(UNIT_LOADER)
 UNIT_doorbell      := kernel/doorbell.c kernel/object.c
 UNIT_gwalk         := guests/vmm/gwalk.c guests/vmm/gmem.c
 UNIT_instr_case    := $(UNIT_INSTR)

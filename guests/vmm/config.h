@@ -11,6 +11,11 @@ struct config {
 	const char *kernel;   /* name of the file; NULL: firmware starts the guest */
 	const char *initrd;   /* NULL: none */
 	const char *bootargs; /* "" if there are none */
+	u32 modules;          /* nodes below `boot`, in their order */
+	struct {
+		const char *file;
+		const char *args; /* "" if there are none */
+	} module[BOOT_MODULES_MAX];
 	u32 doorbells;        /* made so far */
 };
 

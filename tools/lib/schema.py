@@ -159,6 +159,11 @@ boot
   kernel            required  file
   initrd            optional  file
   bootargs          optional  string
+  > *                     many      boot-module
+
+boot-module
+  file              required  file
+  args              optional  string
 
 memory
   device_type       required  string memory
