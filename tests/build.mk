@@ -17,8 +17,7 @@ test: check-setup
 UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -l 'machine_host\.h"' tests/unit/*_test.c))
-UNIT_VMM     := tests/unit/machine_host.c \
-	$(filter-out guests/vmm/main.c guests/vmm/host.c guests/vmm/run.c,$(wildcard guests/vmm/*.c))
+UNIT_VMM     := $(UNIT_MACHINE)
 UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c elf.c flat.c gmem.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)

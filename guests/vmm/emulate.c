@@ -329,9 +329,23 @@ static u32 modrm_length(u8 modrm, u8 sib, u32 address_size)
 }
 
 /* Length behind the prefixes; 0: not an instruction that exits by itself. */
-static u32 opcode_length(const u8 *b, u32 address_size)
+static u32 opcode_length(const u8 *b, u32 address_size, u32 operand_size)
 {
 	switch (b[0]) {
+	case 0x9a: /* CALL and JMP with a far pointer */
+	case 0xea:
+		return 3 + operand_size;
+	case 0xff: /* the same in memory */
+		return (b[1] >> 3 & 7) == 3 || (b[1] >> 3 & 7) == 5
+			       ? 1 + modrm_length(b[1], b[2], address_size)
+			       : 0;
+	case 0xcd: /* INT n */
+		return 2;
+	case 0xcc: /* INT3, INTO, IRET, INT1 */
+	case 0xce:
+	case 0xcf:
+	case 0xf1:
+		return 1;
 	case 0xe4 ... 0xe7: /* IN, OUT with a port number */
 		return 2;
 	case 0xec ... 0xef: /* IN, OUT with DX; INS, OUTS; HLT */
@@ -363,10 +377,10 @@ static u32 opcode_length(const u8 *b, u32 address_size)
 u32 emulate_length(struct vcpu *v)
 {
 	u8 bytes[INSTR_LENGTH_MAX + 4] = {0};
-	bool address_prefix = false;
+	bool address_prefix = false, operand_prefix = false;
 	u32 count = 0;
 	u32 at = 0;
-	u32 length, address_size;
+	u32 length, address_size, operand_size;
 	struct bus b;
 
 	bus_init(&b, v);
@@ -377,12 +391,15 @@ u32 emulate_length(struct vcpu *v)
 			return 0;
 		}
 	}
-	while (at < PREFIX_MAX && is_prefix(bytes[at], b.mode == INSTR_MODE_64))
-		address_prefix |= bytes[at++] == 0x67;
+	while (at < PREFIX_MAX && is_prefix(bytes[at], b.mode == INSTR_MODE_64)) {
+		address_prefix |= bytes[at] == 0x67;
+		operand_prefix |= bytes[at++] == 0x66;
+	}
 	address_size = b.mode;
 	if (address_prefix)
 		address_size = b.mode == INSTR_MODE_32 ? 2 : 4;
-	length = opcode_length(bytes + at, address_size);
+	operand_size = (b.mode == INSTR_MODE_16) == operand_prefix ? 4 : 2;
+	length = opcode_length(bytes + at, address_size, operand_size);
 	return length && at + length <= INSTR_LENGTH_MAX ? at + length : 0;
 }
 
