@@ -98,9 +98,12 @@ $(TESTS)/%.efi: $(TESTS)/efi/%.o
 -include $(wildcard $(TESTS)/efi/*.d)
 
 # Fuzzers: tests/fuzz/NAME_fuzz.c with the source files in FUZZ_NAME, which default like those of a unit test.
+# FUZZ_RUNS inputs each, for FUZZ_TIME seconds at most.
 # What a run has found interesting is kept and built upon in $(TESTS)/corpus.
 FUZZ_instr := $(UNIT_INSTR)
+FUZZ_dev_ioapic := tests/unit/fake_machine.c guests/vmm/dev_ioapic.c guests/vmm/dev_lapic_route.c
 FUZZ_RUNS  ?= 200000
+FUZZ_TIME  ?= 120
 FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_sources = $(if $(filter undefined,$(origin FUZZ_$(1))),$(unit_default),$(FUZZ_$(1)))
 
@@ -108,7 +111,7 @@ define fuzz_program
 $(O)/fuzz/$(1): tests/fuzz/$(1)_fuzz.c $(fuzz_sources)
 	@mkdir -p $$(@D)
 	clang -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
-		-DHOST_TEST -I. -o $$@ $$^
+		-Wno-c2x-extensions -DHOST_TEST -I. -o $$@ $$^
 endef
 $(foreach t,$(FUZZ_NAMES),$(eval $(call fuzz_program,$(t))))
 
@@ -117,7 +120,7 @@ fuzz check-fuzz: $(FUZZ_NAMES:%=fuzz-%)
 
 fuzz-%: $(O)/fuzz/%
 	@mkdir -p $(TESTS)/corpus/$*
-	$< -runs=$(FUZZ_RUNS) -max_total_time=120 -timeout=10 -print_final_stats=1 \
+	$< -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_TIME) -timeout=10 -print_final_stats=1 \
 		-artifact_prefix=$(TESTS)/corpus/$*- $(TESTS)/corpus/$*
 
 # The sources: style, static analysis, and the tree's own rules.
