@@ -95,9 +95,7 @@ static unsigned exit_task(struct run_page *r, const struct vmcb *b)
 	u64 i = b->exit_info2;
 
 	r->exit.task.selector = (u16)b->exit_info1;
-	r->exit.task.source = i & TASK_IS_IRET  ? TASK_IRET
-			      : i & TASK_IS_JMP ? TASK_JMP
-						: TASK_CALL;
+	r->exit.task.source = i & TASK_IS_IRET ? TASK_IRET : i & TASK_IS_JMP ? TASK_JMP : TASK_CALL;
 	r->exit.task.error_valid = !!(i & TASK_ERROR);
 	r->exit.task.error = (u32)i;
 	r->exit.task.event = 0;

@@ -163,10 +163,9 @@ const char *boot_put_modules(const struct boot_request *r, u64 kernel_end, u32 h
 			continue;
 		if (*count == BOOT_PLACED_MAX)
 			return "there are too many modules";
-		at = how & BOOT_MODULES_HIGH
-			     ? memmap_place_high(r->memory, m->image.size, limit, BOOT_HIGH_START,
-				       low - BOOT_HIGH_START)
-			     : place_low(r->memory, low, m->image.size);
+		at = how & BOOT_MODULES_HIGH ? memmap_place_high(r->memory, m->image.size, limit,
+						       BOOT_HIGH_START, low - BOOT_HIGH_START)
+					     : place_low(r->memory, low, m->image.size);
 		if (!at || !gmem_write(r->memory, at, m->image.data, m->image.size))
 			return i ? "the machine has not enough memory for the modules"
 				 : "the machine has not enough memory for the initrd";

@@ -59,7 +59,8 @@ static bool read_modules(struct config *c, int boot)
 		const char *args = text(c, node, "args");
 
 		if (!file || c->modules == BOOT_MODULES_MAX) {
-			complain(c, node, file ? "too many modules" : "property \"file\" is missing");
+			complain(c, node,
+				file ? "too many modules" : "property \"file\" is missing");
 			return false;
 		}
 		c->module[c->modules].file = file;

@@ -16,7 +16,7 @@ struct config {
 		const char *file;
 		const char *args; /* "" if there are none */
 	} module[BOOT_MODULES_MAX];
-	u32 doorbells;        /* made so far */
+	u32 doorbells; /* made so far */
 };
 
 /* Reads the device tree; false, with a log line, if something is wrong. */

@@ -107,8 +107,8 @@ bool elf_segment(const struct elf *elf, u32 index, struct elf_segment *out)
 	if (elf->wide) {
 		if (!image_read(elf->image, at, &wide, sizeof(wide)))
 			return false;
-		*out = (struct elf_segment){wide.type, wide.offset, wide.vaddr, wide.paddr,
-			wide.filesz, wide.memsz};
+		*out = (struct elf_segment){
+			wide.type, wide.offset, wide.vaddr, wide.paddr, wide.filesz, wide.memsz};
 		return true;
 	}
 	if (!image_read(elf->image, at, &narrow, sizeof(narrow)))
@@ -200,8 +200,7 @@ bool elf_find_note(const struct elf *elf, const char *owner, u32 type, void *des
 
 		if (!elf_segment(elf, i, &segment))
 			return false;
-		if (segment.type == ELF_NOTE &&
-			find_note(elf, &segment, owner, type, desc, size))
+		if (segment.type == ELF_NOTE && find_note(elf, &segment, owner, type, desc, size))
 			return true;
 	}
 	return false;

@@ -253,7 +253,7 @@ static u32 es_iterations(const struct bus *b, u32 offset, u32 size)
 	bool is_protected = (run->cr0 & CR0_PE) && !(run->rflags & RFLAGS_VM);
 
 	if (is_protected && (!(es->attributes & SEGMENT_P) || (type & BIT(3)) || !(type & BIT(1))))
-		return 0; /* not there, code, or read-only */
+		return 0;                      /* not there, code, or read-only */
 	if (is_protected && (type & BIT(2))) { /* expands down: one at a time */
 		u32 top = es->attributes & SEGMENT_DB ? UINT32_MAX : UINT16_MAX;
 

@@ -1,10 +1,10 @@
 /* Segments and control registers for the 64-bit, the 32-bit and the real-mode entry. */
 #include "entry.h"
 
-#define SELECTOR_CODE 0x10
-#define SELECTOR_DATA 0x18
-#define GDT_ENTRIES   4
-#define TSS_LIMIT     0x67
+#define SELECTOR_CODE  0x10
+#define SELECTOR_DATA  0x18
+#define GDT_ENTRIES    4
+#define TSS_LIMIT      0x67
 #define REAL_IDT_LIMIT 0x3ff /* 256 vectors of 4 bytes */
 
 static u64 descriptor(const struct run_segment *s)

@@ -13,20 +13,20 @@
 #include "boot.h"
 #include "drivers/lib/lib.h"
 
-#define LOAD_AT     0x7c00u
-#define SECTOR      512u
-#define SIGNATURE   0xaa55u
-#define HARD_DISK   0x80u /* DL: the first one */
-#define VECTORS     256u
-#define EXCEPTIONS  0x10u /* vectors below: exceptions, and the first PIC's as a PC sets it up */
-#define SECOND_PIC  0x70u
-#define PIC_LINES   8u
-#define BDA         0x400u /* BIOS data area, 256 bytes */
-#define BDA_SIZE    0x100u
-#define BDA_MEMORY  0x413u /* word: KiB of low memory */
-#define STUB_AT     0x4f0u /* an area of the BIOS data area that is left to programs */
-#define STUB_IRET   8u     /* offset of the stub's last instruction */
-#define KIB         1024u
+#define LOAD_AT    0x7c00u
+#define SECTOR     512u
+#define SIGNATURE  0xaa55u
+#define HARD_DISK  0x80u /* DL: the first one */
+#define VECTORS    256u
+#define EXCEPTIONS 0x10u /* vectors below: exceptions, and the first PIC's as a PC sets it up */
+#define SECOND_PIC 0x70u
+#define PIC_LINES  8u
+#define BDA        0x400u /* BIOS data area, 256 bytes */
+#define BDA_SIZE   0x100u
+#define BDA_MEMORY 0x413u /* word: KiB of low memory */
+#define STUB_AT    0x4f0u /* an area of the BIOS data area that is left to programs */
+#define STUB_IRET  8u     /* offset of the stub's last instruction */
+#define KIB        1024u
 
 /* push bp; mov bp, sp; or byte [bp+6], 1 (CF of the FLAGS pushed); pop bp; iret */
 static const u8 stub[] = {0x55, 0x89, 0xe5, 0x80, 0x4e, 0x06, 0x01, 0x5d, 0xcf};

@@ -183,12 +183,12 @@ struct instr_cpu {
 	u64 gpr[INSTR_GPRS]; /* by enum instr_gpr */
 	u64 rip;             /* of the instruction itself */
 	u64 rflags;
-	u64 base[INSTR_SEGMENTS]; /* bytes; in 64-bit mode only those of FS and GS count */
+	u64 base[INSTR_SEGMENTS];       /* bytes; in 64-bit mode only those of FS and GS count */
 	u32 limit[INSTR_SEGMENTS];      /* last byte, expanded; without effect in 64-bit mode */
 	u16 attributes[INSTR_SEGMENTS]; /* as in struct run_segment; only if is_protected */
 	u16 selector[INSTR_SEGMENTS];
-	u8 stack_size;    /* SS.B: 4 if set, else 2 bytes; without effect in 64-bit mode */
-	u8 linear_bits;   /* 64-bit mode: width of canonical addresses, 48 or 57 */
+	u8 stack_size;     /* SS.B: 4 if set, else 2 bytes; without effect in 64-bit mode */
+	u8 linear_bits;    /* 64-bit mode: width of canonical addresses, 48 or 57 */
 	bool is_protected; /* CR0.PE, and not virtual-8086 mode */
 };
 

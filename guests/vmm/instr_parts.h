@@ -76,8 +76,8 @@ u64 memory_linear(const struct run *run);
  * Checks an access of size bytes at offset, already wrapped to the address size, and gives its
  * linear address. OK, PROTECTION or STACK_FAULT.
  */
-enum instr_status segment_access(
-	const struct run *run, unsigned segment, u64 offset, unsigned size, bool write, u64 *linear);
+enum instr_status segment_access(const struct run *run, unsigned segment, u64 offset, unsigned size,
+	bool write, u64 *linear);
 
 /* Can execution go on at rip, an offset in CS? OK or PROTECTION. */
 enum instr_status branch_check(const struct run *run, u64 rip);

@@ -24,11 +24,11 @@
 #define INFO_MEMMAP  BIT(6)
 #define INFO_LOADER  BIT(9)
 
-#define KIB          1024u
-#define LOADER_NAME  "Bulkhead"
-#define MEMMAP_AT    BOOT_TABLES
-#define MODULES_AT   (BOOT_TABLES + 0x200u)
-#define LOADER_AT    (BOOT_TABLES + 0x300u)
+#define KIB         1024u
+#define LOADER_NAME "Bulkhead"
+#define MEMMAP_AT   BOOT_TABLES
+#define MODULES_AT  (BOOT_TABLES + 0x200u)
+#define LOADER_AT   (BOOT_TABLES + 0x300u)
 
 struct multiboot_header {
 	u32 magic, flags, checksum;
@@ -191,8 +191,8 @@ static const char *put_modules(
 	if (wrong)
 		return wrong;
 	for (u32 i = 0; i < count; i++)
-		out[i] = (struct multiboot_module){placed[i].address,
-			placed[i].address + placed[i].size, placed[i].args, 0};
+		out[i] = (struct multiboot_module){
+			placed[i].address, placed[i].address + placed[i].size, placed[i].args, 0};
 	info->flags |= INFO_MODULES;
 	info->mods_count = count;
 	info->mods_addr = MODULES_AT;

@@ -67,8 +67,8 @@ static const char *put_modules(
 	if (wrong || !count)
 		return wrong;
 	for (u32 i = 0; i < count; i++)
-		out[i] = (struct start_module){
-			placed[i].address, placed[i].size, placed[i].args, 0};
+		out[i] =
+			(struct start_module){placed[i].address, placed[i].size, placed[i].args, 0};
 	if (!gmem_write(r->memory, MODULES_AT, out, count * sizeof(out[0])))
 		return "the machine has not enough memory";
 	info->modules = count;

@@ -20,14 +20,14 @@
 #define RFLAGS_TSS32 0x3f7fd5ull
 #define RFLAGS_TSS16 0x7fd5ull
 
-#define DR6_BT         BIT(15)
-#define DR7_LOCAL      (BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(8)) /* L0 to L3, LE */
-#define TSS_TRAP       BIT(0)
+#define DR6_BT    BIT(15)
+#define DR7_LOCAL (BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(8)) /* L0 to L3, LE */
+#define TSS_TRAP  BIT(0)
 /* exceptions that are faults: all but #DB, NMI, #BP, #OF, #DF and #MC */
 #define FAULTS                                                                                     \
 	(BIT(VECTOR_DE) | BIT(5) | BIT(VECTOR_UD) | BIT(7) | BIT(VECTOR_TS) | BIT(VECTOR_NP) |     \
 		BIT(VECTOR_SS) | BIT(VECTOR_GP) | BIT(VECTOR_PF) | BIT(16) | BIT(17) | BIT(19))
-#define ERROR_IDT      BIT(1)
+#define ERROR_IDT BIT(1)
 
 struct tss32 {
 	u32 link;
@@ -191,8 +191,7 @@ static bool check_tss(struct task_switch *t, u16 selector, struct run_segment *t
 		return task_fault(t, vector, selector);
 	if (!(tss->attributes & SEGMENT_P))
 		return task_fault(t, VECTOR_NP, selector);
-	if (tss->limit <
-		(type & TYPE_32 ? sizeof(struct tss32) : sizeof(struct tss16)) - 1)
+	if (tss->limit < (type & TYPE_32 ? sizeof(struct tss32) : sizeof(struct tss16)) - 1)
 		return task_fault(t, VECTOR_TS, selector);
 	return true;
 }
@@ -316,8 +315,8 @@ static bool check_old(struct task_switch *t, const struct run_segment *tss)
 }
 
 /* Busy bits, the old state, the link: the new task is entered from here on. */
-static bool exchange(
-	struct task_switch *t, struct run_segment *tss, u64 raw, struct task_image *image, u32 length)
+static bool exchange(struct task_switch *t, struct run_segment *tss, u64 raw,
+	struct task_image *image, u32 length)
 {
 	struct run_page *run = t->v->run;
 	u16 old = run->tr.selector;
@@ -382,8 +381,7 @@ static bool push_error(struct task_switch *t, u32 error, u32 size)
 
 	sp &= top;
 	/* expand-down: offsets above the limit are the valid ones */
-	if (sp > top - (size - 1) ||
-		(down ? sp <= run->ss.limit : sp + (size - 1) > run->ss.limit))
+	if (sp > top - (size - 1) || (down ? sp <= run->ss.limit : sp + (size - 1) > run->ss.limit))
 		return task_fault(t, VECTOR_SS, 0);
 	t->bus.user = vcpu_cpl(t->v) == 3;
 	t->bus.walk.rflags = run->rflags;
@@ -416,9 +414,8 @@ static void switch_task(struct task_switch *t, u16 selector, u32 length, bool pu
 	bool wide;
 	u64 raw;
 
-	if (!check_gate(t) || !check_tss(t, selector, &tss, &raw) ||
-		!read_image(t, &tss, &image) || !check_old(t, &tss) ||
-		!exchange(t, &tss, raw, &image, length))
+	if (!check_gate(t) || !check_tss(t, selector, &tss, &raw) || !read_image(t, &tss, &image) ||
+		!check_old(t, &tss) || !exchange(t, &tss, raw, &image, length))
 		return;
 	wide = segment_type(&tss) & TYPE_32;
 	load_registers(t, &image, wide);

@@ -35,8 +35,8 @@ static void check(struct machine *m, void *state)
 	(void)i8042_a20(s);
 }
 
-static const struct fuzz_device device = {sizeof(struct i8042), sizeof(struct i8042), I8042_MAGIC, I8042_VERSION, -1,
-	init, reset, read, write, NULL, NULL, check};
+static const struct fuzz_device device = {sizeof(struct i8042), sizeof(struct i8042), I8042_MAGIC,
+	I8042_VERSION, -1, init, reset, read, write, NULL, NULL, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

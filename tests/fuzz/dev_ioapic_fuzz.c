@@ -56,8 +56,8 @@ static void check(struct machine *m, void *state)
 	ioapic_level_vectors(s, vectors);
 }
 
-static const struct fuzz_device device = {sizeof(struct ioapic), sizeof(struct ioapic), IOAPIC_MAGIC, IOAPIC_VERSION, -1,
-	init, reset, read, write, NULL, outside, check};
+static const struct fuzz_device device = {sizeof(struct ioapic), sizeof(struct ioapic),
+	IOAPIC_MAGIC, IOAPIC_VERSION, -1, init, reset, read, write, NULL, outside, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

@@ -104,7 +104,8 @@ static void outside(struct machine *m, void *state, const struct fuzz_op *op)
 		break;
 	case 3:
 		if (lapic_parse_message(
-			    LAPIC_MESSAGE_BASE | (u64)op->where << 12 | (op->shift & 12), op->value, &ipi))
+			    LAPIC_MESSAGE_BASE | (u64)op->where << 12 | (op->shift & 12), op->value,
+			    &ipi))
 			lapic_route(m, &v, 1, 1, &ipi);
 		break;
 	case 4:
@@ -141,8 +142,8 @@ static void check(struct machine *m, void *state)
 	require(!(v.state->lint_level & ~3u));
 }
 
-static const struct fuzz_device device = {sizeof(struct apic), sizeof(struct lapic), LAPIC_MAGIC, LAPIC_VERSION, -1, init,
-	reset, read, write, NULL, outside, check};
+static const struct fuzz_device device = {sizeof(struct apic), sizeof(struct lapic), LAPIC_MAGIC,
+	LAPIC_VERSION, -1, init, reset, read, write, NULL, outside, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

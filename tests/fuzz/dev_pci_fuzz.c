@@ -91,8 +91,8 @@ static void check(struct machine *m, void *state)
 	require(pci_pm_base(s) % 64 == 0);
 }
 
-static const struct fuzz_device device = {sizeof(struct pci), sizeof(struct pci), PCI_MAGIC, PCI_VERSION, -1, init,
-	reset, read, write, NULL, outside, check};
+static const struct fuzz_device device = {sizeof(struct pci), sizeof(struct pci), PCI_MAGIC,
+	PCI_VERSION, -1, init, reset, read, write, NULL, outside, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

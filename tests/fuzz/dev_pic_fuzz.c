@@ -50,8 +50,8 @@ static void check(struct machine *m, void *state)
 	require(!(s->chip[1].elcr & ~PIC_ELCR_SLAVE_MASK));
 }
 
-static const struct fuzz_device device = {sizeof(struct pic), sizeof(struct pic), PIC_MAGIC, PIC_VERSION, -1, init,
-	reset, read, write, NULL, outside, check};
+static const struct fuzz_device device = {sizeof(struct pic), sizeof(struct pic), PIC_MAGIC,
+	PIC_VERSION, -1, init, reset, read, write, NULL, outside, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

@@ -43,14 +43,15 @@ static void check(struct machine *m, void *state)
 		const struct pit_channel *c = &s->channel[i];
 
 		require(c->mode < PIT_MODES && c->latched <= 2);
-		require(c->count <= (c->bcd ? 10000 : 65536) && c->next <= (c->bcd ? 10000 : 65536));
-		require(!c->loaded || c->count || c->next);
+		require(c->count && c->count <= 65536);
+		require(!c->loaded || !c->bcd || c->count <= 10000);
+		require(c->next <= (c->bcd ? 10000 : 65536));
 		require(c->start <= m->now || c->mode == 2 || c->mode == 3);
 	}
 }
 
-static const struct fuzz_device device = {sizeof(struct pit), sizeof(struct pit), PIT_MAGIC, PIT_VERSION,
-	MACHINE_TIMER_PIT, init, reset, read, write, fire, NULL, check};
+static const struct fuzz_device device = {sizeof(struct pit), sizeof(struct pit), PIT_MAGIC,
+	PIT_VERSION, MACHINE_TIMER_PIT, init, reset, read, write, fire, NULL, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

@@ -49,8 +49,8 @@ static void check(struct machine *m, void *state)
 		(device_cycles(m->now, PM_TIMER_HZ) & (BIT(PM_TIMER_BITS) - 1)));
 }
 
-static const struct fuzz_device device = {sizeof(struct pm), sizeof(struct pm), PM_MAGIC, PM_VERSION, MACHINE_TIMER_PM,
-	init, reset, read, write, fire, outside, check};
+static const struct fuzz_device device = {sizeof(struct pm), sizeof(struct pm), PM_MAGIC,
+	PM_VERSION, MACHINE_TIMER_PM, init, reset, read, write, fire, outside, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

@@ -52,8 +52,8 @@ static void check(struct machine *m, void *state)
 	require(!s->synced || s->base_ns <= (s64)m->now);
 }
 
-static const struct fuzz_device device = {sizeof(struct rtc), sizeof(struct rtc), RTC_MAGIC, RTC_VERSION,
-	MACHINE_TIMER_RTC, init, reset, read, write, fire, outside, check};
+static const struct fuzz_device device = {sizeof(struct rtc), sizeof(struct rtc), RTC_MAGIC,
+	RTC_VERSION, MACHINE_TIMER_RTC, init, reset, read, write, fire, outside, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

@@ -54,8 +54,8 @@ static void check(struct machine *m, void *state)
 	require(!uart_can_receive(s) || s->receive.count < UART_FIFO);
 }
 
-static const struct fuzz_device device = {sizeof(struct uart), sizeof(struct uart), UART_MAGIC, UART_VERSION,
-	MACHINE_TIMER_SERIAL, init, reset, read, write, fire, outside, check};
+static const struct fuzz_device device = {sizeof(struct uart), sizeof(struct uart), UART_MAGIC,
+	UART_VERSION, MACHINE_TIMER_SERIAL, init, reset, read, write, fire, outside, check};
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {

@@ -134,6 +134,7 @@ static int fuzz_device(const struct fuzz_device *d, const u8 *data, size_t size)
 
 	fake_init(&m);
 	d->init(state);
+	d->reset(&m, state); /* lines as the model takes them to be */
 	for (u32 i = 0; i < FUZZ_OPS && size >= sizeof(struct fuzz_op); i++) {
 		struct fuzz_op op;
 

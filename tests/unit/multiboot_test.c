@@ -202,19 +202,19 @@ TEST(multiboot_addresses)
 TEST(multiboot_damaged)
 {
 	static const u32 bad[][6] = {
-		{0x800, LOAD, LOAD + 1, 0, 0, LOAD},                     /* header before it */
-		{0x800, LOAD + 0x804, LOAD, 0, 0, LOAD},                 /* before the file */
-		{0x800, LOAD, LOAD, LOAD, 0, LOAD},                      /* empty */
-		{0x800, LOAD, LOAD, LOAD - 1, 0, LOAD},                  /* negative */
-		{0x800, LOAD, LOAD, LOAD + FILE_SIZE, 0, LOAD},          /* beyond the file */
-		{0x800, LOAD, LOAD, LOAD + 0x100, LOAD + 0xff, LOAD},    /* BSS too early */
-		{0x800, LOAD, LOAD, LOAD + 0x100, 0xfffff000, LOAD},     /* BSS beyond RAM */
-		{0x800, RAM - 0x100, RAM - 0x100, 0, 0, LOAD},           /* beyond RAM */
-		{0x800, 0xfffffff0, 0xfffffff0, 0, 0, LOAD},             /* wraps */
-		{0x800, 0x8000, 0x8000, 0, 0, LOAD},                     /* boot information */
-		{0x800, 0x9f000, 0x9f000, 0, 0, LOAD},                   /* hole */
-		{0x800, LOAD, LOAD, 0, 0, 0xf0000000},                   /* entry outside RAM */
-		{0x1ff4, LOAD, LOAD, 0, 0, LOAD},                        /* header cut off */
+		{0x800, LOAD, LOAD + 1, 0, 0, LOAD},                  /* header before it */
+		{0x800, LOAD + 0x804, LOAD, 0, 0, LOAD},              /* before the file */
+		{0x800, LOAD, LOAD, LOAD, 0, LOAD},                   /* empty */
+		{0x800, LOAD, LOAD, LOAD - 1, 0, LOAD},               /* negative */
+		{0x800, LOAD, LOAD, LOAD + FILE_SIZE, 0, LOAD},       /* beyond the file */
+		{0x800, LOAD, LOAD, LOAD + 0x100, LOAD + 0xff, LOAD}, /* BSS too early */
+		{0x800, LOAD, LOAD, LOAD + 0x100, 0xfffff000, LOAD},  /* BSS beyond RAM */
+		{0x800, RAM - 0x100, RAM - 0x100, 0, 0, LOAD},        /* beyond RAM */
+		{0x800, 0xfffffff0, 0xfffffff0, 0, 0, LOAD},          /* wraps */
+		{0x800, 0x8000, 0x8000, 0, 0, LOAD},                  /* boot information */
+		{0x800, 0x9f000, 0x9f000, 0, 0, LOAD},                /* hole */
+		{0x800, LOAD, LOAD, 0, 0, 0xf0000000},                /* entry outside RAM */
+		{0x1ff4, LOAD, LOAD, 0, 0, LOAD},                     /* header cut off */
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -308,7 +308,8 @@ TEST(multiboot_random)
 		if (i % 500 == 0)
 			setup_ram();
 		for (u32 k = 0; k < 5; k++)
-			field[k] = rand() % 8 ? LOAD + (u32)(rand() % 64) * 0x100 : (u32)rand() << 1;
+			field[k] =
+				rand() % 8 ? LOAD + (u32)(rand() % 64) * 0x100 : (u32)rand() << 1;
 		if (rand() % 4 == 0)
 			field[2] = field[3] = 0;
 		put_addresses((u32)(rand() % 0x800) * 4, field[0], field[1], field[2], field[3],

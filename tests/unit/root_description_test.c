@@ -98,8 +98,7 @@ static void compile(const char *source)
 static bool read_tree(void)
 {
 	static const char *const files[] = {
-		"root.elf", "system.dtb", "uart.elf", "console.elf", "vmm.elf", "vmlinuz",
-		"m.bin"};
+		"root.elf", "system.dtb", "uart.elf", "console.elf", "vmm.elf", "vmlinuz", "m.bin"};
 
 	memset(&boot, 0, sizeof(boot));
 	boot.cpus = 2;
@@ -129,7 +128,7 @@ static bool read_changed(const char *from, const char *to)
 
 #define BOOT_NODE "boot { kernel = \"vmlinuz\"; bootargs = \"quiet\"; };"
 #define MODULES_4                                                                                  \
-	"m1 { file = \"m.bin\"; }; m2 { file = \"m.bin\"; }; m3 { file = \"m.bin\"; }; "             \
+	"m1 { file = \"m.bin\"; }; m2 { file = \"m.bin\"; }; m3 { file = \"m.bin\"; }; "           \
 	"m4 { file = \"m.bin\"; }; "
 
 /* Nodes below `boot` are files that the guest gets besides. */
@@ -155,8 +154,8 @@ TEST(description_modules)
 	CHECK(read_changed(BOOT_NODE,
 		"boot { kernel = \"vmlinuz\"; initrd = \"m.bin\"; m5 { file = \"m.bin\"; }; "
 		"m6 { file = \"m.bin\"; }; m7 { file = \"m.bin\"; }; m8 { file = \"m.bin\"; }; "
-		"m9 { file = \"m.bin\"; }; ma { file = \"m.bin\"; }; mb { file = \"m.bin\"; }; "
-		MODULES_4 "};"));
+		"m9 { file = \"m.bin\"; }; ma { file = \"m.bin\"; }; mb { file = \"m.bin\"; "
+		"}; " MODULES_4 "};"));
 	CHECK(d.node[2].bad);
 	CHECK_EQ(d.node[2].files, NODE_FILES);
 	CHECK(strstr(said, "more than 12 files") != NULL);

@@ -378,7 +378,7 @@ TEST(task_checks_before)
 		{GDT_SIZE, TASK_IRET, VECTOR_TS, GDT_SIZE},
 		{DATA0, TASK_JMP, VECTOR_GP, DATA0},
 		{LDT_NEW, TASK_JMP, VECTOR_GP, LDT_NEW},
-		{TSS_OLD, TASK_JMP, VECTOR_GP, TSS_OLD}, /* busy */
+		{TSS_OLD, TASK_JMP, VECTOR_GP, TSS_OLD},      /* busy */
 		{TSS_NEW | 3, TASK_IRET, VECTOR_TS, TSS_NEW}, /* not busy */
 		{TSS_ABSENT, TASK_JMP, VECTOR_NP, TSS_ABSENT},
 		{TSS_SHORT, TASK_JMP, VECTOR_TS, TSS_SHORT},
@@ -397,7 +397,8 @@ TEST(task_checks_before)
 	task_event(TSS_ABSENT, EVENT_PF, false, 0);
 	CHECK(raised(VECTOR_DF, 0));
 	CHECK(in_old_task());
-	task_event(TSS_ABSENT, INJECT_VALID | INJECT_TYPE_EXCEPT | INJECT_ERROR | VECTOR_DF, false, 0);
+	task_event(
+		TSS_ABSENT, INJECT_VALID | INJECT_TYPE_EXCEPT | INJECT_ERROR | VECTOR_DF, false, 0);
 	CHECK_EQ(host_machine.stop, MACHINE_FAILED);
 	CHECK(host_logged("triple fault"));
 	/* a gate that ring 3 may not use */
