@@ -16,7 +16,7 @@ test: check-setup
 # whole VMM; for a device model its own files and the fake machine.
 UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
-UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -l 'machine_host\.h"' tests/unit/*_test.c))
+UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
 UNIT_VMM     := $(UNIT_MACHINE)
 UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c elf.c flat.c gmem.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)
