@@ -410,7 +410,7 @@ static void switch_task(struct task_switch *t, u16 selector, u32 length, bool pu
 {
 	struct vcpu *v = t->v;
 	struct task_image image;
-	struct run_segment tss;
+	struct run_segment tss = {0};
 	bool wide;
 	u64 raw;
 

@@ -54,8 +54,8 @@ static bool segment_take(struct task_switch *t, struct run_segment *to,
 
 static bool load_ldt(struct task_switch *t, u16 selector)
 {
-	struct run_segment segment;
-	u64 raw, at;
+	struct run_segment segment = {0};
+	u64 raw = 0, at = 0;
 
 	if (!(selector & SELECTOR_NULL))
 		return true;
@@ -73,8 +73,8 @@ static bool load_ldt(struct task_switch *t, u16 selector)
 /* SS is writable data of the new privilege level, which is the RPL of CS. */
 static bool load_stack(struct task_switch *t, u16 selector, u32 cpl)
 {
-	struct run_segment segment;
-	u64 raw, at;
+	struct run_segment segment = {0};
+	u64 raw = 0, at = 0;
 
 	if (!(selector & SELECTOR_NULL))
 		return task_fault(t, VECTOR_TS, selector);
@@ -91,8 +91,8 @@ static bool load_stack(struct task_switch *t, u16 selector, u32 cpl)
 
 static bool load_code(struct task_switch *t, u16 selector, u32 cpl)
 {
-	struct run_segment segment;
-	u64 raw, at;
+	struct run_segment segment = {0};
+	u64 raw = 0, at = 0;
 	u32 type;
 
 	if (!(selector & SELECTOR_NULL))
@@ -112,9 +112,9 @@ static bool load_code(struct task_switch *t, u16 selector, u32 cpl)
 
 static bool load_data(struct task_switch *t, struct run_segment *to, u16 selector, u32 cpl)
 {
-	struct run_segment segment;
+	struct run_segment segment = {0};
 	u32 type, rpl = selector & SELECTOR_RPL;
-	u64 raw, at;
+	u64 raw = 0, at = 0;
 
 	if (!(selector & SELECTOR_NULL))
 		return true;
