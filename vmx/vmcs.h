@@ -263,7 +263,6 @@ enum exit_reason {
 
 #define TASK_SELECTOR(q) ((q)&0xffff)
 #define TASK_SOURCE(q)   ((q) >> 30 & 3)
-#define TASK_GATE        3 /* a task gate in the IDT */
 
 /* Capability MSRs (appendix A) */
 #define MSR_VMX_BASIC      0x480

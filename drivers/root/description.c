@@ -197,13 +197,50 @@ static void read_ram(struct description *d, struct domain_node *n, int node)
 	}
 }
 
+/* Adds the file that a property of the boot node, or of a node below it, names. */
+static bool add_file(struct description *d, struct domain_node *n, int node, const char *property,
+	const struct boot_info *boot)
+{
+	if (n->files == NODE_FILES) {
+		tree_complain(&d->tree, node, "more than %d files", NODE_FILES);
+		n->bad = true;
+		return false;
+	}
+	n->file[n->files++] = description_file(d, n, node, property, boot);
+	return true;
+}
+
+/* Every property of the boot node but one is a file; so is each node below it, a module. */
+static void read_boot_files(
+	struct description *d, struct domain_node *n, int boot_node, const struct boot_info *boot)
+{
+	const void *fdt = d->tree.fdt;
+	int property, module;
+
+	fdt_for_each_property_offset(property, fdt, boot_node)
+	{
+		const char *name;
+
+		if (!fdt_getprop_by_offset(fdt, property, &name, NULL))
+			continue;
+		if (strcmp(name, "bootargs") == 0 || strcmp(name, "phandle") == 0)
+			continue;
+		if (!add_file(d, n, boot_node, name, boot))
+			return;
+	}
+	fdt_for_each_subnode(module, fdt, boot_node)
+	{
+		if (!add_file(d, n, module, "file", boot))
+			return;
+	}
+}
+
 static void read_machine(struct description *d, struct domain_node *n, const struct boot_info *boot)
 {
 	const void *fdt = d->tree.fdt;
 	int machine = fdt_subnode_offset(fdt, n->offset, "machine");
 	int boot_node = machine < 0 ? machine : fdt_subnode_offset(fdt, machine, "boot");
 	int child;
-	int property;
 
 	if (machine < 0 || boot_node < 0) {
 		tree_complain(&d->tree, n->offset, "node \"%s\" is missing",
@@ -222,21 +259,7 @@ static void read_machine(struct description *d, struct domain_node *n, const str
 		tree_complain(&d->tree, machine, "node \"memory@0\" is missing");
 		n->bad = true;
 	}
-	fdt_for_each_property_offset(property, fdt, boot_node)
-	{
-		const char *name;
-
-		if (!fdt_getprop_by_offset(fdt, property, &name, NULL))
-			continue;
-		if (strcmp(name, "bootargs") == 0 || strcmp(name, "phandle") == 0)
-			continue;
-		if (n->files == NODE_FILES) {
-			tree_complain(&d->tree, boot_node, "more than %d files", NODE_FILES);
-			n->bad = true;
-			return;
-		}
-		n->file[n->files++] = description_file(d, n, boot_node, name, boot);
-	}
+	read_boot_files(d, n, boot_node, boot);
 }
 
 static void read_node(struct description *d, int offset, const struct boot_info *boot)

@@ -13,7 +13,8 @@
 #define NODE_CPUS    64
 #define NODE_DEVICES 4
 #define NODE_RAMS    8
-#define NODE_FILES   16
+#define NODE_FILES                                                                                 \
+	16 /* kernel, initrd and BOOT_MODULES_MAX of the VMM, or a server's, and some more */
 #define LINKS_MAX    64
 #define NODE_NONE    0xffffffffu
 #define NODE_ROOT    0xfffffffeu /* root itself, as a client */

@@ -48,6 +48,28 @@ static bool cell(const struct config *c, int node, const char *name, int index, 
 	return true;
 }
 
+/* Each node below `boot` is a module. */
+static bool read_modules(struct config *c, int boot)
+{
+	int node;
+
+	fdt_for_each_subnode(node, c->fdt, boot)
+	{
+		const char *file = text(c, node, "file");
+		const char *args = text(c, node, "args");
+
+		if (!file || c->modules == BOOT_MODULES_MAX) {
+			complain(c, node,
+				file ? "too many modules" : "property \"file\" is missing");
+			return false;
+		}
+		c->module[c->modules].file = file;
+		c->module[c->modules].args = args ? args : "";
+		c->modules++;
+	}
+	return true;
+}
+
 bool config_open(struct config *c, const struct start_info *info)
 {
 	const struct start_resource *r = start_find(info, START_CONFIG, 0);
@@ -71,6 +93,7 @@ bool config_open(struct config *c, const struct start_info *info)
 		c->kernel = text(c, boot, "kernel");
 		c->initrd = text(c, boot, "initrd");
 		c->bootargs = bootargs ? bootargs : "";
+		return read_modules(c, boot);
 	}
 	return true;
 }

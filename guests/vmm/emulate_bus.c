@@ -20,6 +20,7 @@ void bus_init(struct bus *b, struct vcpu *v)
 	b->faulted = false;
 	b->user = vcpu_cpl(v) == 3;
 	b->mode = INSTR_MODE_16;
+	b->linear_bits = run->cr4 & CR4_LA57 ? 57 : 48;
 	if ((run->efer & EFER_LMA) && (run->cs.attributes & SEGMENT_L))
 		b->mode = INSTR_MODE_64;
 	else if ((run->cs.attributes & SEGMENT_DB) && !(run->rflags & RFLAGS_VM))
@@ -43,7 +44,9 @@ u64 bus_code_address(const struct bus *b, u64 rip)
 
 bool bus_canonical(const struct bus *b, u64 linear)
 {
-	return b->mode != INSTR_MODE_64 || (u64)((s64)(linear << 16) >> 16) == linear;
+	u32 unused = 64 - b->linear_bits;
+
+	return b->mode != INSTR_MODE_64 || (u64)((s64)(linear << unused) >> unused) == linear;
 }
 
 void bus_fault(struct bus *b, u8 vector, u32 error)

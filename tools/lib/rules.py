@@ -5,6 +5,7 @@ BLOCK = 512
 HOLE = (0xC0000000, 0x100000000)  # APICs, PCI windows and firmware of a guest
 GUEST_TOP = 1 << 40
 MAX_VCPUS = 64
+MAX_MODULES = 8  # BOOT_MODULES_MAX of the VMM
 CHIPSET_SLOTS = (0, 1)  # host bridge and ISA bridge of the guest's machine
 DEFAULT_POOL_KIB = 256
 MAX_PORTS = 32  # of a switch
@@ -203,6 +204,10 @@ class Rules:
         starts = [base for node in memory for base, _ in regions(node)]
         if starts and 0 not in starts:
             self.errors.add(memory[0], "a guest needs memory at address 0", "reg")
+        modules = of_kind(machine, "boot-module")
+        if len(modules) > MAX_MODULES:
+            message = f"{len(modules)} modules, at most {MAX_MODULES} are supported"
+            self.errors.add(machine.child("boot"), message)
         self.ports(of_kind(machine, "guest-uart"))
         self.pci(of_kind(machine, "guest-net", "guest-disk"), CHIPSET_SLOTS)
 

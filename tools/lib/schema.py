@@ -174,6 +174,11 @@ boot
   kernel            required  file
   initrd            optional  file
   bootargs          optional  string
+  > *                     many      boot-module
+
+boot-module
+  file              required  file
+  args              optional  string
 
 memory
   device_type       required  string memory

@@ -9,6 +9,10 @@ B = "/domains/bare-b"
 DISKS = "/pci/nvme@4,0/partitions"
 COM2 = '\t\tcom2: serial@i2f8 { compatible = "ns16550a"; reg = <1 0x2f8 8>; interrupts = <3 1>; };'
 NIC0 = '\t\tnic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; compatible = "pci8086,10d3"; };'
+BOOT_B = """boot {
+					kernel = "guest.elf";
+					environment { file = "b.cpio"; args = "a b"; };
+				};"""
 BOOT_A = 'boot { kernel = "vmlinuz"; initrd = "a.cpio"; bootargs = "console=ttyS0"; };'
 RAM_B = "reg = <0 0 0 0x200000>;"
 RAM_A = "reg = <1 0 0 0x10000000 2 0 0 0x1000>;"
@@ -27,6 +31,11 @@ NODES = [
      [("\tdomains {", "\t@@sound { };\n\tdomains {")]),
     ("unknown-guest-node", A + "/machine/acpi", 'unknown node "acpi"',
      [(BOOT_A, BOOT_A + "\n@@acpi { };")]),
+    ("module-file", B + "/machine/boot/environment", '"file" is missing',
+     [('environment { file = "b.cpio";', "@@environment {")]),
+    ("modules", B + "/machine/boot", "9 modules, at most 8",
+     [("boot {\n", "@@boot {\n"),
+      ('args = "a b"; };', 'args = "a b"; };' + "".join(f' m{i} {{ file = "b.cpio"; }};' for i in range(8)))]),
     ("unknown-device", "/isa/serial@i2e8", 'compatible "ns8250"',
      [(COM2, COM2 + '\n@@serial@i2e8 { compatible = "ns8250"; };')]),
     ("unknown-pci", "/pci/net@6,0", 'compatible "8086:10d3"',
@@ -43,11 +52,8 @@ NODES = [
     ("no-boot", A + "/machine", '"boot" is missing',
      [("\t\t\tmachine {", "\t\t\t@@machine {"), (BOOT_A, "")]),
     ("no-memory", B + "/machine", '"memory@0" is missing',
-     [('boot { kernel = "guest.elf"; };', 'boot { kernel = "guest.elf"; };@@'),
-      ("machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n"
-       '\t\t\t\tboot { kernel = "guest.elf"; };@@',
-       '@@machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n'
-       '\t\t\t\tboot { kernel = "guest.elf"; };'),
+     [("machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n\t\t\t\t" + BOOT_B,
+       "@@machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n\t\t\t\t" + BOOT_B),
       ('memory@0 { device_type = "memory"; ' + RAM_B + " };", "")]),
     ("two-isa", "/", 'more than one node "isa"',
      [("\n/ {", "\n@@/ {"), ("\tdomains {", '\tisa@1 { compatible = "isa"; #address-cells = <2>; '
@@ -63,7 +69,7 @@ PROPERTIES = [
     ("missing-reg", "/pci/ethernet@3,0", '"reg" is missing',
      [(NIC0, '\t\t@@nic0: ethernet@3,0 { compatible = "pci8086,10d3"; };')]),
     ("missing-kernel", B + "/machine/boot", '"kernel" is missing',
-     [('boot { kernel = "guest.elf"; };', "@@boot { };")]),
+     [(BOOT_B, "@@boot { };")]),
     ("schema-version", "/", 'must be "bulkhead,system-v1"', [("system-v1", "system-v2@@")]),
     ("bad-panic", "/chosen", 'must be "halt" or "reboot"', [('panic = "halt"', '@@panic = "stop"')]),
     ("bad-on-exit", A, 'must be "stop" or "restart"', [('on-exit = "restart"', '@@on-exit = "go"')]),
