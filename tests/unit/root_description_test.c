@@ -154,11 +154,13 @@ TEST(description_modules)
 	CHECK(read_changed(BOOT_NODE,
 		"boot { kernel = \"vmlinuz\"; initrd = \"m.bin\"; m5 { file = \"m.bin\"; }; "
 		"m6 { file = \"m.bin\"; }; m7 { file = \"m.bin\"; }; m8 { file = \"m.bin\"; }; "
-		"m9 { file = \"m.bin\"; }; ma { file = \"m.bin\"; }; mb { file = \"m.bin\"; "
+		"m1 { file = \"m.bin\"; }; m2 { file = \"m.bin\"; }; m3 { file = \"m.bin\"; }; "
+		"m4 { file = \"m.bin\"; }; m9 { file = \"m.bin\"; }; ma { file = \"m.bin\"; }; mb "
+		"{ file = \"m.bin\"; "
 		"}; " MODULES_4 "};"));
 	CHECK(d.node[2].bad);
 	CHECK_EQ(d.node[2].files, NODE_FILES);
-	CHECK(strstr(said, "more than 12 files") != NULL);
+	CHECK(strstr(said, "more than 16 files") != NULL);
 }
 
 TEST(description_good)
