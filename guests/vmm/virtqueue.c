@@ -177,15 +177,15 @@ enum virtqueue_next virtqueue_look(
 	return VIRTQUEUE_CHAIN;
 }
 
-bool virtqueue_sleep(const struct gmem *g, const struct virtqueue *q)
+bool virtqueue_sleep(const struct gmem *g, const struct virtqueue *q, u32 ahead)
 {
 	u16 *event = device_field(g, q, avail_event(q));
 
 	if (q->event_index && event)
-		__atomic_store_n(event, q->at.avail, __ATOMIC_RELAXED);
+		__atomic_store_n(event, (u16)(q->at.avail + ahead), __ATOMIC_RELAXED);
 	/* the driver writes its index, then looks at avail_event: one of us sees the other's */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return waiting(g, q) != 0;
+	return waiting(g, q) > ahead;
 }
 
 static void position_set(struct virtqueue *q, union virtqueue_position at)

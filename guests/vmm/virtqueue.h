@@ -112,10 +112,10 @@ bool virtqueue_chain_of(
 	const struct gmem *g, const struct virtqueue *q, u16 head, struct virtqueue_chain *c);
 
 /*
- * Asks the driver to notify of the next chain that it adds (VIRTIO_F_EVENT_IDX), then looks whether
- * one came meanwhile: true.
+ * Asks the driver to notify when it adds the chain that is `ahead` entries from q->at.avail
+ * (VIRTIO_F_EVENT_IDX), then looks whether it came meanwhile: true.
  */
-bool virtqueue_sleep(const struct gmem *g, const struct virtqueue *q);
+bool virtqueue_sleep(const struct gmem *g, const struct virtqueue *q, u32 ahead);
 
 /* Takes the next chain, which virtqueue_look has shown: the caller keeps its head. */
 void virtqueue_take(struct virtqueue *q);
