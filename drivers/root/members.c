@@ -9,7 +9,7 @@
 #define HOLDER_POOL_PARTITION (256ull << 10)
 #define HOLDER_POOL_VCPU      (96ull << 10) /* for each vCPU */
 #define STATE_DOMAIN          (16ull << 10)
-#define STATE_PARTITION       (64ull << 10)
+#define STATE_PARTITION       (128ull << 10)
 #define CONFIG_MAX            65536u
 
 struct description description;

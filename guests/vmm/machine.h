@@ -16,6 +16,7 @@
 #include "guests/vmm/dev_rtc.h"
 #include "guests/vmm/dev_uart16550.h"
 #include "guests/vmm/gmem.h"
+#include "guests/vmm/machine_virtio.h"
 #include "guests/vmm/mtrr.h"
 #include "guests/vmm/portio.h"
 #include "drivers/lib/lib.h"
@@ -36,7 +37,7 @@ struct vcpu_state {
 };
 
 #define MACHINE_MAGIC   DEVICE_MAGIC('B', 'H', 'V', 'M')
-#define MACHINE_VERSION 1
+#define MACHINE_VERSION 2
 
 /* Everything that a fresh VMM must know to go on; no pointers. */
 struct machine_state {
@@ -55,6 +56,7 @@ struct machine_state {
 	struct uart uart;
 	struct i8042 i8042;
 	struct pci pci;
+	struct machine_virtio virtio;
 };
 DEVICE_STATE(struct machine_state);
 
@@ -99,6 +101,7 @@ struct machine {
 	struct lapic_view lapic[MACHINE_VCPUS];
 	cap_t vm;
 	u32 own_events;    /* capabilities made in slots from START_CAP_OWN on */
+	cap_t bell[64];    /* capability to each event bit that doorbells set; CAP_NULL: none yet */
 	cycles_t deadline; /* host TSC at which some timer of `state` or the console is due */
 	bool rearm;        /* `deadline` must be computed anew */
 	u16 pm_base;       /* where the PM block's ports are bound; 0: nowhere */
@@ -106,6 +109,7 @@ struct machine {
 	u32 stop;          /* enum machine_stop */
 	struct port_map ports;
 	struct console console;
+	struct virtio_host virtio;
 	u32 fpu_size; /* bytes of an XSAVE image */
 };
 

@@ -1,4 +1,4 @@
-/* LAPIC page and I/O APIC; everything else is empty. */
+/* LAPIC page, I/O APIC and memory BARs; everything else is empty. */
 #include "mmio.h"
 
 static bool lapic_at(const struct vcpu *v, gpa_t gpa)
@@ -10,11 +10,15 @@ static bool lapic_at(const struct vcpu *v, gpa_t gpa)
 
 static u32 read_4(struct vcpu *v, gpa_t gpa, unsigned size)
 {
+	u32 value;
+
 	if (lapic_at(v, gpa))
 		return lapic_read(v->machine, v->lapic, gpa & (PAGE_SIZE - 1), size);
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		return ioapic_read(
 			v->machine, &v->machine->state->ioapic, (u32)(gpa - IOAPIC_BASE), size);
+	if (machine_virtio_read(v->machine, gpa, size, &value))
+		return value;
 	return device_mask(size);
 }
 
@@ -25,6 +29,8 @@ static void write_4(struct vcpu *v, gpa_t gpa, unsigned size, u32 value)
 	else if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		ioapic_write(v->machine, &v->machine->state->ioapic, (u32)(gpa - IOAPIC_BASE), size,
 			value);
+	else
+		machine_virtio_write(v->machine, gpa, size, value);
 }
 
 u64 mmio_read(struct vcpu *v, gpa_t gpa, unsigned size)
@@ -46,5 +52,6 @@ void mmio_write(struct vcpu *v, gpa_t gpa, unsigned size, u64 value)
 
 bool mmio_backed(const struct vcpu *v, gpa_t gpa)
 {
-	return lapic_at(v, gpa) || gpa - IOAPIC_BASE < IOAPIC_SIZE;
+	return lapic_at(v, gpa) || gpa - IOAPIC_BASE < IOAPIC_SIZE ||
+	       machine_virtio_backed(v->machine, gpa);
 }

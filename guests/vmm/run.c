@@ -12,6 +12,7 @@ static void handle_wake(struct vcpu *v, status_t status, u64 bits)
 	if (status == STATUS_EVENT) {
 		if (bits & m->console.own_bit)
 			console_event(m);
+		machine_virtio_event(m, bits);
 	} else if (status == STATUS_TIMEOUT) {
 		machine_timers(m);
 	} else {
@@ -32,6 +33,7 @@ _Noreturn static void end_guest(struct vcpu *v)
 	struct machine *m = v->machine;
 
 	console_drain(m);
+	machine_virtio_drain(m);
 	exit_log_counts(v);
 	host_stop(reasons[m->stop]);
 }

@@ -64,6 +64,13 @@ bool host_doorbell(struct machine *m, u16 port, u32 bit)
 	return true;
 }
 
+void host_doorbell_remove(struct machine *m, u16 port)
+{
+	(void)m;
+	(void)port;
+	host.doorbells--;
+}
+
 bool host_fpu_read(struct vcpu *v, u32 offset, void *data, u32 size)
 {
 	(void)v;
