@@ -33,7 +33,22 @@ $(SMALL_NAMES:%=$(O)/guests/%.elf): $(O)/guests/%.elf: $(O)/guests/small/%.c.o $
 
 # Sources of the unit tests in which a whole machine runs, without a kernel, on a fake of host.c (tests/build.mk).
 UNIT_MACHINE := tests/unit/machine_host.c drivers/lib/format.c \
-	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c start.c),$(wildcard guests/vmm/*.c))
+	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(wildcard guests/vmm/*.c))
 UNIT_msr             := $(UNIT_MACHINE)
 UNIT_machine         := $(UNIT_MACHINE)
 UNIT_machine_emulate := $(UNIT_MACHINE)
+
+# Unit tests of virtio: a driver in plain memory; models with the transport below them.
+UNIT_VIRTIO := tests/unit/fake_machine.c tests/unit/virtio_driver.c \
+	$(addprefix guests/vmm/,gmem.c virtqueue.c dev_pci.c dev_pci_i440fx.c dev_virtio.c dev_virtio_common.c \
+	dev_virtio_msix.c dev_virtio_pci.c)
+UNIT_virtqueue          := guests/vmm/virtqueue.c guests/vmm/gmem.c
+UNIT_dev_virtio         := $(UNIT_VIRTIO)
+UNIT_dev_virtio_msix    := $(UNIT_VIRTIO)
+UNIT_dev_virtio_blk     := $(UNIT_VIRTIO) $(wildcard guests/vmm/dev_virtio_blk*.c)
+UNIT_dev_virtio_net     := $(UNIT_VIRTIO) $(wildcard guests/vmm/dev_virtio_net*.c)
+UNIT_dev_virtio_console := $(UNIT_VIRTIO) guests/vmm/dev_virtio_console.c
+UNIT_dev_virtio_rng     := $(UNIT_VIRTIO) guests/vmm/dev_virtio_rng.c guests/vmm/chacha20.c
+UNIT_machine_virtio     := $(UNIT_MACHINE)
+UNIT_backend_block      := $(UNIT_MACHINE)
+UNIT_backend_net        := $(UNIT_MACHINE)
