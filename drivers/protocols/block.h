@@ -40,7 +40,7 @@ enum block_op {
 	BLOCK_READ = 0,
 	BLOCK_WRITE = 1,
 	BLOCK_FLUSH = 2,        /* no sectors, no data */
-	BLOCK_DISCARD = 3,      /* content is lost: reads give anything, zeroes here; no data */
+	BLOCK_DISCARD = 3,      /* content is lost: reads give anything; no data */
 	BLOCK_WRITE_ZEROES = 4, /* no data */
 };
 
@@ -61,7 +61,6 @@ enum block_status {
 #define BLOCK_CAN_DISCARD      4u
 #define BLOCK_CAN_WRITE_ZEROES 8u
 #define BLOCK_CAN_FUA          16u
-#define BLOCK_DISCARDS_TO_ZERO 32u /* what was discarded reads as zeroes */
 
 struct block_facts {
 	u64 sectors;       /* capacity, of 512 bytes */
@@ -271,8 +270,7 @@ static inline enum epoch_state block_client_look(struct block_end *c, bool *sign
 	__asm__ volatile("" ::: "memory"); /* the copy is checked, not the original */
 	if (block_facts_ok(&c->facts))
 		return s;
-	c->epoch.peer = 0; /* `asked` stays: no new try before the server's next epoch */
-	c->epoch.own = epoch_next(c->epoch.own);
+	epoch_client_close(&c->epoch);
 	return EPOCH_AWAY;
 }
 

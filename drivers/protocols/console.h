@@ -12,7 +12,7 @@
 
 #define CONSOLE_RING_SIZE 4096u /* bytes of data in each ring */
 
-/* NOLINTBEGIN(clang-diagnostic-gnu-variable-sized-type-not-at-end): `space` gives the size */
+/* `space` gives the size of the rings. */
 struct console_session {
 	union {
 		struct ring ring;
@@ -23,6 +23,5 @@ struct console_session {
 		u8 space[128 + CONSOLE_RING_SIZE];
 	} to_client;
 };
-/* NOLINTEND(clang-diagnostic-gnu-variable-sized-type-not-at-end) */
 #define CONSOLE_SESSION_SIZE 12288u
 static_assert(sizeof(struct console_session) <= CONSOLE_SESSION_SIZE);

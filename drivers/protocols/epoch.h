@@ -159,3 +159,11 @@ static inline void epoch_hello(struct epoch_words *w, struct epoch_end *e)
 	e->asked = (u32)(said >> 32);
 	__atomic_store_n(&w->client, epoch_pair(e->own, e->asked), __ATOMIC_RELEASE);
 }
+
+/* The client gives up a connection whose server says what cannot be: no new hello before the
+ * server's next epoch. */
+static inline void epoch_client_close(struct epoch_end *e)
+{
+	e->peer = 0;
+	e->own = epoch_next(e->own); /* nobody answers this one, as it was not said */
+}

@@ -354,7 +354,7 @@ bool virtio_console_init(struct machine *m, struct virtio_console *s, u8 devfn, 
 		return false;
 	s->ports = ports;
 	for (u32 i = 0; i < ports; i++) {
-		string_copy(s->port[i].name, VIRTIO_CONSOLE_NAME, names[i]);
+		memcpy(s->port[i].name, names[i], strnlen(names[i], VIRTIO_CONSOLE_NAME - 1));
 		s->port[i].console = !s->port[i].name[0];
 	}
 	if (ports > 1 || s->port[0].name[0])
