@@ -100,6 +100,8 @@ $(TESTS)/%.efi: $(TESTS)/efi/%.o
 # Fuzzers: tests/fuzz/NAME_fuzz.c with the source files in FUZZ_NAME, which default like those of a unit test.
 # What a run has found interesting is kept and built upon in $(TESTS)/corpus.
 FUZZ_instr := $(UNIT_INSTR)
+FUZZ_virtio := $(UNIT_VIRTIO) \
+	$(wildcard guests/vmm/dev_virtio_[bnr]*.c) guests/vmm/dev_virtio_console.c guests/vmm/chacha20.c
 FUZZ_RUNS  ?= 200000
 FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_sources = $(if $(filter undefined,$(origin FUZZ_$(1))),$(unit_default),$(FUZZ_$(1)))
@@ -108,7 +110,7 @@ define fuzz_program
 $(O)/fuzz/$(1): tests/fuzz/$(1)_fuzz.c $(fuzz_sources)
 	@mkdir -p $$(@D)
 	clang -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
-		-DHOST_TEST -I. -o $$@ $$^
+		-Wno-c2x-extensions -DHOST_TEST -I. -o $$@ $$^
 endef
 $(foreach t,$(FUZZ_NAMES),$(eval $(call fuzz_program,$(t))))
 
