@@ -5,7 +5,7 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console test
+DRIVERS_NAMES := root uart console ramdisk switch test
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -41,5 +41,13 @@ UNIT_ring             :=
 UNIT_lib              :=
 UNIT_console_mux      := drivers/console/mux.c drivers/console/keys.c drivers/lib/format.c
 UNIT_root_parts       := drivers/root/prompt.c drivers/root/report.c drivers/lib/format.c
-UNIT_root_description := $(addprefix drivers/root/,tree.c description.c links.c config.c) \
+UNIT_root_description := \
+	$(addprefix drivers/root/,tree.c description.c volumes.c links.c config.c) \
 	drivers/lib/format.c
+UNIT_epoch            :=
+UNIT_block_session    :=
+UNIT_net_session      :=
+UNIT_ramdisk_disk     := drivers/ramdisk/disk.c drivers/ramdisk/volume.c
+UNIT_switch_offload   := drivers/switch/offload.c
+UNIT_switch_forward   := $(addprefix drivers/switch/,switch.c wire.c table.c offload.c)
+UNIT_root_servers     := $(UNIT_root_description) drivers/ramdisk/config.c drivers/switch/config.c

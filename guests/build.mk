@@ -4,7 +4,7 @@
 
 PROGRAMS += $(O)/programs/vmm.elf
 
-SMALL_NAMES := hello bench hostile
+SMALL_NAMES := hello bench hostile smp
 GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf)
 
 VMM_OBJECTS   := $(patsubst %,$(O)/%.o,$(sort $(wildcard guests/vmm/*.c)))
@@ -29,14 +29,9 @@ $(SMALL_NAMES:%=$(O)/guests/%.elf): $(O)/guests/%.elf: $(O)/guests/small/%.c.o $
 	$(CC) $(USER_LDFLAGS) -Wl,-z,max-page-size=4096 -Wl,-T,guests/small/small.ld -o $@ \
 		$(filter %.o,$^)
 
--include $(VMM_OBJECTS:.o=.d) $(SMALL_OBJECTS:.o=.d)
+$(O)/guests/smp.elf: $(O)/guests/small/smp_start.S.o
 
-# Sources of the unit tests in which a whole machine runs, without a kernel, on a fake of host.c (tests/build.mk).
-UNIT_MACHINE := tests/unit/machine_host.c drivers/lib/format.c \
-	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(wildcard guests/vmm/*.c))
-UNIT_msr             := $(UNIT_MACHINE)
-UNIT_machine         := $(UNIT_MACHINE)
-UNIT_machine_emulate := $(UNIT_MACHINE)
+-include $(VMM_OBJECTS:.o=.d) $(SMALL_OBJECTS:.o=.d)
 
 # Unit tests of virtio: a driver in plain memory; models with the transport below them.
 UNIT_VIRTIO := tests/unit/fake_machine.c tests/unit/virtio_driver.c \
@@ -49,6 +44,6 @@ UNIT_dev_virtio_blk     := $(UNIT_VIRTIO) $(wildcard guests/vmm/dev_virtio_blk*.
 UNIT_dev_virtio_net     := $(UNIT_VIRTIO) $(wildcard guests/vmm/dev_virtio_net*.c)
 UNIT_dev_virtio_console := $(UNIT_VIRTIO) guests/vmm/dev_virtio_console.c
 UNIT_dev_virtio_rng     := $(UNIT_VIRTIO) guests/vmm/dev_virtio_rng.c guests/vmm/chacha20.c
-UNIT_machine_virtio     := tests/unit/virtio_guest.c $(UNIT_MACHINE)
-UNIT_backend_block      := tests/unit/virtio_guest.c $(UNIT_MACHINE)
-UNIT_backend_net        := tests/unit/virtio_guest.c $(UNIT_MACHINE)
+UNIT_machine_virtio      = tests/unit/virtio_guest.c $(UNIT_VMM)
+UNIT_backend_block       = tests/unit/virtio_guest.c $(UNIT_VMM)
+UNIT_backend_net         = tests/unit/virtio_guest.c $(UNIT_VMM)

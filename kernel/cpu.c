@@ -20,6 +20,8 @@
 #define CPUID_7_EBX_SMEP     BIT(7)
 #define CPUID_7_EBX_SMAP     BIT(20)
 #define CPUID_7_ECX_UMIP     BIT(2)
+#define XCR0_GUEST           0xe7ull /* x87 SSE AVX AVX-512 */
+#define XCR0_PKRU            BIT(9)
 #define VENDOR_AMD           0x68747541u /* "Auth" */
 #define CPUID_1_ECX_VMX      BIT(5)
 #define CPUID_81_ECX_SVM     BIT(2)
@@ -58,7 +60,7 @@ static struct {
 } idt[256] __attribute__((aligned(16)));
 
 extern char vector_stubs[], nmi_entry[], debug_entry[], double_fault_entry[], machine_check_entry[];
-extern char syscall_entry[];
+extern char syscall_entry[], gs_clear_sysret[], gs_clear_iret[];
 extern char ap_start[], ap_end[], ap_cr3[], ap_entry[], ap_stack[], ap_cpu[];
 
 void cpu_init_features(void)
@@ -92,12 +94,23 @@ void cpu_init_features(void)
 	features.paddr_bits = a & 0xff;
 	if (features.xsave) {
 		cpuid(0xd, 0, &a, &b, &c, &d);
-		features.xcr0 =
-			a &
-			0xe7; /* x87 SSE AVX AVX-512; later components come with their own care */
+		/* later components come with their own care */
+		features.xcr0 = a & XCR0_GUEST;
+		features.xcr0_saved = a & (XCR0_GUEST | XCR0_PKRU);
 	}
 	cpuid(0x80000007, 0, &a, &b, &c, &d);
 	features.tsc_invariant = d & CPUID_87_EDX_TSC;
+}
+
+/* Before the image is mapped without the right to write. */
+void cpu_patch(void)
+{
+	static const u8 nop[] = {0x0f, 0x1f, 0x44, 0x00, 0x00}; /* as long as WRGSBASE */
+
+	if (features.fsgsbase)
+		return;
+	memcpy(gs_clear_sysret, nop, sizeof(nop));
+	memcpy(gs_clear_iret, nop, sizeof(nop));
 }
 
 static void map_area(u64 va, u64 size)

@@ -126,30 +126,37 @@ status_t domain_map_frame(struct domain *d, u64 va, void *frame, u64 flags)
 	return s;
 }
 
+/* Makes the bitmap of a domain that has none, under its lock. */
+static status_t make_ports(struct domain *d)
+{
+	u8 *low = pool_frame_alloc(&d->pool);
+	u8 *high = pool_frame_alloc(&d->pool);
+
+	if (!low || !high) {
+		pool_frame_free(&d->pool, low);
+		pool_frame_free(&d->pool, high);
+		return STATUS_NO_MEMORY;
+	}
+	memset(low, 0xff, PAGE_SIZE);
+	memset(high, 0xff, PAGE_SIZE);
+	d->ports_high = high;
+	__atomic_store_n(&d->ports, low, __ATOMIC_RELEASE);
+	return STATUS_OK;
+}
+
 status_t domain_ports(struct domain *d, u32 first, u32 count)
 {
-	u8 *low = d->ports;
-	u8 *high = d->ports_high;
+	status_t s;
 
-	if (!low) {
-		low = pool_frame_alloc(&d->pool);
-		high = pool_frame_alloc(&d->pool);
-		if (!low || !high) {
-			pool_frame_free(&d->pool, low);
-			pool_frame_free(&d->pool, high);
-			return STATUS_NO_MEMORY;
-		}
-		memset(low, 0xff, PAGE_SIZE);
-		memset(high, 0xff, PAGE_SIZE);
-		d->ports_high = high;
-		__atomic_store_n(&d->ports, low, __ATOMIC_RELEASE);
-	}
-	for (u32 p = first; p < first + count; p++) {
-		u8 *map = p < 0x8000 ? low : high;
+	spin_lock(&d->lock);
+	s = d->ports ? STATUS_OK : make_ports(d);
+	for (u32 p = first; s == STATUS_OK && p < first + count; p++) {
+		u8 *map = p < 0x8000 ? d->ports : d->ports_high;
 
-		__atomic_and_fetch(&map[p % 0x8000 / 8], (u8) ~(1u << p % 8), __ATOMIC_RELAXED);
+		map[p % 0x8000 / 8] &= (u8) ~(1u << p % 8);
 	}
-	return STATUS_OK;
+	spin_unlock(&d->lock);
+	return s;
 }
 
 struct tss_io {

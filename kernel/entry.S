@@ -91,6 +91,9 @@ return_sysret:
 	mov T_RBX(%rbx), %rbx
 	xor %r10d, %r10d
 	swapgs
+	.globl gs_clear_sysret
+gs_clear_sysret: /* what a program left there is not the next one's to read; cpu_patch takes it out where it does not exist */
+	wrgsbase %r10
 	sysretq
 
 1:	call syscall_bad
@@ -123,14 +126,18 @@ return_to:
 	mov T_RDI(%rbx), %rdi
 	mov T_R8(%rbx), %r8
 	mov T_R9(%rbx), %r9
-	mov T_R10(%rbx), %r10
 	mov T_R11(%rbx), %r11
 	mov T_R12(%rbx), %r12
 	mov T_R13(%rbx), %r13
 	mov T_R14(%rbx), %r14
 	mov T_R15(%rbx), %r15
-	mov T_RBX(%rbx), %rbx
+	xor %r10d, %r10d
 	swapgs
+	.globl gs_clear_iret
+gs_clear_iret:
+	wrgsbase %r10
+	mov T_R10(%rbx), %r10
+	mov T_RBX(%rbx), %rbx
 	.globl return_iret
 return_iret:
 	iretq

@@ -31,7 +31,7 @@ void fpu_init_cpu(struct cpu *c)
 
 	if (features.xsave) {
 		c->xcr0 = 0;
-		set_xcr0(c, features.xcr0);
+		set_xcr0(c, features.xcr0_saved);
 		cpuid(0xd, 0, &a, &b, &size, &d);
 		size = b;
 	}
@@ -57,7 +57,7 @@ bool fpu_area_check(void *area)
 	bool good = !(mxcsr & ~0xffffu);
 
 	if (features.xsave) {
-		good = good && !(header[0] & ~features.xcr0);
+		good = good && !(header[0] & ~features.xcr0_saved);
 		for (unsigned i = 1; i < 8; i++)
 			good = good && !header[i];
 	}
@@ -107,7 +107,7 @@ void fpu_save(struct cpu *c)
 		return;
 	fpu_sync(c);
 	set_ts(c, false);
-	set_xcr0(c, features.xcr0);
+	set_xcr0(c, features.xcr0_saved);
 	save(owner_area(c));
 }
 
@@ -115,7 +115,7 @@ static void load(struct cpu *c, void *owner, bool is_vcpu)
 {
 	fpu_save(c);
 	set_ts(c, false);
-	set_xcr0(c, features.xcr0);
+	set_xcr0(c, features.xcr0_saved);
 	c->fpu_owner = owner;
 	c->fpu_owner_vcpu = is_vcpu;
 	restore(owner_area(c));
@@ -132,13 +132,13 @@ void fpu_load_vcpu(struct cpu *c, struct vcpu *v)
 
 void fpu_switch(struct cpu *c, struct thread *t)
 {
-	if (likely(!t->fpu)) {
+	if (likely(t->lean)) {
 		set_ts(c, true);
 		return;
 	}
 	if (c->fpu_owner != t)
 		load(c, t, false);
-	set_xcr0(c, features.xcr0);
+	set_xcr0(c, features.xcr0_saved);
 	set_ts(c, false);
 }
 

@@ -38,7 +38,8 @@ struct features {
 	bool smep;
 	bool umip;
 	bool tsc_invariant;
-	u64 xcr0; /* that guests may use */
+	u64 xcr0;       /* that guests may use */
+	u64 xcr0_saved; /* that are switched: PKRU too, for a guest reaches it by CR4.PKE alone */
 	u32 fpu_size;
 	u32 paddr_bits;
 };
@@ -82,6 +83,7 @@ void temp_read(paddr_t pa, void *to, u64 size); /* likewise */
 
 /* cpu.c */
 void cpu_init_features(void);
+void cpu_patch(void); /* takes out of the entry paths what this CPU does not have */
 struct cpu *cpu_make(unsigned index, u32 apic_id);
 void cpu_init(struct cpu *c);
 void cpus_start(void);
@@ -179,12 +181,9 @@ void syscall_first_task(u64 cycles);
 /* root.c */
 void root_start(void);
 
-/* Threads that use FS (thread-local storage) get its base at each switch: ring 3 can change it
- * behind the kernel's back. */
+/* At each switch: ring 3 can change it behind the kernel's back. GS is cleared at each return. */
 static inline void fs_load(const struct thread *t)
 {
-	if (!t->fs_base)
-		return;
 	if (features.fsgsbase)
 		__asm__ volatile("wrfsbase %0" : : "r"(t->fs_base));
 	else
@@ -210,7 +209,7 @@ static inline void thread_switch(struct cpu *c, struct thread *t)
 		if (unlikely(tlb_stale(&d->tlb, c->index) || d->ports || c->ports_on))
 			return thread_switch_slow(c, t);
 	}
-	if (unlikely(t->fpu || !c->task_switched))
+	if (unlikely(!(t->lean & c->task_switched)))
 		return thread_switch_slow(c, t);
 	fs_load(t);
 }

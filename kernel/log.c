@@ -226,8 +226,12 @@ void log_quiet(bool quiet)
 
 void log_bind(const struct cap *event)
 {
+	static struct spinlock binding; /* not `lock`: clearing a slot may take long */
+
+	spin_lock(&binding);
 	slot_clear(&log_event);
 	slot_set(&log_event, event->obj, KIND_EVENT, event->rights, event->data);
+	spin_unlock(&binding);
 }
 
 void log_tail(void)

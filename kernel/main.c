@@ -44,6 +44,7 @@ void kernel_main(const struct boot_info *info)
 	pool_add(&boot_pool, boot->block_pool,
 		boot->block_base + boot->block_size - boot->block_pool);
 	cpu_init_features();
+	cpu_patch();
 	write_msr(MSR_PAT, PTABLE_PAT);
 	paging_init();
 	screen_init();

@@ -2,9 +2,10 @@
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
-#define ZERO_STEP   0x200000ull
-#define MAX_MAPPING BIT(40)
-#define IOMMU_SIZE  0x4000ull /* of its registers */
+#define ZERO_STEP  0x200000ull
+#define LARGE      0x200000ull /* covered by a large leaf */
+#define MAX_LEAVES 32768ull    /* of a mapping: interrupts are off while they are written */
+#define IOMMU_SIZE 0x4000ull   /* of its registers */
 
 /* Protects which mem is part of which; taken before the locks of mems. */
 static struct spinlock tree;
@@ -194,7 +195,10 @@ void mem_from_pool(struct mem *m)
 {
 	window_unmap(m->base, m->size);
 	list_remove(&m->pool_link);
+	spin_lock(&m->lock);
+	m->stale = true;
 	m->pool_of = NULL;
+	spin_unlock(&m->lock);
 }
 
 struct space {
@@ -257,8 +261,9 @@ static status_t map_check(
 {
 	u64 end = space->domain ? ABI_USER_END
 				: BIT(features.paddr_bits < 47 ? features.paddr_bits : 47);
+	u64 leaf = IS_ALIGNED(va - m->base - offset, LARGE) ? LARGE : PAGE_SIZE;
 
-	if (!IS_ALIGNED(va | offset | size, PAGE_SIZE) || !size || size > MAX_MAPPING)
+	if (!IS_ALIGNED(va | offset | size, PAGE_SIZE) || !size || size / leaf > MAX_LEAVES)
 		return STATUS_BAD_ARG;
 	if (offset > m->size || size > m->size - offset || va >= end || size > end - va)
 		return STATUS_BAD_ARG;
@@ -311,6 +316,8 @@ static status_t map_mem(struct thread *t)
 		s = STATUS_GONE;
 	else if (!list_empty(&m->parts) || m->pool_of)
 		s = STATUS_BUSY;
+	else if (m->stale)
+		s = STATUS_BAD_STATE;
 	else
 		s = ptable_map(space.ptable, va, m->base + offset, size, pt, m->cache);
 	if (s == STATUS_OK) {
@@ -418,6 +425,7 @@ void mem_return(struct mem *m)
 		list_add(&p->parts, &part->part_link);
 	}
 	list_remove(&m->part_link);
+	p->stale |= m->stale;
 	spin_unlock(&p->lock);
 	spin_unlock(&tree);
 }

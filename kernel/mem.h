@@ -14,8 +14,9 @@ struct mem {
 	struct spinlock lock; /* parts, attaches */
 	paddr_t base;
 	u64 size;
-	u8 cache; /* enum mem_cache */
-	u8 flags; /* enum mem_flags */
+	u8 cache;   /* enum mem_cache */
+	u8 flags;   /* enum mem_flags */
+	bool stale; /* was a pool, or a part of it was: holds what the kernel left there */
 	struct mem *parent;
 	struct list parts;
 	struct list part_link; /* in parent->parts */

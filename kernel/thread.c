@@ -23,8 +23,8 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 			goto fail;
 		}
 		fpu_area_init(t->fpu_area);
-		t->fpu = 1;
 	}
+	t->lean = !(m->flags & THREAD_FPU);
 	s = domain_map_frame(d, m->message, t->message, PTABLE_READ | PTABLE_WRITE);
 	if (s != STATUS_OK)
 		goto fail;

@@ -60,7 +60,7 @@ struct thread {
 	struct regs regs; /* first: entry.S */
 	u8 resume;        /* enum thread_resume; entry.S */
 	u8 state;         /* enum thread_state */
-	u8 fpu;           /* THREAD_FPU was given */
+	u8 lean;          /* uses no FPU: THREAD_FPU was not given */
 	u8 stop_pending;  /* STOP_*: what waits until its call or the other CPU has answered */
 	u32 cpu;          /* index */
 	struct domain *domain;

@@ -360,6 +360,9 @@ void vcpu_leave(struct vcpu *v, status_t s, u64 bits)
 	t->regs.gpr[RDI] = bits;
 	v->run->exit_kind = EXIT_NONE;
 	v->run->valid = 0;
+	/* The guest's run has changed it, and there need be no switch of threads. */
+	if (cpu_self()->current == t)
+		fs_load(t);
 	if (s != STATUS_GONE && cpu_self()->loaded == v) {
 		u64 length = 0;
 		u64 event;
@@ -399,7 +402,7 @@ static void return_exit(struct vcpu *v, unsigned kind)
 	export(v, r->export[kind] & GROUP_ALL_REG);
 	if (unlikely(c->resched))
 		cpu_resume();
-	if (unlikely(t->fpu))
+	if (unlikely(!t->lean))
 		fpu_switch(c, t);
 	fs_load(t);
 	return_sysret_to(t);

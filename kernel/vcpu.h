@@ -32,8 +32,6 @@ struct vm {
 	u8 doorbell_hash[256]; /* (port * 167 >> 3) & 255: index + 1 of the first candidate in
 				  doorbells[] */
 	u32 vcpus;
-	void *io_bitmap; /* backend: two (VT-x) or three (AMD-V) frames; may be separate
-			    allocations, see backend */
 	void *msr_bitmap;
 	u64 backend[4];
 };
@@ -151,10 +149,10 @@ struct vcpu_ops {
 	/* Moves RIP over the instruction that exited and ends its shadow. */
 	void (*skip)(struct vcpu *v);
 
-	/* Sets or clears the intercepts of ports [first, first + count) or of an MSR.
-	 * NOT_SUPPORTED: an MSR not switched. */
-	status_t (*trap_ports)(struct vm *vm, u32 first, u32 count, bool trap);
-	status_t (*trap_msr)(struct vm *vm, u32 msr, bool trap);
+	/* Is the MSR switched with the vCPU, so that a guest may have it directly? */
+	bool (*msr_switched)(u32 msr);
+	/* Sets the intercept of an MSR, or clears it if the MSR is switched. */
+	void (*trap_msr)(struct vm *vm, u32 msr, bool trap);
 
 	/* Before the next entry of `v` here, no translation of its VM's nested tables or guest may
 	 * be used. */

@@ -57,12 +57,16 @@ static status_t trap_ports(struct thread *t, struct vm *vm)
 		doorbell_clear(vm, (u32)first, (u32)count);
 	for (u64 p = first; how == TRAP_EVENT && p < first + count && s == STATUS_OK; p++)
 		s = doorbell_set(vm, (u16)p, &event);
+	if (s != STATUS_OK)
+		doorbell_clear(vm, (u32)first, (u32)count);
 	spin_unlock(&vm->lock);
 	return s;
 }
 
 static status_t trap(struct thread *t)
 {
+	u64 first = arg(t, RDX), end = first + arg(t, R8);
+	bool direct = arg(t, R9) == TRAP_DIRECT;
 	struct cap slot;
 	struct vm *vm;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_VM, RIGHT_CTL, &slot);
@@ -72,15 +76,18 @@ static status_t trap(struct thread *t)
 	vm = container_of(slot.obj, struct vm, obj);
 	if (arg(t, RSI) == TRAP_PORT)
 		return trap_ports(t, vm);
-	if (arg(t, RSI) != TRAP_MSR || arg(t, R8) > 0x2000 || arg(t, RDX) > ~0u - arg(t, R8))
+	if (arg(t, RSI) != TRAP_MSR || arg(t, R8) > 0x2000 || first > ~0u - arg(t, R8))
 		return STATUS_BAD_ARG;
 	if (arg(t, R9) == TRAP_EVENT || arg(t, R9) > TRAP_DIRECT)
 		return STATUS_NOT_SUPPORTED;
+	for (u64 m = first; m < end && direct; m++)
+		if (!vcpu_ops->msr_switched((u32)m))
+			return STATUS_NOT_SUPPORTED;
 	spin_lock(&vm->lock);
-	for (u64 m = arg(t, RDX); m < arg(t, RDX) + arg(t, R8) && s == STATUS_OK; m++)
-		s = vcpu_ops->trap_msr(vm, (u32)m, arg(t, R9) != TRAP_DIRECT);
+	for (u64 m = first; m < end; m++)
+		vcpu_ops->trap_msr(vm, (u32)m, !direct);
 	spin_unlock(&vm->lock);
-	return s;
+	return STATUS_OK;
 }
 
 void sys_vm_trap(struct thread *t)

@@ -88,11 +88,11 @@ static inline void write_msr(u32 msr, u64 value)
 
 static inline u64 rdtsc(void)
 {
-	u32 low;
-	u32 high;
+	u64 low; /* the upper halves are cleared */
+	u64 high;
 
 	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (u64)high << 32 | low;
+	return high << 32 | low;
 }
 
 static inline void cpuid(u32 leaf, u32 subleaf, u32 *a, u32 *b, u32 *c, u32 *d)

@@ -16,6 +16,8 @@
 #define VECTOR_DB      1
 #define DR6_BD         BIT(13)
 #define DR7_GD         BIT(13)
+#define VECTOR_BP      3
+#define VECTOR_OF      4
 #define VECTOR_PF      14
 #define VECTOR_AC      17
 #define VECTOR_MC      18
@@ -75,17 +77,31 @@ static unsigned exit_memory(struct run_page *r, const struct vmcb *b)
 	return EXIT_MEMORY;
 }
 
+/* A task gate in the IDT; INT3 and INTO count as exceptions here. */
+static void task_event(struct run_page *r, u64 event)
+{
+	u32 vector = (u8)event;
+	bool except = (event & INJECT_TYPE_MASK) == INJECT_TYPE_EXCEPT;
+
+	r->exit.task.source = TASK_EVENT;
+	r->exit.task.event = event;
+	r->exit.task.soft = (event & INJECT_TYPE_MASK) == INJECT_TYPE_SOFT ||
+			    (except && (vector == VECTOR_BP || vector == VECTOR_OF));
+	r->inject = 0; /* the switch is the event's delivery */
+}
+
 static unsigned exit_task(struct run_page *r, const struct vmcb *b)
 {
 	u64 i = b->exit_info2;
 
 	r->exit.task.selector = (u16)b->exit_info1;
-	r->exit.task.source = i & TASK_IRET                     ? 1
-			      : i & TASK_JMP                    ? 2
-			      : b->exit_int_info & INJECT_VALID ? 3
-								: 0;
+	r->exit.task.source = i & TASK_IS_IRET ? TASK_IRET : i & TASK_IS_JMP ? TASK_JMP : TASK_CALL;
 	r->exit.task.error_valid = !!(i & TASK_ERROR);
 	r->exit.task.error = (u32)i;
+	r->exit.task.event = 0;
+	r->exit.task.soft = 0;
+	if (r->exit.task.source == TASK_CALL && (b->exit_int_info & INJECT_VALID))
+		task_event(r, b->exit_int_info);
 	return EXIT_TASK_SWITCH;
 }
 

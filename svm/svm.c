@@ -153,36 +153,30 @@ static void flush(struct vcpu *v)
 		new_asid(cpu_self(), v);
 }
 
-static status_t trap_ports(struct vm *vm, u32 first, u32 count, bool trap)
-{
-	(void)vm;
-	(void)first;
-	(void)count;
-	return trap ? STATUS_OK : STATUS_NOT_SUPPORTED;
-}
-
-/* What VMLOAD, VMSAVE and VMRUN switch, a guest may have directly. */
-static status_t trap_msr(struct vm *vm, u32 msr, bool trap)
+/* By VMLOAD, VMSAVE and VMRUN. */
+static bool msr_switched(u32 msr)
 {
 	static const u32 switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,
 		MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP,
 		MSR_SYSENTER_EIP, MSR_PAT};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(switched); i++)
+		if (switched[i] == msr)
+			return true;
+	return false;
+}
+
+static void trap_msr(struct vm *vm, u32 msr, bool trap)
+{
 	u8 *map = vm->msr_bitmap;
 	u32 bit;
 
 	if (!svm_msrpm_bit(msr, &bit))
-		return trap ? STATUS_OK : STATUS_NOT_SUPPORTED;
-	for (unsigned i = 0; !trap; i++) {
-		if (i == ARRAY_SIZE(switched))
-			return STATUS_NOT_SUPPORTED;
-		if (switched[i] == msr)
-			break;
-	}
+		return; /* always exits */
 	if (trap)
 		map[bit / 8] |= (u8)(3u << bit % 8);
 	else
 		map[bit / 8] &= (u8) ~(3u << bit % 8);
-	return STATUS_OK;
 }
 
 const struct vcpu_ops svm_ops = {
@@ -206,7 +200,7 @@ const struct vcpu_ops svm_ops = {
 	.enter = svm_enter,
 	.exit = svm_exit,
 	.skip = svm_skip,
-	.trap_ports = trap_ports,
+	.msr_switched = msr_switched,
 	.trap_msr = trap_msr,
 	.flush = flush,
 };

@@ -149,8 +149,8 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
 #define IOIO_SIZE(i)    ((i) >> 4 & 7)
 #define IOIO_ADDRESS(i) ((i) >> 7 & 7)
 #define IOIO_SEGMENT(i) ((i) >> 10 & 7)
-#define TASK_IRET       BIT(36)
-#define TASK_JMP        BIT(38)
+#define TASK_IS_IRET    BIT(36)
+#define TASK_IS_JMP     BIT(38)
 #define TASK_ERROR      BIT(44)
 
 enum svm_exit {

@@ -16,10 +16,10 @@ test: check-setup
 # whole VMM; for a device model its own files and the fake machine.
 UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
-UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -l 'machine_host\.h"' tests/unit/*_test.c))
-UNIT_VMM     := tests/unit/machine_host.c \
-	$(filter-out guests/vmm/main.c guests/vmm/host.c guests/vmm/run.c,$(wildcard guests/vmm/*.c))
-UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c pvh.c gmem.c)
+UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
+UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c \
+	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(wildcard guests/vmm/*.c))
+UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c elf.c flat.c gmem.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
 
@@ -32,6 +32,7 @@ UNIT_acpi          := $(UNIT_ACPI)
 UNIT_acpi_iommu    := $(UNIT_ACPI)
 UNIT_bzimage       := $(UNIT_LOADER)
 UNIT_loader        := $(UNIT_LOADER)
+UNIT_multiboot     := $(UNIT_LOADER)
 UNIT_doorbell      := kernel/doorbell.c kernel/object.c
 UNIT_gwalk         := guests/vmm/gwalk.c guests/vmm/gmem.c
 UNIT_instr_case    := $(UNIT_INSTR)
@@ -98,11 +99,16 @@ $(TESTS)/%.efi: $(TESTS)/efi/%.o
 -include $(wildcard $(TESTS)/efi/*.d)
 
 # Fuzzers: tests/fuzz/NAME_fuzz.c with the source files in FUZZ_NAME, which default like those of a unit test.
+# FUZZ_RUNS inputs each, for FUZZ_TIME seconds at most.
 # What a run has found interesting is kept and built upon in $(TESTS)/corpus.
 FUZZ_instr := $(UNIT_INSTR)
 FUZZ_virtio := $(UNIT_VIRTIO) \
 	$(wildcard guests/vmm/dev_virtio_[bnr]*.c) guests/vmm/dev_virtio_console.c guests/vmm/chacha20.c
+FUZZ_session := $(addprefix drivers/,ramdisk/disk.c ramdisk/volume.c switch/switch.c switch/wire.c switch/table.c \
+	switch/offload.c)
+FUZZ_dev_ioapic := tests/unit/fake_machine.c guests/vmm/dev_ioapic.c guests/vmm/dev_lapic_route.c
 FUZZ_RUNS  ?= 200000
+FUZZ_TIME  ?= 120
 FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 fuzz_sources = $(if $(filter undefined,$(origin FUZZ_$(1))),$(unit_default),$(FUZZ_$(1)))
 
@@ -119,7 +125,7 @@ fuzz check-fuzz: $(FUZZ_NAMES:%=fuzz-%)
 
 fuzz-%: $(O)/fuzz/%
 	@mkdir -p $(TESTS)/corpus/$*
-	$< -runs=$(FUZZ_RUNS) -max_total_time=120 -timeout=10 -print_final_stats=1 \
+	$< -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_TIME) -timeout=10 -print_final_stats=1 \
 		-artifact_prefix=$(TESTS)/corpus/$*- $(TESTS)/corpus/$*
 
 # The sources: style, static analysis, and the tree's own rules.

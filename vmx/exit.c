@@ -86,16 +86,20 @@ static unsigned exit_task_switch(struct vcpu *v, const struct exit_row *row __at
 	struct run_page *run = v->run;
 	u64 q = vmread(QUALIFICATION);
 	u32 vectoring = (u32)vmread(VECTORING_INFO);
-	bool gate = TASK_SOURCE(q) == TASK_GATE;
+	bool gate = TASK_SOURCE(q) == TASK_EVENT;
 	bool soft = gate && (vectoring & INTR_VALID) && event_is_soft(vectoring);
 
 	run->exit.task.selector = TASK_SELECTOR(q);
 	run->exit.task.source = TASK_SOURCE(q);
 	run->exit.task.error_valid = gate && (vectoring & INTR_VALID) && (vectoring & INTR_ERROR);
 	run->exit.task.error = run->exit.task.error_valid ? (u32)vmread(VECTORING_ERROR) : 0;
+	run->exit.task.soft = soft;
+	run->exit.task.event = 0;
 	/* The switch is the event's delivery. */
-	if (gate && (vectoring & INTR_VALID))
+	if (gate && (vectoring & INTR_VALID)) {
+		run->exit.task.event = run->inject;
 		run->inject = 0;
+	}
 	return report(run, EXIT_TASK_SWITCH, !gate || soft ? (u32)vmread(EXIT_LENGTH) : 0);
 }
 

@@ -62,8 +62,6 @@ static void init_controls(struct vcpu *v)
 	vmwrite(PAGE_FAULT_MASK, 0);
 	vmwrite(PAGE_FAULT_MATCH, 0);
 	vmwrite(CR3_TARGET_COUNT, 0);
-	vmwrite(IO_BITMAP_A, window_pa(vm->io_bitmap));
-	vmwrite(IO_BITMAP_B, window_pa((void *)vm->backend[VM_IO_BITMAP_B]));
 	vmwrite(MSR_BITMAP, window_pa(vm->msr_bitmap));
 	vmwrite(VIRTUAL_APIC, v->apic_pa);
 	vmwrite(TPR_THRESHOLD, 0);

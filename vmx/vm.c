@@ -1,4 +1,5 @@
-/* The VT-x parts of a virtual machine: bitmaps of ports and MSRs, nested translations. */
+/* The VT-x parts of a virtual machine: bitmap of MSRs, nested translations. All ports exit:
+ * doorbells are found by the kernel. */
 #include "kernel/domain.h"
 #include "vmx/bitmap.h"
 #include "vmx/vmx.h"
@@ -24,25 +25,16 @@ const struct vcpu_ops vmx_ops = {
 	.enter = vmx_enter_guest,
 	.exit = vmx_exit,
 	.skip = vmx_skip,
-	.trap_ports = vmx_trap_ports,
+	.msr_switched = vmx_msr_switched,
 	.trap_msr = vmx_trap_msr,
 	.flush = vmx_flush,
 };
 
 status_t vmx_vm_init(struct vm *vm)
 {
-	struct pool *pool = &vm->obj.payer->pool;
-	void *b = pool_frame_alloc(pool);
-
-	vm->io_bitmap = pool_frame_alloc(pool);
-	vm->msr_bitmap = pool_frame_alloc(pool);
-	vm->backend[VM_IO_BITMAP_B] = (u64)b;
-	if (!b || !vm->io_bitmap || !vm->msr_bitmap) {
-		vmx_vm_free(vm);
+	vm->msr_bitmap = pool_frame_alloc(&vm->obj.payer->pool);
+	if (!vm->msr_bitmap)
 		return STATUS_NO_MEMORY;
-	}
-	memset(vm->io_bitmap, 0xff, PAGE_SIZE);
-	memset(b, 0xff, PAGE_SIZE);
 	memset(vm->msr_bitmap, 0xff, PAGE_SIZE);
 	vm->backend[VM_EPTP] = vm->ptable.root | EPTP_WALK_4 | EPTP_WB;
 	return STATUS_OK;
@@ -50,22 +42,7 @@ status_t vmx_vm_init(struct vm *vm)
 
 void vmx_vm_free(struct vm *vm)
 {
-	struct pool *pool = &vm->obj.payer->pool;
-
-	pool_frame_free(pool, vm->io_bitmap);
-	pool_frame_free(pool, (void *)vm->backend[VM_IO_BITMAP_B]);
-	pool_frame_free(pool, vm->msr_bitmap);
-	vm->io_bitmap = NULL;
-	vm->backend[VM_IO_BITMAP_B] = 0;
-	vm->msr_bitmap = NULL;
-}
-
-status_t vmx_trap_ports(struct vm *vm, u32 first, u32 count, bool trap)
-{
-	bool done = port_bitmaps_fill(
-		vm->io_bitmap, (u8 *)vm->backend[VM_IO_BITMAP_B], first, count, trap);
-
-	return done ? STATUS_OK : STATUS_BAD_ARG;
+	pool_frame_free(&vm->obj.payer->pool, vm->msr_bitmap);
 }
 
 /*
@@ -73,7 +50,7 @@ status_t vmx_trap_ports(struct vm *vm, u32 first, u32 count, bool trap)
  * IA32_EFER is not among them: the processor would take values that the VMM's CPUID does not offer.
  * CSTAR exits, for it is not in the lists.
  */
-status_t vmx_trap_msr(struct vm *vm, u32 msr, bool trap)
+bool vmx_msr_switched(u32 msr)
 {
 	switch (msr) {
 	case MSR_FS_BASE:
@@ -87,10 +64,15 @@ status_t vmx_trap_msr(struct vm *vm, u32 msr, bool trap)
 	case MSR_SFMASK:
 	case MSR_TSC_AUX:
 	case MSR_PAT:
-		msr_bitmap_set(vm->msr_bitmap, msr, trap);
-		return STATUS_OK;
+		return true;
 	}
-	return trap ? STATUS_OK : STATUS_NOT_SUPPORTED;
+	return false;
+}
+
+void vmx_trap_msr(struct vm *vm, u32 msr, bool trap)
+{
+	if (vmx_msr_switched(msr)) /* all others exit, also those that no bitmap has */
+		msr_bitmap_set(vm->msr_bitmap, msr, trap);
 }
 
 /*

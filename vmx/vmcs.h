@@ -16,8 +16,6 @@ enum vmcs_field {
 	HOST_FS = 0x0c08,
 	HOST_GS = 0x0c0a,
 	HOST_TR = 0x0c0c,
-	IO_BITMAP_A = 0x2000,
-	IO_BITMAP_B = 0x2002,
 	MSR_BITMAP = 0x2004,
 	EXIT_MSR_STORE = 0x2006,
 	EXIT_MSR_LOAD = 0x2008,
@@ -127,7 +125,7 @@ enum vmcs_segment {
 #define PROC_RDPMC            BIT(11)
 #define PROC_TPR_SHADOW       BIT(21)
 #define PROC_NMI_WINDOW       BIT(22)
-#define PROC_IO_BITMAPS       BIT(25)
+#define PROC_UNCONDITIONAL_IO BIT(24)
 #define PROC_MSR_BITMAPS      BIT(28)
 #define PROC_MONITOR          BIT(29)
 #define PROC_SECONDARY        BIT(31)
@@ -265,7 +263,6 @@ enum exit_reason {
 
 #define TASK_SELECTOR(q) ((q)&0xffff)
 #define TASK_SOURCE(q)   ((q) >> 30 & 3)
-#define TASK_GATE        3 /* a task gate in the IDT */
 
 /* Capability MSRs (appendix A) */
 #define MSR_VMX_BASIC      0x480

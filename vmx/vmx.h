@@ -80,8 +80,7 @@ static inline struct vmx_vcpu *vmx_of(struct vcpu *v)
 }
 
 /* vm->backend[] */
-#define VM_EPTP        0
-#define VM_IO_BITMAP_B 1 /* A is vm->io_bitmap */
+#define VM_EPTP 0
 
 /* CR0 bits that the guest does not own: VMX wants NE; entries and exits leave CD and NW as they are
  * (27.3.2.1). */
@@ -99,8 +98,8 @@ status_t vmx_enable(struct cpu *c, struct pool *pool);
 /* vm.c */
 status_t vmx_vm_init(struct vm *vm);
 void vmx_vm_free(struct vm *vm);
-status_t vmx_trap_ports(struct vm *vm, u32 first, u32 count, bool trap);
-status_t vmx_trap_msr(struct vm *vm, u32 msr, bool trap);
+bool vmx_msr_switched(u32 msr);
+void vmx_trap_msr(struct vm *vm, u32 msr, bool trap);
 void vmx_flush(struct vcpu *v);
 
 /* vcpu.c */

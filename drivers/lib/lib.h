@@ -106,11 +106,11 @@ status_t thread_start(const struct start_info *info, const struct start_resource
 
 static inline cycles_t tsc_now(void)
 {
-	u32 low;
-	u32 high;
+	u64 low; /* the upper halves are cleared */
+	u64 high;
 
 	asm volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (u64)high << 32 | low;
+	return high << 32 | low;
 }
 
 /* Cycles of `us` microseconds; right up to about 1000 hours. */

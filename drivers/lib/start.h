@@ -35,7 +35,8 @@
  * The fields of struct start_resource that each kind uses:
  * - CONFIG: address, size: a flattened device tree whose root node is the program's node; phandle
  *   properties `backend` and `access` are kept, see `phandle` of a session
- * - FILE: address, size, name: a boot file, mapped read-only
+ * - FILE: address, size, name: a boot file, mapped read-only; phandle: of the volume that names it,
+ *   0 if `boot` does
  * - HEAP: address, size: zeroed memory for the program's own use, lost at a restart
  * - STATE: address, size: memory of the holder: zero at first, kept over restarts
  * - RAM: address, size; value: guest-physical address; cap: mem

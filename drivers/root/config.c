@@ -1,7 +1,11 @@
 /* Copies a subtree with libfdt's sequential writer. */
 #include <libfdt.h>
 
+#include "drivers/lib/lib.h"
 #include "drivers/root/config.h"
+
+#define CARD    "pci1af4,1041"
+#define ADDRESS "local-mac-address"
 
 static int copy_properties(const void *fdt, int node, void *to)
 {
@@ -23,6 +27,41 @@ static int copy_properties(const void *fdt, int node, void *to)
 	return property == -FDT_ERR_NOTFOUND ? 0 : property;
 }
 
+/* The node of the guest's network card whose `backend` is the node with that phandle; negative if
+ * there is none. */
+static int find_card(const void *fdt, u32 phandle)
+{
+	int node = fdt_node_offset_by_compatible(fdt, -1, CARD);
+
+	for (; node >= 0; node = fdt_node_offset_by_compatible(fdt, node, CARD)) {
+		int size;
+		const fdt32_t *backend = fdt_getprop(fdt, node, "backend", &size);
+
+		if (backend && size == 4 && fdt32_ld(backend) == phandle)
+			return node;
+	}
+	return node;
+}
+
+/* A switch learns the address that the description gives to the card at a port, so that it can
+ * keep other ports from using it. */
+static int add_address(const void *fdt, int node, void *to)
+{
+	int parent = fdt_parent_offset(fdt, node);
+	const char *name = parent < 0 ? NULL : fdt_get_name(fdt, parent, NULL);
+	u32 phandle = fdt_get_phandle(fdt, node);
+	const void *address;
+	int card;
+	int size;
+
+	if (!name || strcmp(name, "ethernet-ports") != 0 || phandle == 0 ||
+		fdt_getprop(fdt, node, ADDRESS, NULL))
+		return 0;
+	card = find_card(fdt, phandle);
+	address = card < 0 ? NULL : fdt_getprop(fdt, card, ADDRESS, &size);
+	return address ? fdt_property(to, ADDRESS, address, size) : 0;
+}
+
 /* The tree's depth is bounded by tree_open, so nodes are opened and closed as the walk goes up and
  * down. */
 static int copy_nodes(const void *fdt, int top, void *to)
@@ -42,6 +81,8 @@ static int copy_nodes(const void *fdt, int top, void *to)
 		error = fdt_begin_node(to, node == top ? "" : fdt_get_name(fdt, node, NULL));
 		if (!error)
 			error = copy_properties(fdt, node, to);
+		if (!error)
+			error = add_address(fdt, node, to);
 		if (error)
 			return error;
 		open++;

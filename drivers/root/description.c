@@ -25,28 +25,6 @@ static u32 find_file(const struct boot_info *boot, const char *name)
 	return NODE_NONE;
 }
 
-/* Finds the boot file that property `name` asks for; complains and marks the node if the image
- * lacks it. */
-static u32 read_file(struct description *d, struct domain_node *n, int node, const char *name,
-	const struct boot_info *boot)
-{
-	const char *file = tree_string(&d->tree, node, name);
-	u32 found;
-
-	if (!file) {
-		tree_complain(&d->tree, node, "property \"%s\" is missing", name);
-		n->bad = true;
-		return NODE_NONE;
-	}
-	found = find_file(boot, file);
-	if (found == NODE_NONE) {
-		tree_complain(&d->tree, node,
-			"file \"%s\" is not in the image: build the image anew", file);
-		n->bad = true;
-	}
-	return found;
-}
-
 static void read_cpus(struct description *d, struct domain_node *n, const struct boot_info *boot)
 {
 	int count = tree_cells(&d->tree, n->offset, "cpus");
@@ -219,13 +197,50 @@ static void read_ram(struct description *d, struct domain_node *n, int node)
 	}
 }
 
+/* Adds the file that a property of the boot node, or of a node below it, names. */
+static bool add_file(struct description *d, struct domain_node *n, int node, const char *property,
+	const struct boot_info *boot)
+{
+	if (n->files == NODE_FILES) {
+		tree_complain(&d->tree, node, "more than %d files", NODE_FILES);
+		n->bad = true;
+		return false;
+	}
+	n->file[n->files++] = description_file(d, n, node, property, boot);
+	return true;
+}
+
+/* Every property of the boot node but one is a file; so is each node below it, a module. */
+static void read_boot_files(
+	struct description *d, struct domain_node *n, int boot_node, const struct boot_info *boot)
+{
+	const void *fdt = d->tree.fdt;
+	int property, module;
+
+	fdt_for_each_property_offset(property, fdt, boot_node)
+	{
+		const char *name;
+
+		if (!fdt_getprop_by_offset(fdt, property, &name, NULL))
+			continue;
+		if (strcmp(name, "bootargs") == 0 || strcmp(name, "phandle") == 0)
+			continue;
+		if (!add_file(d, n, boot_node, name, boot))
+			return;
+	}
+	fdt_for_each_subnode(module, fdt, boot_node)
+	{
+		if (!add_file(d, n, module, "file", boot))
+			return;
+	}
+}
+
 static void read_machine(struct description *d, struct domain_node *n, const struct boot_info *boot)
 {
 	const void *fdt = d->tree.fdt;
 	int machine = fdt_subnode_offset(fdt, n->offset, "machine");
 	int boot_node = machine < 0 ? machine : fdt_subnode_offset(fdt, machine, "boot");
 	int child;
-	int property;
 
 	if (machine < 0 || boot_node < 0) {
 		tree_complain(&d->tree, n->offset, "node \"%s\" is missing",
@@ -244,21 +259,7 @@ static void read_machine(struct description *d, struct domain_node *n, const str
 		tree_complain(&d->tree, machine, "node \"memory@0\" is missing");
 		n->bad = true;
 	}
-	fdt_for_each_property_offset(property, fdt, boot_node)
-	{
-		const char *name;
-
-		if (!fdt_getprop_by_offset(fdt, property, &name, NULL))
-			continue;
-		if (strcmp(name, "bootargs") == 0 || strcmp(name, "phandle") == 0)
-			continue;
-		if (n->files == NODE_FILES) {
-			tree_complain(&d->tree, boot_node, "more than %d files", NODE_FILES);
-			n->bad = true;
-			return;
-		}
-		n->file[n->files++] = read_file(d, n, boot_node, name, boot);
-	}
+	read_boot_files(d, n, boot_node, boot);
 }
 
 static void read_node(struct description *d, int offset, const struct boot_info *boot)
@@ -280,7 +281,7 @@ static void read_node(struct description *d, int offset, const struct boot_info 
 		tree_complain(t, offset, "the name \"%s\" is taken already", n->name);
 		n->bad = true;
 	}
-	n->program = read_file(d, n, offset, "program", boot);
+	n->program = description_file(d, n, offset, "program", boot);
 	read_cpus(d, n, boot);
 	read_access(d, n);
 	read_times(d, n);
@@ -294,7 +295,29 @@ static void read_node(struct description *d, int offset, const struct boot_info 
 			"\"memory-region\" is not in this version: the program runs without it");
 	if (n->class == NODE_PARTITION)
 		read_machine(d, n, boot);
+	else
+		description_volumes(d, n, boot);
 	d->nodes++;
+}
+
+u32 description_file(struct description *d, struct domain_node *n, int node, const char *name,
+	const struct boot_info *boot)
+{
+	const char *file = tree_string(&d->tree, node, name);
+	u32 found;
+
+	if (!file) {
+		tree_complain(&d->tree, node, "property \"%s\" is missing", name);
+		n->bad = true;
+		return NODE_NONE;
+	}
+	found = find_file(boot, file);
+	if (found == NODE_NONE) {
+		tree_complain(&d->tree, node,
+			"file \"%s\" is not in the image: build the image anew", file);
+		n->bad = true;
+	}
+	return found;
 }
 
 u32 description_find(const struct description *d, const char *name)

@@ -13,7 +13,8 @@
 #define NODE_CPUS    64
 #define NODE_DEVICES 4
 #define NODE_RAMS    8
-#define NODE_FILES   4
+#define NODE_FILES                                                                                 \
+	16 /* kernel, initrd and BOOT_MODULES_MAX of the VMM, or a server's, and some more */
 #define LINKS_MAX    64
 #define NODE_NONE    0xffffffffu
 #define NODE_ROOT    0xfffffffeu /* root itself, as a client */
@@ -61,7 +62,9 @@ struct domain_node {
 	u32 rams;
 	struct ram_node ram[NODE_RAMS];
 	u32 files;
-	u32 file[NODE_FILES]; /* indices of boot_info.file[]: what `boot` names */
+	u32 file[NODE_FILES];         /* indices of boot_info.file[]: what `boot` or volumes name */
+	u32 file_phandle[NODE_FILES]; /* of the volume; 0: of `boot` */
+	u64 state;                    /* bytes of START_STATE that its volumes need; 0: none */
 };
 
 /* A session to make. */
@@ -96,6 +99,17 @@ u32 description_find(const struct description *d, const char *name);
 
 /* Finds the sessions that the nodes ask for; part of description_read (links.c). */
 void description_link(struct description *d);
+
+/*
+ * The boot file that property `name` of `node` asks for; NODE_NONE, with a complaint and `n` marked
+ * `bad`, if there is none.
+ */
+u32 description_file(struct description *d, struct domain_node *n, int node, const char *name,
+	const struct boot_info *boot);
+
+/* Reads the volumes that a domain keeps itself; part of description_read (volumes.c). */
+void description_volumes(
+	struct description *d, struct domain_node *n, const struct boot_info *boot);
 
 /* True if the node's program is a console server. */
 bool description_is_console(const struct description *d, const struct domain_node *n);

@@ -1,6 +1,8 @@
 /* A partition's guest: VM, RAM and vCPUs, all charged to the holder. */
 #include "drivers/root/member.h"
 
+#define PIECE_MAX (32ull << 30) /* bytes that one mapping covers */
+
 static u64 wanted(const struct member *m)
 {
 	u64 sum = 0;
@@ -18,7 +20,7 @@ static bool make_region(struct member *m, const struct ram_node *r)
 
 	while (done < r->size) {
 		struct memory *part = &g->ram[g->parts];
-		u64 size = r->size - done;
+		u64 size = r->size - done < PIECE_MAX ? r->size - done : PIECE_MAX;
 		status_t s;
 
 		if (g->parts == GUEST_PARTS)

@@ -44,13 +44,85 @@ static bool has_link(const struct description *d, u32 client, const char *protoc
 	return false;
 }
 
+/* True if somebody's session stands for the node with that phandle already. */
+static bool is_taken(const struct description *d, u32 phandle, const char *protocol)
+{
+	for (u32 i = 0; i < d->links; i++) {
+		if (d->link[i].phandle == phandle && strcmp(d->link[i].protocol, protocol) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool parent_is(const struct tree *t, int node, const char *name)
+{
+	int parent = fdt_parent_offset(t->fdt, node);
+	const char *found = parent < 0 ? NULL : fdt_get_name(t->fdt, parent, NULL);
+
+	return found && strcmp(found, name) == 0;
+}
+
+/* The protocol that the device `node` with a `backend` speaks; NULL: none that is known. */
+static const char *protocol_of(const struct tree *t, int node)
+{
+	if (tree_compatible(t, node, "ns16550a"))
+		return "console";
+	if (tree_compatible(t, node, "pci1af4,1042"))
+		return "block";
+	if (tree_compatible(t, node, "pci1af4,1041") || parent_is(t, node, "ethernet-ports"))
+		return "net";
+	return NULL;
+}
+
+/* The domain that has `access` to the device that `offset` is or lies in, or NODE_NONE. */
+static u32 driver_around(const struct description *d, int offset)
+{
+	for (int at = offset; at >= 0; at = fdt_parent_offset(d->tree.fdt, at)) {
+		u32 found = description_driver(d, fdt_get_phandle(d->tree.fdt, at));
+
+		if (found != NODE_NONE)
+			return found;
+	}
+	return NODE_NONE;
+}
+
+/*
+ * The domain that serves `target` by `protocol` to a device at `node`: a console itself, a volume
+ * or port in the server's own node, or what is part of a device that a driver has access to.
+ * NODE_NONE: it is nothing that has this protocol.
+ */
+static u32 server_of(const struct description *d, int node, int target, const char *protocol)
+{
+	const struct tree *t = &d->tree;
+	u32 around = node_around(d, target);
+
+	if (strcmp(protocol, "console") == 0) {
+		bool console = around != NODE_NONE && d->node[around].offset == target &&
+			       description_is_console(d, &d->node[around]);
+
+		return console ? around : NODE_NONE;
+	}
+	if (strcmp(protocol, "block") == 0) {
+		if (around != NODE_NONE && d->node[around].class == NODE_DOMAIN)
+			return parent_is(t, target, "volumes") ? around : NODE_NONE;
+		return parent_is(t, target, "partitions") ? driver_around(d, target) : NODE_NONE;
+	}
+	if (parent_is(t, node, "ethernet-ports"))
+		return around == NODE_NONE ? driver_around(d, target) : NODE_NONE;
+	if (around == NODE_NONE || d->node[around].class != NODE_DOMAIN ||
+		!parent_is(t, target, "ethernet-ports") || tree_has(t, target, "backend"))
+		return NODE_NONE;
+	return around;
+}
+
 /* Links `client`, whose descendant `node` has a `backend`. */
 static void link_backend(struct description *d, u32 client, int node)
 {
 	struct tree *t = &d->tree;
 	const char *name = d->node[client].name;
+	const char *protocol = protocol_of(t, node);
 	char longer[START_NAME_SIZE];
-	struct link link = {.client = client, .protocol = "console"};
+	struct link link = {.client = client, .protocol = protocol};
 	int target;
 
 	if (tree_cells(t, node, "backend") != 1) {
@@ -61,15 +133,22 @@ static void link_backend(struct description *d, u32 client, int node)
 	if (target < 0)
 		return;
 	link.phandle = tree_cell(t, node, "backend", 0);
-	link.server = node_around(d, target);
-	if (link.server == NODE_NONE || d->node[link.server].offset != target ||
-		!description_is_console(d, &d->node[link.server])) {
+	link.server = protocol ? server_of(d, node, target, protocol) : NODE_NONE;
+	if (link.server == NODE_NONE || link.server == client) {
 		tree_complain(t, node,
-			"\"backend\" %s: this version has consoles only; the device has no backend",
+			"\"backend\" %s: no domain serves that to this kind of device; the device "
+			"has no backend",
 			fdt_get_name(t->fdt, target, NULL));
 		return;
 	}
-	if (has_link(d, client, "console")) {
+	if (strcmp(protocol, "console") != 0 && !tree_has(t, target, "read-only") &&
+		is_taken(d, link.phandle, protocol)) {
+		tree_complain(t, node,
+			"\"backend\" %s is given to another device already; this one has none",
+			fdt_get_name(t->fdt, target, NULL));
+		return;
+	}
+	if (has_link(d, client, protocol)) {
 		format(longer, sizeof(longer), "%s:%s", name, fdt_get_name(t->fdt, node, NULL));
 		name = longer;
 	}

@@ -155,6 +155,12 @@ void guest_end(struct member *m);
 /* Makes the memory of every session that the description asks for; the members' holders exist. */
 void sessions_init(void);
 
+/* Bytes of page tables that its process needs for its sessions, above what every process has. */
+u64 sessions_tables(const struct member *m);
+
+/* Bytes of the sessions that it is the client of, which its holder pays for. */
+u64 sessions_bytes(const struct member *m);
+
 /* Adds the member's ends to its start page. */
 bool sessions_add(struct member *m, struct start_info *info);
 

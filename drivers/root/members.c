@@ -9,7 +9,7 @@
 #define HOLDER_POOL_PARTITION (256ull << 10)
 #define HOLDER_POOL_VCPU      (96ull << 10) /* for each vCPU */
 #define STATE_DOMAIN          (16ull << 10)
-#define STATE_PARTITION       (128ull << 10)
+#define STATE_PARTITION       (256ull << 10)
 #define CONFIG_MAX            65536u
 
 struct description description;
@@ -109,6 +109,8 @@ bool member_start(struct member *m)
 {
 	u64 size = m->node->class == NODE_PARTITION ? STATE_PARTITION : STATE_DOMAIN;
 
+	if (size < m->node->state)
+		size = m->node->state;
 	if (m->node->bad || m->config.cap == CAP_NULL) {
 		log_line("%s: cannot be started: its node in system.dtb is wrong, see the log's "
 			 "beginning",
@@ -158,5 +160,5 @@ u64 member_frames(const struct member *m)
 {
 	u64 sum = m->holder_pool.size + m->kept.size + m->config.size + m->process.pool.size;
 
-	return sum + m->process.frames;
+	return sum + sessions_bytes(m) + m->process.frames;
 }

@@ -15,9 +15,9 @@ static bool make_domain(struct member *m)
 	u32 bit = ROOT_BIT_SUPERVISE + m->index % ROOT_SUPERVISE_BITS;
 
 	if (size == 0 && n->class == NODE_PARTITION)
-		size = PROCESS_POOL_VMM + n->cpus * PROCESS_POOL_THREAD;
+		size = PROCESS_POOL_VMM + n->cpus * PROCESS_POOL_THREAD + sessions_tables(m);
 	else if (size == 0)
-		size = PROCESS_POOL;
+		size = PROCESS_POOL + sessions_tables(m);
 	if (!member_ok(m, memory_new(ROOT_CAP_DOMAIN, size, &m->process.pool), "pool"))
 		return false;
 	*c = (struct msg_create_domain){

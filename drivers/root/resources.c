@@ -4,6 +4,7 @@
 
 #define HEAP_DOMAIN    (128ull << 10)
 #define HEAP_PARTITION (256ull << 10)
+#define HEAP_VCPU      (20ull << 10) /* for each further one: its thread's stack */
 #define TEST_MEMORY    (8ull << 20)
 #define LARGE          0x200000ull
 
@@ -51,7 +52,9 @@ bool resource_map(
 
 static bool add_memory(struct member *m, struct start_info *info)
 {
-	u64 heap = m->node->class == NODE_PARTITION ? HEAP_PARTITION : HEAP_DOMAIN;
+	u64 heap = m->node->class == NODE_PARTITION
+			   ? HEAP_PARTITION + (m->node->cpus - 1) * HEAP_VCPU
+			   : HEAP_DOMAIN;
 	struct process *p = &m->process;
 	struct start_resource *r;
 
@@ -174,13 +177,19 @@ static bool add_guest(struct member *m, struct start_info *info)
 			    "mapping of the guest's RAM"))
 			return false;
 	}
+	return true;
+}
+
+static bool add_files(struct member *m, struct start_info *info)
+{
 	for (u32 i = 0; i < m->node->files; i++) {
 		u32 file = m->node->file[i];
 		const struct boot_file *f = &boot->file[file];
+		struct start_resource *r = resource_add(m, info, START_FILE);
 
-		r = resource_add(m, info, START_FILE);
 		if (!r || !resource_map(m, r, ROOT_CAP_FILE + file, f->base, f->size, MAP_READ))
 			return false;
+		r->phandle = m->node->file_phandle[i];
 		string_copy(r->name, sizeof(r->name), f->name);
 	}
 	return true;
@@ -206,6 +215,6 @@ static bool add_test(struct member *m, struct start_info *info)
 bool resources_make(struct member *m, struct start_info *info)
 {
 	return add_memory(m, info) && add_threads(m, info) && add_devices(m, info) &&
-	       (m->node->class != NODE_PARTITION || add_guest(m, info)) &&
+	       (m->node->class != NODE_PARTITION || add_guest(m, info)) && add_files(m, info) &&
 	       (!m->node->test_authority || add_test(m, info));
 }

@@ -1,14 +1,24 @@
 /* Sessions between members: shared memory of the client's holder, and an event capability each way.
  */
+#include "drivers/protocols/block.h"
 #include "drivers/protocols/console.h"
+#include "drivers/protocols/net.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/resources.h"
+
+#define TABLE_SPAN   0x200000ull     /* that one page table maps */
+#define TABLES_EDGES (3 * PAGE_SIZE) /* of a session, and the list of attachments */
+#define SMALL        (64ull << 10)   /* sessions below it share the page tables of others */
 
 static struct session session[LINKS_MAX];
 static u32 sessions;
 
 static u64 session_size(const char *protocol)
 {
+	if (strcmp(protocol, "block") == 0)
+		return BLOCK_SESSION_SIZE;
+	if (strcmp(protocol, "net") == 0)
+		return NET_SESSION_SIZE;
 	check(strcmp(protocol, "console") == 0 || strcmp(protocol, "serial") == 0);
 	return CONSOLE_SESSION_SIZE;
 }
@@ -47,6 +57,34 @@ void sessions_init(void)
 			log_line(
 				"%s: no %s session: %s", l->name, l->protocol, status_text(status));
 	}
+}
+
+u64 sessions_tables(const struct member *m)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < sessions; i++) {
+		u64 tables = session[i].memory.size / TABLE_SPAN * PAGE_SIZE + TABLES_EDGES;
+
+		if (session[i].memory.size < SMALL)
+			continue;
+		if (session[i].link->client == m->index)
+			sum += tables;
+		if (session[i].link->server == m->index)
+			sum += tables;
+	}
+	return sum;
+}
+
+u64 sessions_bytes(const struct member *m)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < sessions; i++) {
+		if (session[i].link->client == m->index)
+			sum += session[i].memory.size;
+	}
+	return sum;
 }
 
 static bool add_end(struct member *m, struct start_info *info, struct session *s, u32 role)

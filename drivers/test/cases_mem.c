@@ -157,6 +157,36 @@ static void large(void)
 		want(at[PAGE_SIZE + 0xfff] == 2);
 }
 
+/* What was a pool holds the kernel's objects: neither it nor what it was cut from can be read, but
+ * parts that are clear. */
+static void was_pool(void)
+{
+	cap_t outer = make_mem(2 * CHILD_POOL, PAGE_SIZE);
+	cap_t pool = slot_next();
+	cap_t part = slot_next();
+	cap_t domain;
+	volatile u64 *at;
+	u64 sum = 0;
+
+	want_status(cut(outer, 0, CHILD_POOL, MEM_CACHE_WB, pool), OK);
+	domain = make(KIND_DOMAIN, START_CAP_DOMAIN,
+		&(struct msg_create_domain){.pool = pool, .name = "was"},
+		sizeof(struct msg_create_domain));
+	want_status(sys_mem_map(START_CAP_DOMAIN, pool, 0x600000000, 0, PAGE_SIZE, MAP_READ), BUSY);
+	want_status(sys_obj_destroy(domain), OK);
+	want_status(sys_mem_map(START_CAP_DOMAIN, pool, 0x600000000, 0, PAGE_SIZE, MAP_READ),
+		BAD_STATE);
+	want_status(cut(pool, 0, CHILD_POOL, MEM_CACHE_WB, part), OK);
+	at = map_mem(part, CHILD_POOL, MAP_READ);
+	for (u64 i = 0; at && i < CHILD_POOL / 8; i++)
+		sum |= at[i];
+	want(at && sum == 0);
+	want_status(sys_obj_destroy(part), OK);
+	want_status(sys_obj_destroy(pool), OK);
+	want_status(sys_mem_map(START_CAP_DOMAIN, outer, 0x600000000, 0, PAGE_SIZE, MAP_READ),
+		BAD_STATE);
+}
+
 const struct test_case mem_cases[] = {
 	{"mem_create", create},
 	{"mem_map", map},
@@ -164,5 +194,6 @@ const struct test_case mem_cases[] = {
 	{"mem_give_back", give_back},
 	{"mem_nested", nested},
 	{"mem_large", large},
+	{"mem_was_pool", was_pool},
 	{NULL, NULL},
 };

@@ -62,6 +62,22 @@ static void exceptions(void)
 	faults(list, ARRAY_SIZE(list));
 }
 
+/* What a program leaves in its segment bases is gone when it, or another, returns from the kernel.
+ */
+static void bases(void)
+{
+	u32 a = 7, b, c = 0, d;
+	u64 gs = 0x1234567890;
+
+	__asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	if (!(b & BIT(0))) /* FSGSBASE */
+		return;
+	__asm__ volatile("wrgsbase %0" : : "r"(gs));
+	sys_sys_ctl(CAP_NULL, SYS_CTL_NOP, 0, 0, 0, NULL);
+	__asm__ volatile("rdgsbase %0" : "=r"(gs));
+	want(gs == 0);
+}
+
 static void page_faults(void)
 {
 	static const struct fault list[] = {
@@ -277,6 +293,7 @@ static void message_page(void)
 }
 
 const struct test_case thread_cases[] = {
+	{"thread_bases", bases},
 	{"thread_exceptions", exceptions},
 	{"thread_page_faults", page_faults},
 	{"thread_exit", exit_code},

@@ -316,11 +316,16 @@ static void endless(void)
 	cap_t event = make_event(BIT(33));
 	cycles_t until;
 	u64 bits = 0;
+	u64 self;
 
 	if (!begin(code, sizeof(code)))
 		return;
 	until = tsc_now() + tsc_from_us(info->tsc_hz, 3000);
 	want_status(sys_vcpu_run(vcpu, BIT(33), until, &bits), TIMEOUT);
+	/* The guest's run has changed FS and GS; without a switch to another thread none is loaded.
+	 */
+	__asm__ volatile("mov %%fs:0, %0" : "=r"(self));
+	want(self == info->first.self);
 	want(tsc_now() >= until);
 	want_status(sys_event_signal(event, BIT(33)), OK);
 	want_status(sys_vcpu_run(vcpu, BIT(33), TIME_NEVER, &bits), EVENT);

@@ -51,7 +51,26 @@ static void vm_trap(void)
 	/* A host port must not be given to a guest by somebody who has it not. */
 	want(sys_vm_trap(vm, TRAP_PORT, 0xcf8, 1, TRAP_DIRECT, CAP_NULL) != STATUS_OK);
 	want_status(sys_vm_trap(vm, TRAP_MSR, 0x1234567, 1, TRAP_DIRECT, CAP_NULL), NOT_SUPPORTED);
+	want_status(sys_vm_trap(vm, TRAP_MSR, 0x174, 4, TRAP_DIRECT, CAP_NULL), NOT_SUPPORTED);
+	want_status(sys_vm_trap(vm, TRAP_MSR, 0x174, 3, TRAP_DIRECT, CAP_NULL), OK);
 	want_status(sys_vm_trap(START_CAP_DOMAIN, TRAP_PORT, 0x80, 1, TRAP_EXIT, 0), BAD_KIND);
+}
+
+/* A range of doorbells that does not fit leaves none behind. */
+static void vm_doorbells(void)
+{
+	cap_t vm = make_vm();
+	cap_t event = make_event(BIT(33));
+	u64 last = VM_MAX_DOORBELLS - 4;
+
+	if (case_failed())
+		return;
+	want_status(sys_vm_trap(vm, TRAP_PORT, 0x1000, last, TRAP_EVENT, event), OK);
+	want_status(sys_vm_trap(vm, TRAP_PORT, 0x2000, 5, TRAP_EVENT, event), NO_SPACE);
+	want_status(sys_vm_trap(vm, TRAP_PORT, 0x3000, 4, TRAP_EVENT, event), OK);
+	want_status(sys_vm_trap(vm, TRAP_PORT, 0x4000, 1, TRAP_EVENT, event), NO_SPACE);
+	want_status(sys_vm_trap(vm, TRAP_PORT, 0x1000, last, TRAP_EXIT, CAP_NULL), OK);
+	want_status(sys_vm_trap(vm, TRAP_PORT, 0x4000, 1, TRAP_EVENT, event), OK);
 }
 
 static void vcpu_objects(void)
@@ -87,6 +106,7 @@ static void vcpu_objects(void)
 const struct test_case vm_cases[] = {
 	{"vm_map", vm_map},
 	{"vm_trap", vm_trap},
+	{"vm_doorbells", vm_doorbells},
 	{"vcpu_objects", vcpu_objects},
 	{NULL, NULL},
 };

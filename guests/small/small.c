@@ -124,13 +124,18 @@ void trap(struct trap_frame *frame)
 	power_off();
 }
 
-void small_start(const struct pvh_info *info)
+void load_idt(void)
 {
 	struct table_pointer pointer = {sizeof(idt) - 1, (u64)idt};
 
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+}
+
+void small_start(const struct pvh_info *info)
+{
 	for (u32 i = 0; i < 32; i++)
 		set_gate(i, (void (*)(void))(trap_stubs + i * STUB_SIZE));
-	__asm__ volatile("lidt %0" : : "m"(pointer));
+	load_idt();
 	out8(COM1_LCR, LCR_8N1);
 	small_main(info->cmdline ? (const char *)info->cmdline : "");
 	power_off();

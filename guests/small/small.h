@@ -48,6 +48,9 @@ void small_main(const char *cmdline);
 extern u64 interrupts; /* that count_interrupt took */
 void count_interrupt(void);
 
+/* Makes this processor use the handlers: the first one does. */
+void load_idt(void);
+
 /* Sets the handler of an interrupt vector. */
 void set_gate(u32 vector, void (*handler)(void));
 

@@ -56,7 +56,7 @@ start_32:
 	mov	%cr0, %eax
 	or	$(CR0_PG_PE | CR0_WP), %eax
 	mov	%eax, %cr0
-	lgdt	gdt_pointer
+	lgdt	small_gdt_pointer
 	ljmp	$SEL_CODE_64, $start_64
 
 	.code64
@@ -145,7 +145,8 @@ gdt:
 	.quad	0
 	.quad	0x00af9b000000ffff
 	.quad	0x00cf93000000ffff
-gdt_pointer:
+	.globl small_gdt_pointer
+small_gdt_pointer:
 	.word	. - gdt - 1
 	.long	gdt
 	.long	0

@@ -1,6 +1,7 @@
 /* What the loaders share: memory map, places, command line, page tables. */
 #include "boot.h"
 #include "drivers/lib/lib.h"
+#include "elf.h"
 
 #define ENTRY_PRESENT_WRITE 3u
 #define ENTRY_LARGE         BIT(7)
@@ -94,13 +95,115 @@ bool boot_put_paging(const struct gmem *memory)
 	return true;
 }
 
+/* Appends `text` to the strings in guest memory without its closing zero; false: no room. */
+static bool put_text(const struct gmem *memory, u32 *at, const char *text)
+{
+	u64 length = strlen(text);
+
+	if (length >= BOOT_LOW_END - *at || !gmem_write(memory, *at, text, length))
+		return false;
+	*at += (u32)length;
+	return true;
+}
+
+/* Puts "name args", "name" or "args" at *at, and moves that behind. */
+static bool put_string(const struct gmem *memory, u32 *at, const char *name, const char *args)
+{
+	const char zero = 0;
+
+	if (!put_text(memory, at, name) || (*name && *args && !put_text(memory, at, " ")) ||
+		!put_text(memory, at, args) || !gmem_write(memory, *at, &zero, 1))
+		return false;
+	*at += 1;
+	return true;
+}
+
+bool boot_put_named_cmdline(const struct boot_request *r)
+{
+	u32 at = BOOT_CMDLINE;
+
+	return put_string(r->memory, &at, r->kernel_name ? r->kernel_name : "", r->bootargs) &&
+	       at <= BOOT_CMDLINE + BOOT_CMDLINE_SIZE;
+}
+
+/* The lowest page from `from` on with `size` bytes of RAM below 4 GiB behind it; 0: none. */
+static gpa_t place_low(const struct gmem *memory, u64 from, u64 size)
+{
+	for (u32 i = 0; i < memory->ranges; i++) {
+		u64 base = memory->range[i].base;
+		u64 end = base + memory->range[i].size;
+
+		if (base < from)
+			base = from;
+		if (end > BOOT_4G)
+			end = BOOT_4G;
+		base = ALIGN_UP(base, PAGE_SIZE);
+		if (base < end && size <= end - base)
+			return base;
+	}
+	return 0;
+}
+
+const char *boot_put_modules(const struct boot_request *r, u64 kernel_end, u32 how,
+	struct boot_placed *placed, u32 *count)
+{
+	u64 low = kernel_end < BOOT_HIGH_START ? BOOT_HIGH_START : kernel_end;
+	u64 limit = BOOT_4G;
+	u32 string = BOOT_STRINGS;
+
+	*count = 0;
+	for (u32 i = 0; i <= r->modules; i++) {
+		const struct boot_module initrd = {r->initrd, r->initrd_name, ""};
+		const struct boot_module *m = i ? &r->module[i - 1] : &initrd;
+		const char *name = (how & BOOT_MODULES_NAMED) && m->name ? m->name : "";
+		struct boot_placed *p = &placed[*count];
+		gpa_t at;
+
+		if (!i && (!m->image.data || !m->image.size))
+			continue;
+		if (*count == BOOT_PLACED_MAX)
+			return "there are too many modules";
+		at = how & BOOT_MODULES_HIGH ? memmap_place_high(r->memory, m->image.size, limit,
+						       BOOT_HIGH_START, low - BOOT_HIGH_START)
+					     : place_low(r->memory, low, m->image.size);
+		if (!at || !gmem_write(r->memory, at, m->image.data, m->image.size))
+			return i ? "the machine has not enough memory for the modules"
+				 : "the machine has not enough memory for the initrd";
+		*p = (struct boot_placed){(u32)at, (u32)m->image.size, string};
+		if (!put_string(r->memory, &string, name, m->args))
+			return "the strings of the modules are too long";
+		if (how & BOOT_MODULES_HIGH)
+			limit = at;
+		else
+			low = at + m->image.size;
+		*count += 1;
+	}
+	return NULL;
+}
+
 const char *boot_load(const struct boot_request *r, struct boot_entry *entry)
 {
+	static const struct {
+		bool (*is)(const struct boot_image *image);
+		const char *(*load)(const struct boot_request *r, struct boot_entry *entry);
+	} loaders[] = {
+		{pvh_is, pvh_load},
+		{bzimage_is, bzimage_load},
+		{multiboot_is, multiboot_load},
+		{flat_is, flat_load},
+	};
+
 	if (!memmap_is_ram(r->memory, BOOT_LOW_START, BOOT_LOW_END - BOOT_LOW_START))
 		return "the machine has no memory at address 0";
-	if (pvh_is(&r->kernel))
-		return pvh_load(r, entry);
-	if (bzimage_is(&r->kernel))
-		return bzimage_load(r, entry);
-	return "neither a bzImage nor an ELF program";
+	for (u32 i = 0; i < ARRAY_SIZE(loaders); i++) {
+		if (loaders[i].is(&r->kernel))
+			return loaders[i].load(r, entry);
+	}
+	if (elf_is(&r->kernel)) {
+		struct elf elf;
+		const char *wrong = elf_open(&r->kernel, &elf);
+
+		return wrong ? wrong : "it has neither a PVH note nor a Multiboot header";
+	}
+	return "neither a bzImage, an ELF program, a Multiboot kernel nor a boot image";
 }

@@ -193,6 +193,8 @@ const char *bzimage_load(const struct boot_request *r, struct boot_entry *entry)
 	at = place_kernel(r->memory, &h);
 	if (!at)
 		return "the machine has not enough memory where this kernel can be loaded";
+	if (r->modules)
+		return "a bzImage takes an initrd, and no modules";
 	wrong = put_initrd(r, &h, at);
 	if (wrong)
 		return wrong;

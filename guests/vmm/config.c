@@ -12,6 +12,28 @@ struct model {
 	bool (*create)(struct config *c, struct machine *m, int node);
 };
 
+/* Each node below `boot` is a module. */
+static bool read_modules(struct config *c, int boot)
+{
+	int node;
+
+	fdt_for_each_subnode(node, c->fdt, boot)
+	{
+		const char *file = config_text(c, node, "file");
+		const char *args = config_text(c, node, "args");
+
+		if (!file || c->modules == BOOT_MODULES_MAX) {
+			config_complain(c, node,
+				file ? "too many modules" : "property \"file\" is missing");
+			return false;
+		}
+		c->module[c->modules].file = file;
+		c->module[c->modules].args = args ? args : "";
+		c->modules++;
+	}
+	return true;
+}
+
 bool config_open(struct config *c, const struct start_info *info)
 {
 	const struct start_resource *r = start_find(info, START_CONFIG, 0);
@@ -35,6 +57,7 @@ bool config_open(struct config *c, const struct start_info *info)
 		c->kernel = config_text(c, boot, "kernel");
 		c->initrd = config_text(c, boot, "initrd");
 		c->bootargs = bootargs ? bootargs : "";
+		return read_modules(c, boot);
 	}
 	return true;
 }
@@ -126,7 +149,7 @@ static bool create_doorbell(struct config *c, struct machine *m, int node)
 	if (!isa_ports(c, node, &first, &count))
 		return false;
 	for (u32 i = 0; i < count; i++) {
-		u32 bit = START_BIT_OWN + c->doorbells++ % (64 - START_BIT_OWN);
+		u32 bit = START_BIT_OWN + c->doorbells++ % (VCPU_BIT_FIRST - START_BIT_OWN);
 
 		if (!host_doorbell(m, (u16)(first + i), bit)) {
 			config_complain(c, node, "the kernel refuses this doorbell");

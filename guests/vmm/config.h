@@ -11,7 +11,12 @@ struct config {
 	const char *kernel;   /* name of the file; NULL: firmware starts the guest */
 	const char *initrd;   /* NULL: none */
 	const char *bootargs; /* "" if there are none */
-	u32 doorbells;        /* made so far */
+	u32 modules;          /* nodes below `boot`, in their order */
+	struct {
+		const char *file;
+		const char *args; /* "" if there are none */
+	} module[BOOT_MODULES_MAX];
+	u32 doorbells; /* made so far */
 	u32 disks;
 	u32 cards;
 	u64 claimed[(START_MAX_RESOURCES + 63) / 64]; /* sessions that a device has, by number */

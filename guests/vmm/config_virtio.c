@@ -62,6 +62,7 @@ bool config_disk(struct config *c, struct machine *m, int node)
 	if (!virtio_blk_init(m, &m->state->virtio.disk[number], (u8)number, devfn,
 		    queues_for(m, VIRTIO_BLK_QUEUES), &facts))
 		return place_taken(c, node);
+	machine_virtio_bells(m, &m->state->virtio.disk[number].virtio);
 	return true;
 }
 
@@ -123,6 +124,7 @@ bool config_net(struct config *c, struct machine *m, int node)
 	if (!virtio_net_init(m, &m->state->virtio.card[number], (u8)number, devfn,
 		    queues_for(m, VIRTIO_NET_PAIRS), mac))
 		return place_taken(c, node);
+	machine_virtio_bells(m, &m->state->virtio.card[number].virtio);
 	backend_net_attach(m, number);
 	return true;
 }
@@ -176,9 +178,10 @@ bool config_console(struct config *c, struct machine *m, int node)
 			return false;
 		}
 	}
-	return virtio_console_init(m, &m->state->virtio.console, devfn, (u8)(ports ? ports : 1),
-		       names) ||
-	       place_taken(c, node);
+	if (!virtio_console_init(m, &m->state->virtio.console, devfn, (u8)(ports ? ports : 1), names))
+		return place_taken(c, node);
+	machine_virtio_bells(m, &m->state->virtio.console.virtio);
+	return true;
 }
 
 bool config_entropy(struct config *c, struct machine *m, int node)
@@ -197,5 +200,8 @@ bool config_entropy(struct config *c, struct machine *m, int node)
 	/* the guest's bytes tell nothing of the seed itself, whoever else uses that */
 	random_init(&random, (const u8 *)c->info->seed);
 	random_bytes(&random, seed, sizeof(seed));
-	return virtio_rng_init(m, &m->state->virtio.entropy, devfn, seed) || place_taken(c, node);
+	if (!virtio_rng_init(m, &m->state->virtio.entropy, devfn, seed))
+		return place_taken(c, node);
+	machine_virtio_bells(m, &m->state->virtio.entropy.virtio);
+	return true;
 }

@@ -22,7 +22,7 @@ bool machine_console_put(struct machine *m, u8 byte)
 	if (!c->unsignalled) {
 		c->unsignalled = true;
 		c->flush_at = tsc_now() + tsc_from_us(m->clock.hz, FLUSH_US);
-		m->rearm = true;
+		machine_rearm(m);
 	}
 	if (ring_used(ring, CONSOLE_RING_SIZE, &broken) == CONSOLE_RING_SIZE / 2)
 		console_flush(m);
@@ -35,7 +35,7 @@ void console_flush(struct machine *m)
 
 	c->unsignalled = false;
 	c->flush_at = TIME_NEVER;
-	m->rearm = true;
+	machine_rearm(m);
 	if (c->session)
 		host_signal(c->peer, c->peer_bits);
 }

@@ -115,7 +115,7 @@ void lapic_eoi_vector(struct machine *m, struct lapic_view *v, u8 vector)
 		return;
 	lapic_lint_eoi(v, vector);
 	if (!(lapic_get(v, LAPIC_SVR) & LAPIC_SVR_NO_EOI_CAST))
-		lapic_eoi_broadcast(m, vector);
+		lapic_eoi_broadcast(m, v->state, vector);
 }
 
 void lapic_eoi(struct machine *m, struct lapic_view *v)

@@ -296,8 +296,8 @@ void lapic_virtual_wire(struct lapic_view *v);
 
 /* The VMM provides these. */
 
-/* A level-triggered vector was ended, and the I/O APICs are to hear of it. */
-void lapic_eoi_broadcast(struct machine *m, u8 vector);
+/* A level-triggered vector was ended at `source`, and the I/O APICs are to hear of it. */
+void lapic_eoi_broadcast(struct machine *m, struct lapic *source, u8 vector);
 
 /* An IPI other than to itself: the VMM calls lapic_route, on the threads concerned. */
 void lapic_send(struct machine *m, struct lapic *source, const struct lapic_ipi *ipi);

@@ -291,32 +291,33 @@ static enum virtio_net_result deliver(
 {
 	struct virtqueue *q = &s->virtio.queue[queue];
 	bool merge = virtio_has(&s->virtio, VIRTIO_NET_F_MRG_RXBUF);
-	struct virtqueue_chain first;
-	struct virtqueue_chain next;
+	struct virtqueue_chain c;
 	u32 done = 0;
 	u32 chains = 0;
 
 	while (done < in->bytes) {
-		struct virtqueue_chain *c = chains ? &next : &first;
 		u32 size = in->bytes - done;
 
-		if (!virtio_look(m, &s->virtio, queue, chains, c))
+		if (!virtio_look(m, &s->virtio, queue, chains, &c))
 			return VIRTIO_NET_WAIT;
-		if (c->read_bytes || c->write_bytes < sizeof(in->header)) {
+		if (c.read_bytes || c.write_bytes < sizeof(in->header)) {
 			virtio_broken(m, &s->virtio);
 			return VIRTIO_NET_DROPPED;
 		}
-		if (size > c->write_bytes)
-			size = c->write_bytes;
+		if (size > c.write_bytes)
+			size = c.write_bytes;
 		if (size < in->bytes - done && (!merge || chains == q->size - 1u))
 			return VIRTIO_NET_DROPPED; /* larger than the driver's buffers */
-		incoming_put(in, done, c, size);
-		virtqueue_fill(machine_memory(m), q, chains, c->head, size);
+		incoming_put(in, done, &c, size);
+		virtqueue_fill(machine_memory(m), q, chains, c.head, size);
 		done += size;
 		chains++;
 	}
 	in->header.num_buffers = (u16)chains;
-	virtqueue_write(&first, 0, &in->header, sizeof(in->header));
+	/* looked at again, as a second chain on the stack is much; c is it already if it is one */
+	if (chains > 1 && !virtio_look(m, &s->virtio, queue, 0, &c))
+		return VIRTIO_NET_DROPPED;
+	virtqueue_write(&c, 0, &in->header, sizeof(in->header));
 	virtqueue_advance(machine_memory(m), q, (u16)chains, (u16)chains);
 	return VIRTIO_NET_TAKEN;
 }

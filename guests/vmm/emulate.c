@@ -96,8 +96,12 @@ static void execute(struct bus *b, const struct instr *in, u32 iterations)
 	memcpy(cpu.gpr, run->gpr, sizeof(cpu.gpr));
 	for (u32 i = 0; i < INSTR_SEGMENTS; i++) {
 		cpu.base[i] = segment[i]->base;
+		cpu.limit[i] = segment[i]->limit;
+		cpu.attributes[i] = segment[i]->attributes;
 		cpu.selector[i] = segment[i]->selector;
 	}
+	cpu.is_protected = (run->cr0 & CR0_PE) && !(run->rflags & RFLAGS_VM);
+	cpu.linear_bits = (u8)b->linear_bits;
 	cpu.stack_size = run->ss.attributes & SEGMENT_DB ? 4 : 2;
 	if (run->rflags & RFLAGS_TF)
 		iterations = 1; /* single step stops after each */
@@ -119,6 +123,9 @@ static void execute(struct bus *b, const struct instr *in, u32 iterations)
 		break;
 	case INSTR_PROTECTION:
 		vcpu_gp(v);
+		break;
+	case INSTR_STACK_FAULT:
+		vcpu_raise_error(v, VECTOR_SS, 0);
 		break;
 	default:
 		if (b->user)
@@ -237,6 +244,28 @@ void emulate_memory_exit(struct vcpu *v)
 		execute(&b, &in, STRING_ITERATIONS);
 }
 
+/* INS: iterations that the limit of ES allows outside 64-bit mode; 0: not the first one. */
+static u32 es_iterations(const struct bus *b, u32 offset, u32 size)
+{
+	const struct run_page *run = b->v->run;
+	const struct run_segment *es = &run->es;
+	u32 type = es->attributes & SEGMENT_TYPE_MASK;
+	bool is_protected = (run->cr0 & CR0_PE) && !(run->rflags & RFLAGS_VM);
+
+	if (is_protected && (!(es->attributes & SEGMENT_P) || (type & BIT(3)) || !(type & BIT(1))))
+		return 0;                      /* not there, code, or read-only */
+	if (is_protected && (type & BIT(2))) { /* expands down: one at a time */
+		u32 top = es->attributes & SEGMENT_DB ? UINT32_MAX : UINT16_MAX;
+
+		return offset > es->limit && offset <= top - (size - 1) ? 1 : 0;
+	}
+	if (es->limit < size - 1 || offset > es->limit - (size - 1))
+		return 0;
+	if (run->rflags & RFLAGS_DF)
+		return offset / size + 1;
+	return (u32)(((u64)es->limit + 1 - offset) / size);
+}
+
 /*
  * INS: how many iterations can be done without a fault in the middle, which would lose what was
  * read from the port. 0: the first one faults, and the guest got the fault.
@@ -247,14 +276,17 @@ static u32 ins_iterations(struct bus *b, const struct instr *in)
 	u64 mask = in->memory.size >= 8 ? ~0ull : BIT(in->memory.size * 8) - 1;
 	u64 linear = run->gpr[RDI] & mask;
 	u32 size = in->size;
-	u32 offset;
+	u32 limit = UINT32_MAX;
+	u32 offset, count;
 	gpa_t gpa;
 
 	if (in->rep && !(run->gpr[RCX] & mask))
 		return 1; /* does nothing */
-	if (b->mode != INSTR_MODE_64)
+	if (b->mode != INSTR_MODE_64) {
+		limit = es_iterations(b, (u32)linear, size);
 		linear = (u32)(linear + run->es.base);
-	if (!bus_canonical(b, linear) || !bus_canonical(b, linear + size - 1)) {
+	}
+	if (!limit || !bus_canonical(b, linear) || !bus_canonical(b, linear + size - 1)) {
 		bus_fault(b, VECTOR_GP, 0);
 		return 0;
 	}
@@ -264,9 +296,8 @@ static u32 ins_iterations(struct bus *b, const struct instr *in)
 		return 0;
 	if (offset + size > PAGE_SIZE)
 		return 1;
-	if (run->rflags & RFLAGS_DF)
-		return offset / size + 1;
-	return ((u32)PAGE_SIZE - offset) / size;
+	count = run->rflags & RFLAGS_DF ? offset / size + 1 : ((u32)PAGE_SIZE - offset) / size;
+	return count < limit ? count : limit;
 }
 
 void emulate_string_io(struct vcpu *v)
@@ -329,9 +360,23 @@ static u32 modrm_length(u8 modrm, u8 sib, u32 address_size)
 }
 
 /* Length behind the prefixes; 0: not an instruction that exits by itself. */
-static u32 opcode_length(const u8 *b, u32 address_size)
+static u32 opcode_length(const u8 *b, u32 address_size, u32 operand_size)
 {
 	switch (b[0]) {
+	case 0x9a: /* CALL and JMP with a far pointer */
+	case 0xea:
+		return 3 + operand_size;
+	case 0xff: /* the same in memory */
+		return (b[1] >> 3 & 7) == 3 || (b[1] >> 3 & 7) == 5
+			       ? 1 + modrm_length(b[1], b[2], address_size)
+			       : 0;
+	case 0xcd: /* INT n */
+		return 2;
+	case 0xcc: /* INT3, INTO, IRET, INT1 */
+	case 0xce:
+	case 0xcf:
+	case 0xf1:
+		return 1;
 	case 0xe4 ... 0xe7: /* IN, OUT with a port number */
 		return 2;
 	case 0xec ... 0xef: /* IN, OUT with DX; INS, OUTS; HLT */
@@ -363,10 +408,10 @@ static u32 opcode_length(const u8 *b, u32 address_size)
 u32 emulate_length(struct vcpu *v)
 {
 	u8 bytes[INSTR_LENGTH_MAX + 4] = {0};
-	bool address_prefix = false;
+	bool address_prefix = false, operand_prefix = false;
 	u32 count = 0;
 	u32 at = 0;
-	u32 length, address_size;
+	u32 length, address_size, operand_size;
 	struct bus b;
 
 	bus_init(&b, v);
@@ -377,12 +422,15 @@ u32 emulate_length(struct vcpu *v)
 			return 0;
 		}
 	}
-	while (at < PREFIX_MAX && is_prefix(bytes[at], b.mode == INSTR_MODE_64))
-		address_prefix |= bytes[at++] == 0x67;
+	while (at < PREFIX_MAX && is_prefix(bytes[at], b.mode == INSTR_MODE_64)) {
+		address_prefix |= bytes[at] == 0x67;
+		operand_prefix |= bytes[at++] == 0x66;
+	}
 	address_size = b.mode;
 	if (address_prefix)
 		address_size = b.mode == INSTR_MODE_32 ? 2 : 4;
-	length = opcode_length(bytes + at, address_size);
+	operand_size = (b.mode == INSTR_MODE_16) == operand_prefix ? 4 : 2;
+	length = opcode_length(bytes + at, address_size, operand_size);
 	return length && at + length <= INSTR_LENGTH_MAX ? at + length : 0;
 }
 

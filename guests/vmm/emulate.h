@@ -15,8 +15,8 @@ void emulate_string_io(struct vcpu *v);
 
 /*
  * Length of the instruction at RIP that exited, where the hardware did not say: one of those that
- * exit by themselves (CPUID, HLT, MSRs, I/O, CRs, ...). 0: it is none of them, or the guest got a
- * fault.
+ * exit by themselves (CPUID, HLT, MSRs, I/O, CRs, task switches, ...). 0: it is none of them, or
+ * the guest got a fault.
  */
 u32 emulate_length(struct vcpu *v);
 

@@ -20,6 +20,7 @@ void bus_init(struct bus *b, struct vcpu *v)
 	b->faulted = false;
 	b->user = vcpu_cpl(v) == 3;
 	b->mode = INSTR_MODE_16;
+	b->linear_bits = run->cr4 & CR4_LA57 ? 57 : 48;
 	if ((run->efer & EFER_LMA) && (run->cs.attributes & SEGMENT_L))
 		b->mode = INSTR_MODE_64;
 	else if ((run->cs.attributes & SEGMENT_DB) && !(run->rflags & RFLAGS_VM))
@@ -43,7 +44,9 @@ u64 bus_code_address(const struct bus *b, u64 rip)
 
 bool bus_canonical(const struct bus *b, u64 linear)
 {
-	return b->mode != INSTR_MODE_64 || (u64)((s64)(linear << 16) >> 16) == linear;
+	u32 unused = 64 - b->linear_bits;
+
+	return b->mode != INSTR_MODE_64 || (u64)((s64)(linear << unused) >> unused) == linear;
 }
 
 void bus_fault(struct bus *b, u8 vector, u32 error)
@@ -145,7 +148,7 @@ static int bus_port_read(void *opaque, u16 port, u32 *value, unsigned size)
 {
 	struct bus *b = opaque;
 
-	*value = port_read(b->v->machine, port, size);
+	*value = port_read(b->v, port, size);
 	return 0;
 }
 
@@ -153,7 +156,7 @@ static int bus_port_write(void *opaque, u16 port, u32 value, unsigned size)
 {
 	struct bus *b = opaque;
 
-	port_write(b->v->machine, port, size, value);
+	port_write(b->v, port, size, value);
 	return 0;
 }
 

@@ -9,7 +9,8 @@
 struct bus {
 	struct vcpu *v;
 	enum instr_mode mode;
-	bool user; /* ring 3 */
+	bool user;       /* ring 3 */
+	u32 linear_bits; /* of canonical addresses */
 	struct gwalk_mode walk;
 
 	/* the fault that a failed access gives */

@@ -1,10 +1,11 @@
-/* Flat segments and control registers for the 64-bit and the PVH entry. */
+/* Segments and control registers for the 64-bit, the 32-bit and the real-mode entry. */
 #include "entry.h"
 
-#define SELECTOR_CODE 0x10
-#define SELECTOR_DATA 0x18
-#define GDT_ENTRIES   4
-#define TSS_LIMIT     0x67
+#define SELECTOR_CODE  0x10
+#define SELECTOR_DATA  0x18
+#define GDT_ENTRIES    4
+#define TSS_LIMIT      0x67
+#define REAL_IDT_LIMIT 0x3ff /* 256 vectors of 4 bytes */
 
 static u64 descriptor(const struct run_segment *s)
 {
@@ -12,6 +13,29 @@ static u64 descriptor(const struct run_segment *s)
 
 	return (limit & 0xffff) | (u64)(s->attributes & 0xff) << 40 | (limit >> 16) << 48 |
 	       (u64)(s->attributes >> 8) << 52;
+}
+
+static void set_registers(struct run_page *run, const struct boot_entry *entry)
+{
+	run->rip = entry->rip;
+	run->gpr[RAX] = entry->rax;
+	run->gpr[RBX] = entry->rbx;
+	run->gpr[RDX] = entry->rdx;
+	run->gpr[RSI] = entry->rsi;
+	run->gpr[RSP] = entry->rsp;
+	run->dirty |= GROUP_RIP | GROUP_CR | GROUP_SEG | GROUP_SYS;
+}
+
+/* All segments at 0; IDT, GDT, TR and LDTR stay as the reset left them. */
+static void set_real(struct vcpu *v, const struct boot_entry *entry)
+{
+	struct run_page *run = v->run;
+
+	run->cs.selector = 0;
+	run->cs.base = 0;
+	run->idtr = (struct run_segment){.limit = REAL_IDT_LIMIT};
+	run->cr0 = CR0_ET; /* caches on, as firmware leaves them */
+	set_registers(run, entry);
 }
 
 void entry_set(struct vcpu *v, const struct boot_entry *entry)
@@ -27,6 +51,10 @@ void entry_set(struct vcpu *v, const struct boot_entry *entry)
 	const u64 gdt[GDT_ENTRIES] = {0, 0, descriptor(&code), descriptor(&data)};
 	struct run_page *run = v->run;
 
+	if (entry->mode == BOOT_MODE_REAL) {
+		set_real(v, entry);
+		return;
+	}
 	check(gmem_write(&v->machine->memory, BOOT_GDT, gdt, sizeof(gdt)));
 	run->cs = code;
 	run->ds = run->es = run->fs = run->gs = run->ss = data;
@@ -40,9 +68,5 @@ void entry_set(struct vcpu *v, const struct boot_entry *entry)
 		run->cr4 = CR4_PAE;
 		run->efer = EFER_LME | EFER_LMA;
 	}
-	run->rip = entry->rip;
-	run->gpr[RBX] = entry->rbx;
-	run->gpr[RSI] = entry->rsi;
-	run->gpr[RSP] = entry->rsp;
-	run->dirty |= GROUP_RIP | GROUP_CR | GROUP_SEG | GROUP_SYS;
+	set_registers(run, entry);
 }

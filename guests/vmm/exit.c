@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "msr.h"
 #include "portio.h"
+#include "task.h"
 
 static void exit_ignore(struct vcpu *v)
 {
@@ -57,11 +58,6 @@ static void exit_entry_failed(struct vcpu *v)
 	vcpu_fail(v, "the processor refuses this state");
 }
 
-static void exit_task_switch(struct vcpu *v)
-{
-	vcpu_fail(v, "a hardware task switch, which this machine does not do");
-}
-
 static void exit_unknown(struct vcpu *v)
 {
 	vcpu_fail(v, "an exit of unknown kind");
@@ -87,7 +83,7 @@ static const struct {
 	[EXIT_EXCEPTION] = {"exception", exit_exception, GROUP_RIP},
 	[EXIT_INSTRUCTION] = {"instruction", control_instruction_exit, GROUP_RIP},
 	[EXIT_ENTRY_FAILED] = {"failed entry", exit_entry_failed, GROUP_ALL_REG},
-	[EXIT_TASK_SWITCH] = {"task switch", exit_task_switch, GROUP_ALL_REG},
+	[EXIT_TASK_SWITCH] = {"task switch", task_exit, GROUP_ALL_REG},
 	[EXIT_XSETBV] = {"xsetbv", control_xsetbv_exit,
 		GROUP_RIP | GROUP_CR | GROUP_SEG | GROUP_XCR},
 	[EXIT_WBINVD] = {"wbinvd", exit_wbinvd, GROUP_RIP},

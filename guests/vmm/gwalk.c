@@ -15,7 +15,7 @@
 #define PSE36_COUNT  8
 #define PSE_RESERVED BIT(21)
 #define LEAF_PAT     BIT(12) /* of a large page */
-#define MAX_LEVELS   4
+#define MAX_LEVELS   5
 #define MAX_RESTARTS 16 /* after lost races for accessed and dirty bits */
 
 /*
@@ -53,6 +53,10 @@ static const struct gwalk_format format_pae = {3, 8, 9, 0xffffffe0,
 static const struct gwalk_format format_4level = {4, 8, 9, ADDRESS_MASK,
 	{{39, false, true, ENTRY_PS, 0}, {30, true, true, 0, LARGE_RESERVED(30)},
 		{21, true, true, 0, LARGE_RESERVED(21)}, {12, false, true, 0, 0}}};
+static const struct gwalk_format format_5level = {5, 8, 9, ADDRESS_MASK,
+	{{48, false, true, ENTRY_PS, 0}, {39, false, true, ENTRY_PS, 0},
+		{30, true, true, 0, LARGE_RESERVED(30)}, {21, true, true, 0, LARGE_RESERVED(21)},
+		{12, false, true, 0, 0}}};
 
 struct gwalk_step {
 	gpa_t at;
@@ -151,7 +155,7 @@ static bool accessed_dirty(const struct gmem *g, const struct gwalk_format *f,
 static const struct gwalk_format *format_of(const struct gwalk_mode *mode)
 {
 	if (mode->efer & EFER_LMA)
-		return &format_4level;
+		return mode->cr4 & CR4_LA57 ? &format_5level : &format_4level;
 	return mode->cr4 & CR4_PAE ? &format_pae : &format_32;
 }
 

@@ -1,6 +1,7 @@
 /*
- * Walks the guest's own page tables: 32-bit, PAE and 4-level paging (SDM vol. 3, 4.3 to 4.7). The
- * tables are the guest's, may lie anywhere and may change during the walk: each entry is read once.
+ * Walks the guest's own page tables: 32-bit, PAE, 4-level and 5-level paging (SDM vol. 3, 4.3
+ * to 4.7). The tables are the guest's, may lie anywhere and may change during the walk: each entry
+ * is read once.
  */
 #pragma once
 

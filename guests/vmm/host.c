@@ -22,6 +22,23 @@ u64 host_wait(u64 mask, cycles_t deadline)
 	return sys_event_wait(mask, deadline, &bits) == STATUS_EVENT ? bits : 0;
 }
 
+bool host_event(struct machine *m, cap_t thread, cap_t *event)
+{
+	cap_t slot = START_CAP_OWN + m->own_events;
+	status_t s;
+
+	*(struct msg_create_event *)thread_message() =
+		(struct msg_create_event){.thread = thread, .mask = ~0ull << VCPU_BIT_FIRST};
+	s = sys_obj_create(KIND_EVENT, START_CAP_DOMAIN, slot);
+	if (s != STATUS_OK) {
+		log_line("a vcpu's thread cannot be reached: %s", status_text(s));
+		return false;
+	}
+	m->own_events++;
+	*event = slot;
+	return true;
+}
+
 void host_msr_direct(struct machine *m, u32 msr)
 {
 	/* where this is refused, the MSR exits and msr.c handles it */

@@ -14,6 +14,9 @@ void host_signal(cap_t event, u64 bits);
 /* Waits for bits of the thread's own event; returns those that were set, 0 after the deadline. */
 u64 host_wait(u64 mask, cycles_t deadline);
 
+/* Makes a capability to set the bits of vCPU threads in the event of `thread`. False: logged. */
+bool host_event(struct machine *m, cap_t thread, cap_t *event);
+
 /* Lets the guest use an MSR without an exit, if the kernel can switch it. */
 void host_msr_direct(struct machine *m, u32 msr);
 

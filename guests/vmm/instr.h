@@ -23,7 +23,8 @@ enum instr_status {
 	INSTR_AGAIN,        /* a repeated string instruction has iterations left */
 	INSTR_FAULT,        /* a callback refused, and itself knows why */
 	INSTR_DIVIDE_ERROR, /* the guest gets #DE */
-	INSTR_PROTECTION,   /* misaligned 16- or 32-byte operand: the guest gets #GP(0) */
+	INSTR_PROTECTION,   /* segment, branch target, misaligned operand: the guest gets #GP(0) */
+	INSTR_STACK_FAULT,  /* limit of the stack segment: the guest gets #SS(0) */
 };
 
 /* Default size of the code segment: CS.L and CS.D. */
@@ -103,6 +104,7 @@ enum instr_operation {
 	INSTR_MOVZX,
 	INSTR_MOVSX, /* also MOVSXD */
 	INSTR_MOVBE,
+	INSTR_XLAT,
 	INSTR_CMOV,
 	INSTR_SETCC,
 	INSTR_PUSH,
@@ -181,9 +183,13 @@ struct instr_cpu {
 	u64 gpr[INSTR_GPRS]; /* by enum instr_gpr */
 	u64 rip;             /* of the instruction itself */
 	u64 rflags;
-	u64 base[INSTR_SEGMENTS]; /* bytes; in 64-bit mode only those of FS and GS count */
+	u64 base[INSTR_SEGMENTS];       /* bytes; in 64-bit mode only those of FS and GS count */
+	u32 limit[INSTR_SEGMENTS];      /* last byte, expanded; without effect in 64-bit mode */
+	u16 attributes[INSTR_SEGMENTS]; /* as in struct run_segment; only if is_protected */
 	u16 selector[INSTR_SEGMENTS];
-	u8 stack_size; /* SS.B: 4 if set, else 2 bytes; without effect in 64-bit mode */
+	u8 stack_size;     /* SS.B: 4 if set, else 2 bytes; without effect in 64-bit mode */
+	u8 linear_bits;    /* 64-bit mode: width of canonical addresses, 48 or 57 */
+	bool is_protected; /* CR0.PE, and not virtual-8086 mode */
 };
 
 /* Bits of access, an argument of the memory callbacks. */
@@ -256,10 +262,12 @@ enum instr_status instr_decode(
  *   INSTR_FAULT         a callback refused
  *   INSTR_DIVIDE_ERROR  #DE
  *   INSTR_PROTECTION    #GP(0)
+ *   INSTR_STACK_FAULT   #SS(0)
  *   INSTR_UNSUPPORTED   a callback that it needs is NULL
  * After any but the first two cpu is as before, but for finished iterations of a string
- * instruction, which count. Flags that the manuals leave undefined have some value. Segment limits
- * and the right to a port are not checked, nor are RFLAGS.TF and RF acted upon. If writing memory
+ * instruction, which count. Flags that the manuals leave undefined have some value. Segments are
+ * checked outside 64-bit mode: limit, and in protected mode type and presence (SDM vol. 3, 5.3 and
+ * 5.4). The right to a port is not checked, nor are RFLAGS.TF and RF acted upon. If writing memory
  * fails in INS, the datum has been read from the port and is lost: look whether the destination
  * can be written before executing INS.
  *

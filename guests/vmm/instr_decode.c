@@ -208,8 +208,14 @@ static const struct row *decode_operation(struct decoder *d)
 	if (row->operation == INVALID || (row->bits & NOT_64 && wide))
 		decoder_stop(d, INSTR_INVALID);
 	if (row->operation == INSTR_NONE || (row->bits & ONLY_64 && !wide) ||
-		(out->vex && !(row->bits & VEX)))
+		(out->vex && !(row->bits & (VEX | VEX_MEMORY))))
 		decoder_stop(d, INSTR_UNSUPPORTED);
+	if (out->vex && row->bits & VEX_MEMORY) {
+		if (row->operation != INSTR_MOVSS && d->vex_long)
+			decoder_stop(d, INSTR_INVALID);
+		if (decode_modrm(d) >= 0xc0)
+			decoder_stop(d, INSTR_UNSUPPORTED);
+	}
 	if (d->vex_source)
 		decoder_stop(d, INSTR_INVALID);
 	out->operation = row->operation;

@@ -55,8 +55,12 @@ static enum instr_status push(struct run *run, u64 value, unsigned size)
 	unsigned width = stack_size(run);
 	u64 sp = (gpr_get(run->cpu, INSTR_RSP, width) - size) & size_mask(width);
 
-	if (run->bus->write(run->opaque, segment_linear(run, INSTR_SS, sp), &value, size,
-		    INSTR_ACCESS_STACK))
+	u64 linear;
+	enum instr_status status = segment_access(run, INSTR_SS, sp, size, true, &linear);
+
+	if (status != INSTR_OK)
+		return status;
+	if (run->bus->write(run->opaque, linear, &value, size, INSTR_ACCESS_STACK))
 		return INSTR_FAULT;
 	gpr_set(run->cpu, INSTR_RSP, width, sp);
 	return INSTR_OK;
@@ -67,9 +71,13 @@ static enum instr_status pop(struct run *run, u64 *value, unsigned size)
 	unsigned width = stack_size(run);
 	u64 sp = gpr_get(run->cpu, INSTR_RSP, width);
 
+	u64 linear;
+	enum instr_status status = segment_access(run, INSTR_SS, sp, size, false, &linear);
+
 	*value = 0;
-	if (run->bus->read(run->opaque, segment_linear(run, INSTR_SS, sp), value, size,
-		    INSTR_ACCESS_STACK))
+	if (status != INSTR_OK)
+		return status;
+	if (run->bus->read(run->opaque, linear, value, size, INSTR_ACCESS_STACK))
 		return INSTR_FAULT;
 	gpr_set(run->cpu, INSTR_RSP, width, sp + size);
 	return INSTR_OK;
@@ -89,10 +97,30 @@ static enum instr_status execute_stack(struct run *run)
 		return operand_write(run, 0, value);
 	if (in->operation == INSTR_PUSH)
 		return push(run, value, in->size);
-	if (in->operation == INSTR_CALL)
+	status = branch_check(run, value);
+	if (status == INSTR_OK && in->operation == INSTR_CALL)
 		status = push(run, run->next_rip & size_mask(in->mode), in->size);
 	run->next_rip = value;
 	return status;
+}
+
+/* AL becomes the byte at rBX + AL. */
+static enum instr_status execute_xlat(struct run *run)
+{
+	const struct instr_memory *memory = &run->in->memory;
+	u64 offset = run->cpu->gpr[INSTR_RBX] + gpr_get(run->cpu, INSTR_RAX, 1);
+	u64 linear;
+	u8 byte;
+	enum instr_status status = segment_access(
+		run, memory->segment, offset & size_mask(memory->size), 1, false, &linear);
+
+	if (status != INSTR_OK)
+		return status;
+	if (run->bus->read(run->opaque, linear, &byte, 1,
+		    memory->segment == INSTR_SS ? INSTR_ACCESS_STACK : 0))
+		return INSTR_FAULT;
+	gpr_set(run->cpu, INSTR_RAX, 1, byte);
+	return INSTR_OK;
 }
 
 static enum instr_status execute_nop(struct run *run)
@@ -114,7 +142,9 @@ static enum instr_status (*const handlers[INSTR_OPERATIONS])(struct run *run) = 
 	[INSTR_CMPXCHG] = execute_compare_exchange,
 	[INSTR_CMPXCHG_PAIR] = execute_compare_exchange_pair,
 	[INSTR_BSF... INSTR_POPCNT] = execute_scan,
-	[INSTR_MOV... INSTR_SETCC] = execute_move,
+	[INSTR_MOV... INSTR_MOVBE] = execute_move,
+	[INSTR_XLAT] = execute_xlat,
+	[INSTR_CMOV... INSTR_SETCC] = execute_move,
 	[INSTR_PUSH... INSTR_JMP] = execute_stack,
 	[INSTR_MOVS... INSTR_OUTS] = execute_string,
 	[INSTR_MOVUPS... INSTR_MOVHPS] = execute_vector,

@@ -1,6 +1,14 @@
 /* Operands of instructions: addresses, memory, and values of up to 8 bytes. */
 #include "guests/vmm/instr_parts.h"
 
+/* Segment attributes: the type field of data and of code, and what follows it. */
+#define TYPE_CODE     BIT(3)
+#define TYPE_DOWN     BIT(2) /* data: expands down */
+#define TYPE_WRITABLE BIT(1) /* data */
+#define TYPE_READABLE BIT(1) /* code */
+#define ATTRIBUTE_P   BIT(7)
+#define ATTRIBUTE_DB  BIT(10)
+
 u64 segment_linear(const struct run *run, unsigned segment, u64 offset)
 {
 	u64 base = run->cpu->base[segment];
@@ -10,7 +18,52 @@ u64 segment_linear(const struct run *run, unsigned segment, u64 offset)
 	return segment == INSTR_FS || segment == INSTR_GS ? base + offset : offset;
 }
 
-u64 memory_linear(const struct run *run)
+/* Do the type and the presence of a segment allow it? The null selector's is not present. */
+static bool segment_allows(const struct instr_cpu *cpu, unsigned segment, bool write)
+{
+	u16 attributes = cpu->attributes[segment];
+	bool code = attributes & TYPE_CODE;
+
+	if (!cpu->is_protected)
+		return true;
+	if (!(attributes & ATTRIBUTE_P))
+		return false;
+	return write ? !code && (attributes & TYPE_WRITABLE)
+		     : !code || (attributes & TYPE_READABLE);
+}
+
+static bool segment_holds(const struct instr_cpu *cpu, unsigned segment, u64 offset, unsigned size)
+{
+	u16 attributes = cpu->attributes[segment];
+	u64 last = offset + size - 1;
+
+	if (cpu->is_protected && !(attributes & TYPE_CODE) && (attributes & TYPE_DOWN))
+		return offset > cpu->limit[segment] &&
+		       last <= size_mask(attributes & ATTRIBUTE_DB ? 4 : 2);
+	return last <= cpu->limit[segment];
+}
+
+enum instr_status segment_access(
+	const struct run *run, unsigned segment, u64 offset, unsigned size, bool write, u64 *linear)
+{
+	*linear = segment_linear(run, segment, offset);
+	if (run->in->mode == INSTR_MODE_64 ||
+		(segment_allows(run->cpu, segment, write) &&
+			segment_holds(run->cpu, segment, offset, size)))
+		return INSTR_OK;
+	return segment == INSTR_SS ? INSTR_STACK_FAULT : INSTR_PROTECTION;
+}
+
+enum instr_status branch_check(const struct run *run, u64 rip)
+{
+	unsigned unused = 64 - (run->cpu->linear_bits == 57 ? 57 : 48);
+
+	if (run->in->mode != INSTR_MODE_64)
+		return rip <= run->cpu->limit[INSTR_CS] ? INSTR_OK : INSTR_PROTECTION;
+	return (u64)((s64)(rip << unused) >> unused) == rip ? INSTR_OK : INSTR_PROTECTION;
+}
+
+static u64 memory_offset(const struct run *run)
 {
 	const struct instr_memory *memory = &run->in->memory;
 	u64 offset = (u64)memory->displacement + run->bit_offset;
@@ -21,7 +74,12 @@ u64 memory_linear(const struct run *run)
 		offset += run->cpu->gpr[memory->base];
 	if (memory->index != INSTR_NO_NUMBER)
 		offset += run->cpu->gpr[memory->index] * memory->scale;
-	return segment_linear(run, memory->segment, offset & size_mask(memory->size));
+	return offset & size_mask(memory->size);
+}
+
+u64 memory_linear(const struct run *run)
+{
+	return segment_linear(run, run->in->memory.segment, memory_offset(run));
 }
 
 static unsigned memory_access(const struct run *run, unsigned access)
@@ -35,19 +93,27 @@ static unsigned memory_access(const struct run *run, unsigned access)
 
 enum instr_status memory_read(struct run *run, void *data, unsigned size, unsigned access)
 {
+	bool modify = access & INSTR_ACCESS_MODIFY;
+	u64 linear;
+	enum instr_status status = segment_access(
+		run, run->in->memory.segment, memory_offset(run), size, modify, &linear);
+
 	access = memory_access(run, access);
-	if (run->bus->read(run->opaque, memory_linear(run), data, size, access))
+	if (status == INSTR_OK && run->bus->read(run->opaque, linear, data, size, access))
 		return INSTR_FAULT;
-	return INSTR_OK;
+	return status;
 }
 
 enum instr_status memory_write(struct run *run, const void *data, unsigned size)
 {
 	unsigned access = memory_access(run, 0);
+	u64 linear;
+	enum instr_status status = segment_access(
+		run, run->in->memory.segment, memory_offset(run), size, true, &linear);
 
-	if (run->bus->write(run->opaque, memory_linear(run), data, size, access))
+	if (status == INSTR_OK && run->bus->write(run->opaque, linear, data, size, access))
 		return INSTR_FAULT;
-	return INSTR_OK;
+	return status;
 }
 
 /* Operands of up to 8 bytes. A value read is zero-extended, an immediate sign-extended. */

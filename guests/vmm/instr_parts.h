@@ -72,13 +72,24 @@ u64 segment_linear(const struct run *run, unsigned segment, u64 offset);
 /* That of the instruction's memory operand. */
 u64 memory_linear(const struct run *run);
 
-/* Move size bytes of the memory operand; access is for the bus. OK or FAULT. */
+/*
+ * Checks an access of size bytes at offset, already wrapped to the address size, and gives its
+ * linear address. OK, PROTECTION or STACK_FAULT.
+ */
+enum instr_status segment_access(const struct run *run, unsigned segment, u64 offset, unsigned size,
+	bool write, u64 *linear);
+
+/* Can execution go on at rip, an offset in CS? OK or PROTECTION. */
+enum instr_status branch_check(const struct run *run, u64 rip);
+
+/* Move size bytes of the memory operand; access is for the bus. OK, FAULT, PROTECTION or
+ * STACK_FAULT. */
 enum instr_status memory_read(struct run *run, void *data, unsigned size, unsigned access);
 enum instr_status memory_write(struct run *run, const void *data, unsigned size);
 
 /*
  * Operands of up to 8 bytes. A value read is zero-extended, an immediate sign-extended; a segment
- * register can be read only. OK, FAULT, or UNSUPPORTED for an operand of another kind.
+ * register can be read only. As memory_read, or UNSUPPORTED for an operand of another kind.
  */
 enum instr_status operand_read(struct run *run, unsigned number, unsigned access, u64 *value);
 enum instr_status operand_write(struct run *run, unsigned number, u64 value);

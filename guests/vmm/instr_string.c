@@ -1,13 +1,13 @@
 /* String instructions, one iteration or many. */
 #include "guests/vmm/instr_parts.h"
 
-static u64 string_linear(const struct run *run, bool dest)
+static enum instr_status string_access(const struct run *run, bool dest, bool write, u64 *linear)
 {
 	const struct instr_memory *memory = &run->in->memory;
 	unsigned number = dest ? INSTR_RDI : INSTR_RSI;
 
-	return segment_linear(
-		run, dest ? INSTR_ES : memory->segment, gpr_get(run->cpu, number, memory->size));
+	return segment_access(run, dest ? INSTR_ES : memory->segment,
+		gpr_get(run->cpu, number, memory->size), run->in->size, write, linear);
 }
 
 static void string_advance(struct run *run, unsigned number)
@@ -24,8 +24,13 @@ static enum instr_status string_read(struct run *run, bool dest, u64 *value)
 	unsigned size = run->in->size;
 	unsigned access = !dest && run->in->memory.segment == INSTR_SS ? INSTR_ACCESS_STACK : 0;
 
+	u64 linear;
+	enum instr_status status = string_access(run, dest, false, &linear);
+
 	*value = 0;
-	if (run->bus->read(run->opaque, string_linear(run, dest), value, size, access))
+	if (status != INSTR_OK)
+		return status;
+	if (run->bus->read(run->opaque, linear, value, size, access))
 		return INSTR_FAULT;
 	string_advance(run, dest ? INSTR_RDI : INSTR_RSI);
 	return INSTR_OK;
@@ -33,7 +38,12 @@ static enum instr_status string_read(struct run *run, bool dest, u64 *value)
 
 static enum instr_status string_write(struct run *run, u64 value)
 {
-	if (run->bus->write(run->opaque, string_linear(run, true), &value, run->in->size, 0))
+	u64 linear;
+	enum instr_status status = string_access(run, true, true, &linear);
+
+	if (status != INSTR_OK)
+		return status;
+	if (run->bus->write(run->opaque, linear, &value, run->in->size, 0))
 		return INSTR_FAULT;
 	string_advance(run, INSTR_RDI);
 	return INSTR_OK;

@@ -52,6 +52,8 @@ enum {
 	NEAR_64 = 16, /* 64-bit mode's operand size is 8 */
 	VEX = 32,     /* exists with VEX too */
 	ADD_REG = 64, /* the operation is that of the row plus ModRM.reg */
+	VEX_MEMORY =
+		128, /* exists with VEX too; between registers it is another instruction then */
 };
 
 /* Mandatory prefixes of a row, in the order of VEX.pp. */

@@ -26,8 +26,10 @@ enum instr_status execute_vector(struct run *run)
 		return INSTR_PROTECTION;
 
 	if (from->kind == INSTR_KIND_MEMORY) {
-		if (memory_read(run, value, from->size, 0) != INSTR_OK)
-			return INSTR_FAULT;
+		enum instr_status status = memory_read(run, value, from->size, 0);
+
+		if (status != INSTR_OK)
+			return status;
 	} else if (from->kind == INSTR_KIND_GPR) {
 		__builtin_memcpy(value, &run->cpu->gpr[from->number], from->size);
 	} else {

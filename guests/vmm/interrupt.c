@@ -1,5 +1,7 @@
 /* Wiring of the interrupt controllers, and what they ask of the run page. */
 #include "interrupt.h"
+#include "lock.h"
+#include "smp.h"
 #include "vcpu.h"
 
 #define PIT_PIN   2 /* of the I/O APIC, as the MADT says */
@@ -16,8 +18,9 @@ void machine_line(struct machine *m, u32 line, bool level)
 
 void machine_intr(struct machine *m, bool level)
 {
-	for (u32 i = 0; i < m->vcpus; i++)
-		lapic_lint(m, &m->lapic[i], 0, level);
+	(void)level; /* it is asked for when the mail is opened */
+	/* Wired to the bootstrap processor's LINT0 alone: nobody uses it at others. */
+	vcpu_post(&m->vcpu[0], MAIL_INTR);
 }
 
 void machine_message(struct machine *m, u64 address, u32 data)
@@ -33,14 +36,18 @@ void ioapic_changed(struct machine *m)
 	(void)m; /* every EOI is seen: no bitmap of those that must exit */
 }
 
-void lapic_eoi_broadcast(struct machine *m, u8 vector)
-{
-	ioapic_eoi(m, &m->state->ioapic, vector);
-}
-
 static struct vcpu *vcpu_of(struct machine *m, const struct lapic *lapic)
 {
 	return &m->vcpu[lapic - m->state->lapic];
+}
+
+void lapic_eoi_broadcast(struct machine *m, struct lapic *source, u8 vector)
+{
+	struct vcpu *v = vcpu_of(m, source);
+
+	machine_lock(v);
+	ioapic_eoi(m, &m->state->ioapic, vector);
+	machine_unlock(v);
 }
 
 void lapic_send(struct machine *m, struct lapic *source, const struct lapic_ipi *ipi)
@@ -50,32 +57,38 @@ void lapic_send(struct machine *m, struct lapic *source, const struct lapic_ipi 
 
 void lapic_got_nmi(struct machine *m, struct lapic *target)
 {
-	struct vcpu_state *s = vcpu_of(m, target)->state;
+	struct vcpu *v = vcpu_of(m, target);
+	u64 old = __atomic_load_n(&v->state->nmis, __ATOMIC_RELAXED);
 
-	if (s->nmis < NMIS_MAX)
-		s->nmis++;
+	while (old < NMIS_MAX && !__atomic_compare_exchange_n(&v->state->nmis, &old, old + 1, true,
+					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+	vcpu_post(v, MAIL_NMI);
 }
 
 void lapic_got_init(struct machine *m, struct lapic *target)
 {
-	/* the only processor: nobody could start it again but firmware, which is not there */
-	log_line("the guest sent INIT to vcpu %u: reset", vcpu_of(m, target)->index);
-	machine_end(m, MACHINE_RESET);
+	struct vcpu *v = vcpu_of(m, target);
+
+	/* It would begin at the reset vector, and there is no firmware. */
+	if (target->bsp) {
+		log_line("the guest sent INIT to vcpu %u: reset", v->index);
+		machine_end(m, MACHINE_RESET);
+		return;
+	}
+	/* A start-up IPI from before it is none after it. */
+	__atomic_fetch_and(&v->mail, ~(u32)MAIL_STARTUP, __ATOMIC_SEQ_CST);
+	vcpu_post(v, MAIL_INIT);
 }
 
 void lapic_got_startup(struct machine *m, struct lapic *target, u8 page)
 {
-	/* a processor that runs ignores it (SDM vol. 3, 9.4.4) */
-	(void)m;
-	(void)target;
-	(void)page;
+	vcpu_post_startup(vcpu_of(m, target), page);
 }
 
 void lapic_got_vector(struct machine *m, struct lapic *target)
 {
-	/* its own thread looks at the pending word when it enters the guest */
-	(void)m;
-	(void)target;
+	vcpu_nudge(vcpu_of(m, target));
 }
 
 /* Host TSC at which the LAPIC's timer is due; 0: never. */
@@ -116,10 +129,8 @@ static void timer_program(struct vcpu *v)
 	v->timer_set = at;
 	if (at && timer.periodic) {
 		v->periodic = at;
-		v->machine->rearm = true;
-	} else if (v->periodic != TIME_NEVER) {
+	} else {
 		v->periodic = TIME_NEVER;
-		v->machine->rearm = true;
 	}
 }
 
@@ -162,7 +173,7 @@ static void settle_nmi(struct vcpu *v)
 
 	if (v->state->nmis && (run->valid & GROUP_RIP) && !(run->shadow & SHADOW_NMI) &&
 		!(run->shadow & SHADOW_MOV_SS) && !(run->inject & INJECT_VALID)) {
-		v->state->nmis--;
+		__atomic_fetch_sub(&v->state->nmis, 1, __ATOMIC_SEQ_CST);
 		inject(v, INJECT_TYPE_NMI | INJECT_VECTOR(VECTOR_NMI));
 	}
 	flag_set(v, RUN_NMI_WINDOW, v->state->nmis != 0);
@@ -171,11 +182,16 @@ static void settle_nmi(struct vcpu *v)
 static void settle_extint(struct vcpu *v)
 {
 	struct pic *pic = &v->machine->state->pic;
-	bool wanted = pic_output(pic) && lapic_extint(v->lapic);
+	bool wanted = lapic_extint(v->lapic);
 
-	if (wanted && can_take(v)) {
-		inject(v, INJECT_TYPE_INTR | INJECT_VECTOR(pic_ack(v->machine, pic)));
+	if (wanted) {
+		machine_lock(v);
 		wanted = pic_output(pic);
+		if (wanted && can_take(v)) {
+			inject(v, INJECT_TYPE_INTR | INJECT_VECTOR(pic_ack(v->machine, pic)));
+			wanted = pic_output(pic);
+		}
+		machine_unlock(v);
 	}
 	flag_set(v, RUN_WINDOW, wanted);
 }
@@ -183,7 +199,10 @@ static void settle_extint(struct vcpu *v)
 void interrupt_settle(struct vcpu *v)
 {
 	struct lapic *lapic = v->lapic->state;
+	struct machine *m = v->machine;
 
+	while (__atomic_load_n(&v->mail, __ATOMIC_SEQ_CST))
+		vcpu_open_mail(v);
 	if (v->timer_set && !v->run->timer) { /* the kernel let it fire */
 		v->timer_set = 0;
 		lapic_timer_fired(v->machine, v->lapic);
@@ -195,7 +214,15 @@ void interrupt_settle(struct vcpu *v)
 	lapic->todo = 0; /* BASE and EXTINT are looked at in any case */
 	if (v->state->nmis || (v->run->flags & RUN_NMI_WINDOW))
 		settle_nmi(v);
-	settle_extint(v);
-	if (v->machine->rearm)
-		machine_deadline(v->machine);
+	if (lapic->bsp)
+		settle_extint(v);
+	v->deadline = v->periodic;
+	if (v->index == 0) {
+		machine_lock(v);
+		if (m->rearm)
+			machine_deadline(m);
+		if (m->deadline < v->deadline)
+			v->deadline = m->deadline;
+		machine_unlock(v);
+	}
 }

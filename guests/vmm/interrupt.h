@@ -4,8 +4,8 @@
 #include "guests/vmm/machine.h"
 
 /*
- * Programs the vCPU's timer, hands the PIC's interrupts and NMIs to it or asks for an exit when it
- * can take them, and computes the machine's deadline anew.
+ * Opens the vCPU's mail, programs its timer, hands the PIC's interrupts and NMIs to it or asks for
+ * an exit when it can take them, and computes the machine's deadline anew.
  */
 void interrupt_settle(struct vcpu *v);
 
@@ -16,11 +16,10 @@ void interrupt_settle(struct vcpu *v);
 static inline void machine_settle(struct vcpu *v)
 {
 	const struct run_page *run = v->run;
-	const struct machine *m = v->machine;
 
 	/* the kernel zeroes the timer when it has fired */
-	if (unlikely(v->timer_set != run->timer || (run->flags & (RUN_WINDOW | RUN_NMI_WINDOW)) |
-							   v->lapic->state->todo | v->state->nmis |
-							   m->state->pic.output | m->rearm))
+	if (unlikely(v->timer_set != run->timer ||
+		     (run->flags & (RUN_WINDOW | RUN_NMI_WINDOW)) | v->lapic->state->todo |
+			     __atomic_load_n(&v->mail, __ATOMIC_RELAXED)))
 		interrupt_settle(v);
 }

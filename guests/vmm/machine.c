@@ -1,6 +1,7 @@
 /* The machine: its devices' power-on state, their wiring, and their time. */
 #include "machine.h"
 #include "console.h"
+#include "smp.h"
 #include "vcpu.h"
 
 u64 machine_now(struct machine *m)
@@ -15,8 +16,17 @@ u64 machine_wall_clock(struct machine *m)
 
 void machine_end(struct machine *m, enum machine_stop why)
 {
-	if (!m->stop)
-		m->stop = why;
+	u32 runs = MACHINE_RUNS;
+
+	if (!__atomic_compare_exchange_n(
+		    &m->stop, &runs, why, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return;
+	for (u32 i = 0; i < m->vcpus; i++) {
+		if (vcpu_is_own(&m->vcpu[i]))
+			m->vcpu[i].pause = true;
+		else
+			vcpu_post(&m->vcpu[i], MAIL_STOP);
+	}
 }
 
 void machine_power_off(struct machine *m)
@@ -41,10 +51,6 @@ void machine_deadline(struct machine *m)
 	deadline = ns == MACHINE_NEVER ? TIME_NEVER : clock_deadline(&m->clock, ns);
 	if (m->console.flush_at < deadline)
 		deadline = m->console.flush_at;
-	for (u32 i = 0; i < m->vcpus; i++) {
-		if (m->vcpu[i].periodic < deadline)
-			deadline = m->vcpu[i].periodic;
-	}
 	m->deadline = deadline;
 	m->rearm = false;
 }
@@ -52,7 +58,13 @@ void machine_deadline(struct machine *m)
 void machine_arm(struct machine *m, enum machine_timer timer, u64 ns)
 {
 	m->state->timer[timer] = ns;
+	machine_rearm(m);
+}
+
+void machine_rearm(struct machine *m)
+{
 	m->rearm = true;
+	vcpu_post(&m->vcpu[0], MAIL_REARM);
 }
 
 void machine_timers(struct machine *m)
@@ -86,7 +98,7 @@ void machine_timers(struct machine *m)
 	}
 	if (m->console.flush_at <= tsc_now())
 		console_flush(m);
-	m->rearm = true;
+	machine_rearm(m);
 }
 
 /* Port handlers: a model's functions on its state in this machine. */
@@ -172,7 +184,7 @@ static void ports_init(struct machine *m)
 		{PCI_ADDRESS, 8, port_pci_read, port_pci_write},
 	};
 
-	m->ports.ranges = 0;
+	memset(&m->ports, 0, sizeof(m->ports));
 	for (u32 i = 0; i < ARRAY_SIZE(fixed); i++)
 		check(port_add(&m->ports, &fixed[i]));
 }
@@ -210,7 +222,13 @@ static void vcpu_init(struct machine *m, u32 index)
 	v->lapic = &m->lapic[index];
 	v->lapic->state = &m->state->lapic[index];
 	v->lapic->pending = &v->run->pending;
+	v->deadline = TIME_NEVER;
+	v->wake_mask = BIT(VCPU_BIT_MAIL);
+	if (index == 0)
+		v->self = thread_self();
 	vcpu_reset(v);
+	v->state->wait_startup = index != 0;
+	v->pause = index != 0;
 	vcpu_set_tsc_offset(v, -m->clock.start);
 	lapic_init(v->lapic, index, features);
 }
@@ -226,10 +244,11 @@ void machine_init(struct machine *m)
 	for (u32 i = 0; i < MACHINE_TIMER_COUNT; i++)
 		s->timer[i] = MACHINE_NEVER;
 	m->stop = MACHINE_RUNS;
-	m->rearm = true;
+	m->rearm = true; /* the first vCPU's mail says so below */
 	m->console.flush_at = TIME_NEVER;
 	for (u32 i = 0; i < m->vcpus; i++)
 		vcpu_init(m, i);
+	m->vcpu[0].mail = MAIL_REARM;
 	ioapic_init(&s->ioapic);
 	pic_init(&s->pic);
 	pit_init(&s->pit);

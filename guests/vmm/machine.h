@@ -24,7 +24,13 @@
 #include "drivers/protocols/root.h"
 #include "kernel/abi/run.h"
 
-#define MACHINE_VCPUS 1u /* more come with guest SMP */
+#define MACHINE_VCPUS 64u
+
+/* Bits of each vCPU thread's own event, the last of the program's own. */
+#define VCPU_BIT_FIRST 61
+#define VCPU_BIT_LOCK  61 /* the machine's lock may be free */
+#define VCPU_BIT_MAIL  62 /* there is mail */
+#define VCPU_BIT_LOOK  63 /* nobody waits for it: the kernel looks at the pending word */
 
 /* Registers of one vCPU that neither the kernel nor a device model keeps. */
 struct vcpu_state {
@@ -32,7 +38,8 @@ struct vcpu_state {
 	u64 tsc_adjust;
 	u64 misc_enable;
 	u64 clock_system; /* kvmclock's MSRs as written; bit 0: enabled */
-	u64 nmis;         /* that wait to be delivered: 0, 1 or 2 */
+	u64 nmis;         /* that wait to be delivered: 0, 1 or 2; atomic */
+	u64 wait_startup; /* 1: after INIT, until the start-up IPI */
 	struct mtrr mtrr;
 };
 
@@ -60,7 +67,16 @@ struct machine_state {
 };
 DEVICE_STATE(struct machine_state);
 
-/* One processor of the guest; the thread that runs it is the only one to touch it. */
+/* What threads ask of another vCPU's (struct vcpu.mail). */
+#define MAIL_INIT    BIT(0)
+#define MAIL_STARTUP BIT(1) /* startup_page says where */
+#define MAIL_NMI     BIT(2) /* look at nmis */
+#define MAIL_INTR    BIT(3) /* the PIC's output changed */
+#define MAIL_REARM   BIT(4) /* the machine's deadline changed */
+#define MAIL_STOP    BIT(5) /* the machine stopped */
+
+/* One processor of the guest; the thread that runs it is the only one to touch it but for `mail`
+ * and what goes with it. */
 struct vcpu {
 	struct run_page *run;
 	const struct cpuid_policy *cpuid;
@@ -69,6 +85,13 @@ struct vcpu {
 	struct lapic_view *lapic;
 	cap_t cap;
 	u32 index;
+	u32 mail;          /* MAIL_*; atomic */
+	u8 startup_page;   /* of the last start-up IPI; atomic */
+	bool pause;        /* the machine stopped, or INIT: the thread must not enter the guest */
+	cap_t event;       /* the thread's event, for the others; CAP_NULL if there are none */
+	const void *self;  /* thread_self() of its thread */
+	u64 wake_mask;     /* event bits that end vcpu_run */
+	cycles_t deadline; /* of vcpu_run */
 	u64 timer_set;     /* what run->timer was set to; 0: not armed */
 	cycles_t periodic; /* host TSC at which a periodic timer has fired; TIME_NEVER */
 	u64 exits[EXIT_KIND_COUNT];
@@ -91,8 +114,20 @@ enum machine_stop {
 	MACHINE_FAILED, /* the VMM cannot go on and has logged why */
 };
 
+enum lock_word {
+	LOCK_OPEN = 0,
+	LOCK_HELD = 1,
+	LOCK_WANTED = 2, /* and somebody may be waiting */
+};
+
+struct machine_lock {
+	u32 word;    /* enum lock_word */
+	u64 waiters; /* by vCPU index */
+};
+
 struct machine {
 	struct machine_state *state;
+	struct machine_lock lock; /* of all that the vCPUs share: lock.h */
 	struct gmem memory;
 	struct clock clock;
 	struct cpuid_policy cpuid;
@@ -102,11 +137,13 @@ struct machine {
 	cap_t vm;
 	u32 own_events;    /* capabilities made in slots from START_CAP_OWN on */
 	cap_t bell[64];    /* capability to each event bit that doorbells set; CAP_NULL: none yet */
-	cycles_t deadline; /* host TSC at which some timer of `state` or the console is due */
+	cycles_t deadline; /* host TSC at which some timer of `state` or the console is due: the
+			      first vCPU's thread does them */
 	bool rearm;        /* `deadline` must be computed anew */
 	u16 pm_base;       /* where the PM block's ports are bound; 0: nowhere */
-	u64 wake_mask;     /* event bits that end vcpu_run */
+	u64 wake_mask;     /* event bits of the first vCPU's thread that end its vcpu_run */
 	u32 stop;          /* enum machine_stop */
+	u32 ending;        /* a thread has taken it upon itself to tell root; atomic */
 	struct port_map ports;
 	struct console console;
 	struct virtio_host virtio;
@@ -119,11 +156,14 @@ struct machine {
  */
 void machine_init(struct machine *m);
 
-/* The guest ends, for the first reason given. */
+/* The guest ends, for the first reason given; all its threads come to a stop. Any thread. */
 void machine_end(struct machine *m, enum machine_stop why);
 
 /* Calls the models whose time has come. */
 void machine_timers(struct machine *m);
+
+/* Has m->deadline computed anew, on the first vCPU's thread. Under the lock. */
+void machine_rearm(struct machine *m);
 
 /* Computes m->deadline anew. */
 void machine_deadline(struct machine *m);

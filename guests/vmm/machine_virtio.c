@@ -10,7 +10,7 @@
 #define FIRST_CARD   MACHINE_DISKS
 #define CONSOLE      (MACHINE_DISKS + MACHINE_CARDS)
 #define ENTROPY      (CONSOLE + 1)
-#define BELL_BITS    (64u - START_BIT_OWN)
+#define BELL_BITS    (VCPU_BIT_FIRST - START_BIT_OWN)
 
 /* Device by index; NULL: it is not there. */
 static struct virtio *device(struct machine *m, u32 index)
@@ -50,6 +50,20 @@ struct pci *machine_pci(struct machine *m)
 
 /* --- notify ports --- */
 
+void machine_virtio_bells(struct machine *m, const struct virtio *d)
+{
+	u32 index;
+
+	if (device_of(m, d->devfn, &index) != d)
+		return;
+	for (u32 i = 0; i < d->queues; i++) {
+		u32 bit = VCPU_BIT_FIRST - 1 - m->virtio.bells++ % BELL_BITS;
+
+		m->virtio.bell[index][i] = (u8)bit;
+		m->wake_mask |= BIT(bit);
+	}
+}
+
 static u32 port_notify_read(struct machine *m, u16 port, unsigned size)
 {
 	(void)m;
@@ -70,16 +84,6 @@ static void port_notify_write(struct machine *m, u16 port, unsigned size, u32 va
 	}
 }
 
-/* The event bit of a queue's doorbell; queues share bits when there are more of them. */
-static u32 bell_of(struct machine *m, u32 index, u32 queue)
-{
-	u8 *bell = &m->virtio.bell[index][queue];
-
-	if (!*bell)
-		*bell = (u8)(START_BIT_OWN + m->virtio.bells++ % BELL_BITS);
-	return *bell;
-}
-
 static void ports_bind(struct machine *m, u32 index, const struct virtio *d, u16 base)
 {
 	if (!port_add(&m->ports, &(struct port_range){base, VIRTIO_IO_SIZE, port_notify_read,
@@ -89,11 +93,10 @@ static void ports_bind(struct machine *m, u32 index, const struct virtio *d, u16
 	}
 	m->virtio.ports[index] = base;
 	for (u32 i = 0; i < d->queues; i++) {
-		u32 bit = bell_of(m, index, i);
-
 		/* without a doorbell the write exits, which works as well */
-		if (host_doorbell(m, (u16)(base + i * VIRTIO_NOTIFY_STEP), bit))
-			m->wake_mask |= BIT(bit);
+		if (m->virtio.bell[index][i])
+			host_doorbell(m, (u16)(base + i * VIRTIO_NOTIFY_STEP),
+				m->virtio.bell[index][i]);
 	}
 }
 
@@ -244,6 +247,7 @@ void machine_virtio_resume(struct machine *m)
 
 		if (!f)
 			continue;
+		machine_virtio_bells(m, d);
 		if (f->bar[VIRTIO_BAR_IO].mapped)
 			ports_bind(m, i, d, (u16)f->bar[VIRTIO_BAR_IO].address);
 		if (i < FIRST_CARD)

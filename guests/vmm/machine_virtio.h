@@ -32,6 +32,13 @@ struct virtio_host {
 	struct backend_console console[VIRTIO_CONSOLE_PORTS];
 };
 
+/*
+ * Gives each queue of a device that has just been made an event bit of the first vCPU's thread, for
+ * its doorbell; queues share bits when there are more of them. Before any vCPU runs: a thread looks
+ * at wake_mask only when it enters its guest.
+ */
+void machine_virtio_bells(struct machine *m, const struct virtio *d);
+
 /* A BAR of a function changed: pci_bar_changed of dev_pci.h. */
 void machine_virtio_bar(struct machine *m, u8 devfn, unsigned number);
 

@@ -6,10 +6,20 @@
 #include "start.h"
 
 #define RUN_PAGES                                                                                  \
-	0x80000000ull /* a run page and an APIC page for each vCPU are mapped from here on */
+	0x80000000ull        /* a run page and an APIC page for each vCPU are mapped from here on */
+#define STACK_SIZE 0x4000ull /* of a further thread */
+
+enum vcpu_ready { /* of a further thread */
+	VCPU_STARTING,
+	VCPU_MAPPED,
+	VCPU_FAILED,
+	VCPU_GO, /* the machine is set up: run */
+};
 
 static struct machine machine;
 static struct config config;
+static struct start_thread block[MACHINE_VCPUS];
+static u32 ready[MACHINE_VCPUS]; /* enum vcpu_ready; atomic */
 
 _Noreturn static void give_up(void)
 {
@@ -45,6 +55,51 @@ static bool find_state(struct machine *m, const struct start_info *info)
 	return true;
 }
 
+/* The pages can only be mapped on the vCPU's own CPU. */
+static bool map_pages(struct vcpu *v)
+{
+	status_t s = sys_vcpu_ctl(v->cap, VCPU_CTL_MAP, (u64)v->run, 0, NULL);
+
+	if (s != STATUS_OK)
+		log_line("vcpu %u cannot be mapped: %s", v->index, status_text(s));
+	return s == STATUS_OK;
+}
+
+static void vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+	u32 *state = &ready[v->index];
+
+	v->self = thread_self();
+	__atomic_store_n(state, map_pages(v) ? VCPU_MAPPED : VCPU_FAILED, __ATOMIC_SEQ_CST);
+	host_signal(machine.vcpu[0].event, BIT(VCPU_BIT_MAIL));
+	while (__atomic_load_n(state, __ATOMIC_SEQ_CST) != VCPU_GO)
+		host_wait(BIT(VCPU_BIT_MAIL), TIME_NEVER);
+	run_guest(v);
+}
+
+/* Starts the thread of a further vCPU and waits until it has mapped its pages. */
+static bool start_thread(const struct start_info *info, struct vcpu *v)
+{
+	const struct start_resource *thread = start_find(info, START_THREAD, v->index - 1);
+	u8 *stack = heap_alloc(STACK_SIZE);
+	status_t s = STATUS_NO_MEMORY;
+	u32 state = VCPU_STARTING;
+
+	if (thread && stack && host_event(&machine, thread->cap, &v->event))
+		s = thread_start(
+			info, thread, &block[v->index], stack + STACK_SIZE, vcpu_thread, v);
+	if (s != STATUS_OK) {
+		log_line("vcpu %u has no thread: %s", v->index, status_text(s));
+		return false;
+	}
+	while (state == VCPU_STARTING) {
+		host_wait(BIT(VCPU_BIT_MAIL), TIME_NEVER);
+		state = __atomic_load_n(&ready[v->index], __ATOMIC_SEQ_CST);
+	}
+	return state == VCPU_MAPPED;
+}
+
 static bool find_vcpus(struct machine *m, const struct start_info *info)
 {
 	const struct start_resource *vm = start_find(info, START_VM, 0);
@@ -55,25 +110,34 @@ static bool find_vcpus(struct machine *m, const struct start_info *info)
 		return false;
 	}
 	if (start_find(info, START_VCPU, MACHINE_VCPUS)) {
-		log_line("cpus names more than %u processor: guests have %u for now", MACHINE_VCPUS,
-			MACHINE_VCPUS);
+		log_line("cpus names more than %u processors", MACHINE_VCPUS);
 		return false;
 	}
 	m->vm = vm->cap;
+	if (!host_event(m, START_CAP_THREAD, &m->vcpu[0].event))
+		return false;
 	for (u32 i = 0; (r = start_find(info, START_VCPU, i)); i++) {
+		struct vcpu *v = &m->vcpu[i];
 		u64 at = RUN_PAGES + i * 2 * PAGE_SIZE;
-		status_t s = sys_vcpu_ctl(r->cap, VCPU_CTL_MAP, at, 0, NULL);
 
-		if (s != STATUS_OK) {
-			log_line("vcpu %u cannot be mapped: %s", i, status_text(s));
-			return false;
-		}
-		m->vcpu[i].cap = r->cap;
-		m->vcpu[i].run = (struct run_page *)at;
+		v->index = i;
+		v->cap = r->cap;
+		v->run = (struct run_page *)at;
 		m->lapic[i].page = (struct lapic_page *)(at + PAGE_SIZE);
+		if (!(i == 0 ? map_pages(v) : start_thread(info, v)))
+			return false;
 		m->vcpus++;
 	}
 	return true;
+}
+
+/* The machine is set up: the others wait for the guest to start them. */
+static void release_threads(struct machine *m)
+{
+	for (u32 i = 1; i < m->vcpus; i++) {
+		__atomic_store_n(&ready[i], VCPU_GO, __ATOMIC_SEQ_CST);
+		host_signal(m->vcpu[i].event, BIT(VCPU_BIT_MAIL));
+	}
 }
 
 static bool find_machine(struct machine *m, const struct start_info *info)
@@ -117,5 +181,6 @@ int main(struct start_info *info)
 	if (!config_devices(&config, m) || !start_direct(&config, m))
 		give_up();
 	msr_direct(m);
+	release_threads(m);
 	run_guest(&m->vcpu[0]);
 }

@@ -1,5 +1,6 @@
 /* LAPIC page, I/O APIC and memory BARs; everything else is empty. */
 #include "mmio.h"
+#include "lock.h"
 
 static bool lapic_at(const struct vcpu *v, gpa_t gpa)
 {
@@ -10,27 +11,34 @@ static bool lapic_at(const struct vcpu *v, gpa_t gpa)
 
 static u32 read_4(struct vcpu *v, gpa_t gpa, unsigned size)
 {
-	u32 value;
+	struct machine *m = v->machine;
+	u32 value = device_mask(size);
 
 	if (lapic_at(v, gpa))
-		return lapic_read(v->machine, v->lapic, gpa & (PAGE_SIZE - 1), size);
+		return lapic_read(m, v->lapic, gpa & (PAGE_SIZE - 1), size);
+	machine_lock(v);
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
-		return ioapic_read(
-			v->machine, &v->machine->state->ioapic, (u32)(gpa - IOAPIC_BASE), size);
-	if (machine_virtio_read(v->machine, gpa, size, &value))
-		return value;
-	return device_mask(size);
+		value = ioapic_read(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size);
+	else
+		machine_virtio_read(m, gpa, size, &value);
+	machine_unlock(v);
+	return value;
 }
 
 static void write_4(struct vcpu *v, gpa_t gpa, unsigned size, u32 value)
 {
-	if (lapic_at(v, gpa))
-		lapic_write(v->machine, v->lapic, gpa & (PAGE_SIZE - 1), size, value);
-	else if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
-		ioapic_write(v->machine, &v->machine->state->ioapic, (u32)(gpa - IOAPIC_BASE), size,
-			value);
+	struct machine *m = v->machine;
+
+	if (lapic_at(v, gpa)) {
+		lapic_write(m, v->lapic, gpa & (PAGE_SIZE - 1), size, value);
+		return;
+	}
+	machine_lock(v);
+	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
+		ioapic_write(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size, value);
 	else
-		machine_virtio_write(v->machine, gpa, size, value);
+		machine_virtio_write(m, gpa, size, value);
+	machine_unlock(v);
 }
 
 u64 mmio_read(struct vcpu *v, gpa_t gpa, unsigned size)

@@ -1,6 +1,7 @@
 /* The table of MSRs and their handlers. */
 #include "msr.h"
 #include "kvmclock.h"
+#include "lock.h"
 #include "vcpu.h"
 
 #define REVISION_AMD   0x01000065ull /* microcode */
@@ -325,18 +326,22 @@ static const struct msr_entry *find(u32 msr)
 
 /* Says once for each MSR that the guest tried one that is not there; after UNKNOWN_LOGGED says
  * nothing. */
-static void log_unknown(u32 msr, bool write, u64 value)
+static void log_unknown(struct vcpu *v, u32 msr, bool write, u64 value)
 {
 	static u32 seen[UNKNOWN_LOGGED];
 	static u32 count;
+	bool known;
+	u32 i = 0;
 
-	for (u32 i = 0; i < count; i++) {
-		if (seen[i] == msr)
-			return;
-	}
-	if (count == UNKNOWN_LOGGED)
+	machine_lock(v);
+	while (i < count && seen[i] != msr)
+		i++;
+	known = i < count || count == UNKNOWN_LOGGED;
+	if (!known)
+		seen[count++] = msr;
+	machine_unlock(v);
+	if (known)
 		return;
-	seen[count++] = msr;
 	if (write)
 		log_line("the guest wrote unknown MSR %x: %llx", msr, (unsigned long long)value);
 	else
@@ -350,7 +355,7 @@ bool msr_read(struct vcpu *v, u32 msr, u64 *value)
 	if (e && e->read(v, msr, value))
 		return true;
 	if (!e)
-		log_unknown(msr, false, 0);
+		log_unknown(v, msr, false, 0);
 	return false;
 }
 
@@ -361,7 +366,7 @@ bool msr_write(struct vcpu *v, u32 msr, u64 value)
 	if (e && e->write(v, msr, value))
 		return true;
 	if (!e)
-		log_unknown(msr, true, value);
+		log_unknown(v, msr, true, value);
 	return false;
 }
 

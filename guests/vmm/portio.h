@@ -15,13 +15,11 @@ struct port_range {
 };
 
 #define PORT_RANGES 48
-#define PORT_LOW    0x1000u /* ports below are found by a table, the others by bisection */
+#define PORT_COUNT  0x10000u
 
 struct port_map {
-	u32 ranges;
-	u32 high; /* index of the first range that reaches to PORT_LOW or beyond */
-	struct port_range range[PORT_RANGES]; /* sorted by `first`, none overlaps another */
-	u8 low[PORT_LOW];                     /* index in range[] + 1; 0: none */
+	struct port_range range[PORT_RANGES]; /* count 0: unused */
+	u8 at[PORT_COUNT];                    /* index in range[] + 1; 0: nothing is there */
 };
 
 /* Adds a range; false: it overlaps another, is empty or too long, or the table is full. */
@@ -30,9 +28,10 @@ bool port_add(struct port_map *map, const struct port_range *range);
 /* Removes the range that begins at `first`, if there is one. */
 void port_remove(struct port_map *map, u16 first);
 
-/* Access of 1, 2 or 4 bytes. Where nothing is, reads give ones and writes have no effect. */
-u32 port_read(struct machine *m, u16 port, unsigned size);
-void port_write(struct machine *m, u16 port, unsigned size, u32 value);
+/* Access of 1, 2 or 4 bytes, on v's thread. Where nothing is, reads give ones and writes have no
+ * effect. */
+u32 port_read(struct vcpu *v, u16 port, unsigned size);
+void port_write(struct vcpu *v, u16 port, unsigned size, u32 value);
 
 /* EXIT_IO: IN, OUT, INS, OUTS. */
 void port_exit(struct vcpu *v);

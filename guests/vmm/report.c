@@ -2,6 +2,7 @@
 #include "vcpu.h"
 #include "console.h"
 #include "emulate.h"
+#include "lock.h"
 
 #define CODE_BYTES 16
 
@@ -71,6 +72,8 @@ void vcpu_fail(struct vcpu *v, const char *why)
 	if (v->machine->stop)
 		return;
 	machine_end(v->machine, MACHINE_FAILED);
+	machine_lock(v);
 	console_flush(v->machine); /* so that what the guest wrote comes before the report */
+	machine_unlock(v);
 	vcpu_report(v, why);
 }

@@ -3,25 +3,32 @@
 #include "console.h"
 #include "exit.h"
 #include "interrupt.h"
+#include "lock.h"
+#include "smp.h"
 
-/* vcpu_run came back without an exit: an event or the deadline. */
+/* vcpu_run came back without an exit: an event or the deadline. Mail is for machine_settle. */
 static void handle_wake(struct vcpu *v, status_t status, u64 bits)
 {
 	struct machine *m = v->machine;
 
-	if (status == STATUS_EVENT) {
-		if (bits & m->console.own_bit)
-			console_event(m);
-		machine_virtio_event(m, bits);
-	} else if (status == STATUS_TIMEOUT) {
-		machine_timers(m);
-	} else {
+	if (status != STATUS_EVENT && status != STATUS_TIMEOUT) {
 		log_line("vcpu %u cannot run: %s", v->index, status_text(status));
 		machine_end(m, MACHINE_FAILED);
+	} else if (v->index == 0) {
+		machine_lock(v);
+		if (status == STATUS_TIMEOUT)
+			machine_timers(m);
+		else if (bits & m->console.own_bit)
+			console_event(m);
+		if (status == STATUS_EVENT)
+			machine_virtio_event(m, bits);
+		machine_unlock(v);
 	}
 	machine_settle(v);
 }
 
+/* The first thread to come here tells root; the lock stays taken, so no device does anything more.
+ */
 _Noreturn static void end_guest(struct vcpu *v)
 {
 	static const enum root_stop_reason reasons[] = {
@@ -32,34 +39,49 @@ _Noreturn static void end_guest(struct vcpu *v)
 	};
 	struct machine *m = v->machine;
 
+	while (__atomic_exchange_n(&m->ending, 1, __ATOMIC_SEQ_CST))
+		host_wait(0, TIME_NEVER);
+	machine_lock(v);
 	console_drain(m);
 	machine_virtio_drain(m);
-	exit_log_counts(v);
+	for (u32 i = 0; i < m->vcpus; i++)
+		exit_log_counts(&m->vcpu[i]);
 	host_stop(reasons[m->stop]);
+}
+
+/* The vCPU must not run now: the machine stopped, or it waits for a start-up IPI. */
+static void handle_pause(struct vcpu *v)
+{
+	vcpu_wait_startup(v);
+	v->pause = false;
+	if (v->machine->stop)
+		end_guest(v);
+	machine_settle(v);
 }
 
 _Noreturn void run_guest(struct vcpu *v)
 {
-	struct machine *m = v->machine;
 	struct run_page *run = v->run;
 	const struct cpuid_policy *policy = v->cpuid;
 
 	exit_export(run);
+	if (v->index == 0)
+		v->wake_mask |= v->machine->wake_mask;
 	machine_settle(v);
 	for (;;) {
+		status_t status;
 		u64 bits;
-		status_t status = sys_vcpu_run(v->cap, m->wake_mask, m->deadline, &bits);
 
-		if (likely(status == STATUS_OK)) {
-			if (run->exit_kind == EXIT_CPUID && exit_cpuid_quick(v, run, policy)) {
-				v->exits[EXIT_CPUID]++;
-				continue;
-			}
-			exit_handle(v);
-		} else {
+		while (unlikely(v->pause))
+			handle_pause(v);
+		status = sys_vcpu_run(v->cap, v->wake_mask, v->deadline, &bits);
+		if (unlikely(status != STATUS_OK)) {
 			handle_wake(v, status, bits);
+		} else if (run->exit_kind == EXIT_CPUID && exit_cpuid_quick(v, run, policy)) {
+			v->exits[EXIT_CPUID]++;
+			continue;
+		} else {
+			exit_handle(v);
 		}
-		if (unlikely(m->stop))
-			end_guest(v);
 	}
 }

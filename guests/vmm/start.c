@@ -73,6 +73,26 @@ static bool memory_fits(const struct machine *m)
 	return true;
 }
 
+/* Finds the files that the boot node names. */
+static bool find_files(const struct config *c, struct boot_request *r)
+{
+	r->kernel_name = c->kernel;
+	r->initrd_name = c->initrd;
+	if (!config_file(c, c->kernel, &r->kernel) ||
+		(c->initrd && !config_file(c, c->initrd, &r->initrd)))
+		return false;
+	for (u32 i = 0; i < c->modules; i++) {
+		struct boot_module *m = &r->module[i];
+
+		m->name = c->module[i].file;
+		m->args = c->module[i].args;
+		if (!config_file(c, m->name, &m->image))
+			return false;
+	}
+	r->modules = c->modules;
+	return true;
+}
+
 bool start_direct(const struct config *c, struct machine *m)
 {
 	struct boot_request request = {.memory = &m->memory, .bootargs = c->bootargs};
@@ -83,8 +103,7 @@ bool start_direct(const struct config *c, struct machine *m)
 		log_line("the machine's boot node names no kernel, and there is no firmware yet");
 		return false;
 	}
-	if (!memory_fits(m) || !config_file(c, c->kernel, &request.kernel) ||
-		(c->initrd && !config_file(c, c->initrd, &request.initrd)))
+	if (!memory_fits(m) || !find_files(c, &request))
 		return false;
 	configure(m);
 	if (!build_acpi(m, &request.rsdp))

@@ -2,14 +2,15 @@
 #include "vcpu.h"
 #include "emulate.h"
 
-#define RESET_RIP        0xfff0u
-#define RESET_CS         0xf000u
-#define RESET_CS_BASE    0xffff0000u
-#define RESET_LIMIT      0xffffu
-#define RESET_PAT        0x0007040600070406ull
-#define MISC_FAST_STRING BIT(0)
-#define MISC_NO_BTS      BIT(11)
-#define MISC_NO_PEBS     BIT(12)
+#define CPUID_LEAF_FEATURES 1
+#define RESET_RIP           0xfff0u
+#define RESET_CS            0xf000u
+#define RESET_CS_BASE       0xffff0000u
+#define RESET_LIMIT         0xffffu
+#define RESET_PAT           0x0007040600070406ull
+#define MISC_FAST_STRING    BIT(0)
+#define MISC_NO_BTS         BIT(11)
+#define MISC_NO_PEBS        BIT(12)
 
 /* Exceptions that make a double fault of another one of them (SDM vol. 3, table 6-5). */
 static bool contributory(u8 vector)
@@ -121,13 +122,16 @@ void vcpu_set_tsc_offset(struct vcpu *v, u64 offset)
 	v->lapic->state->todo |= LAPIC_TODO_TIMER; /* a TSC deadline moves with it */
 }
 
-void vcpu_reset(struct vcpu *v)
+/* What reset and INIT have in common. */
+static void reset_registers(struct vcpu *v)
 {
 	const struct run_segment data = {
 		0, (u16)(SEGMENT_P | SEGMENT_S | SEGMENT_DATA_TYPE), RESET_LIMIT, 0};
+	const struct cpuid_entry *features = cpuid_find(v->cpuid, CPUID_LEAF_FEATURES);
 	struct run_page *run = v->run;
 
 	memset(run->gpr, 0, sizeof(run->gpr));
+	run->gpr[RDX] = features ? features->regs.eax : 0;
 	run->rip = RESET_RIP;
 	run->rflags = RFLAGS_FIXED;
 	run->shadow = 0;
@@ -147,6 +151,25 @@ void vcpu_reset(struct vcpu *v)
 	memset(run->dr, 0, sizeof(run->dr));
 	run->dr6 = DR6_FIXED;
 	run->dr7 = DR7_FIXED;
+	v->timer_set = 0;
+	v->periodic = TIME_NEVER;
+	__atomic_store_n(&v->state->nmis, 0, __ATOMIC_SEQ_CST);
+}
+
+void vcpu_init_signal(struct vcpu *v)
+{
+	/* MSRs and XCR0 must be current in the page before all of it is called dirty. */
+	vcpu_need(v, GROUP_ALL_REG);
+	reset_registers(v);
+	v->run->dirty |= GROUP_ALL_REG | GROUP_INJECT | GROUP_CONTROL | GROUP_APIC;
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+	struct run_page *run = v->run;
+
+	memset(v->state, 0, sizeof(*v->state));
+	reset_registers(v);
 	run->star = run->lstar = run->cstar = run->sfmask = run->kernel_gs_base = 0;
 	run->sysenter_cs = run->sysenter_esp = run->sysenter_eip = 0;
 	run->pat = RESET_PAT;
@@ -155,8 +178,5 @@ void vcpu_reset(struct vcpu *v)
 	run->xss = 0;
 	run->valid = GROUP_ALL_REG;
 	run->dirty = GROUP_ALL_REG | GROUP_INJECT | GROUP_CONTROL | GROUP_APIC;
-	memset(v->state, 0, sizeof(*v->state));
 	v->state->misc_enable = MISC_FAST_STRING | MISC_NO_BTS | MISC_NO_PEBS;
-	v->timer_set = 0;
-	v->periodic = TIME_NEVER;
 }

@@ -59,8 +59,12 @@ static inline u64 vcpu_tsc(const struct vcpu *v)
 /* Sets the offset between host and guest TSC. */
 void vcpu_set_tsc_offset(struct vcpu *v, u64 offset);
 
-/* Brings a vCPU's registers to their state after reset (SDM vol. 3, table 10-1), all dirty. */
+/*
+ * Brings a vCPU's registers to their state after reset or INIT (SDM vol. 3, table 10-1), all dirty.
+ * INIT leaves MSRs, MTRRs, clocks and the FPU.
+ */
 void vcpu_reset(struct vcpu *v);
+void vcpu_init_signal(struct vcpu *v);
 
 /* Logs all registers and the code bytes at RIP. */
 void vcpu_report(struct vcpu *v, const char *why);

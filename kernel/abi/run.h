@@ -108,6 +108,13 @@ struct run_segment {
 };
 static_assert(sizeof(struct run_segment) == 16);
 
+enum exit_task_source { /* as VT-x numbers them (SDM vol. 3, table 28-2) */
+	TASK_CALL = 0,
+	TASK_IRET = 1,
+	TASK_JMP = 2,
+	TASK_EVENT = 3, /* a task gate in the IDT */
+};
+
 #define EXIT_IO_IN     BIT(0)
 #define EXIT_IO_STRING BIT(1)
 #define EXIT_IO_REP    BIT(2)
@@ -180,10 +187,14 @@ struct run_page {
 			u64 detail;
 		} failed;
 		struct {
-			u16 selector;
-			u8 source; /* 0 CALL, 1 IRET, 2 JMP, 3 gate */
-			u8 error_valid;
+			u16 selector;   /* of the new task's TSS */
+			u8 source;      /* enum exit_task_source */
+			u8 error_valid; /* the new task gets an error code */
 			u32 error;
+			u64 event; /* TASK_EVENT: what was to be delivered, as in inject, which
+				      does not hold it any more; else 0 */
+			u8 soft;   /* TASK_EVENT: an instruction at RIP made it: INT n, INT3, INTO
+				    */
 		} task;
 		u64 raw[6];
 	} exit;

@@ -227,8 +227,11 @@ struct msg_create_irq {
 /*
  * mem_map: RDI domain or vm (FILL; a vm: CTL); RSI mem; RDX address; R8 offset in the mem; R9 size;
  * R10 flags. Everything page-aligned. EXISTS: part of the range is mapped already. NO_MEMORY. BUSY:
- * the mem has parts. With MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes
- * part of the domain's pool, if who pays for it pays for the domain too, directly or not (BAD_ARG).
+ * the mem has parts. BAD_STATE: it, or a part of it, was a pool, and holds what the kernel left
+ * there: map a part, which is clear. BAD_ARG: more than 64 GiB, or, if address and memory do not
+ * lie alike in their 2 MiB, 128 MiB, for a call takes no longer than that. With MAP_POOL (domain,
+ * CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the domain's pool, if who pays
+ * for it pays for the domain too, directly or not (BAD_ARG).
  *
  * mem_unmap: RDI domain or vm; RSI address: the address of a mapping made by one mem_map; the whole
  * mapping goes. NOT_FOUND. Returns when no CPU can use it any more.
@@ -242,7 +245,8 @@ struct msg_create_irq {
  * vm_trap: RDI vm (CTL); RSI space; RDX first; R8 count; R9 disposition; R10 event for TRAP_EVENT:
  * a write is swallowed and sets the event bits that its capability allows. Ports 0-0xffff, MSRs by
  * number. TRAP_DIRECT of an MSR: only those that the kernel switches with the vcpu (NOT_SUPPORTED).
- *   NO_SPACE: more than VM_MAX_DOORBELLS doorbells.
+ *   NO_SPACE: more than VM_MAX_DOORBELLS doorbells; after it, NO_MEMORY and GONE, all ports of the
+ * range exit.
  */
 enum trap_space {
 	TRAP_PORT = 0,

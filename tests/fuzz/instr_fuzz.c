@@ -20,6 +20,9 @@ struct input {
 	u64 rflags;
 	u64 base[INSTR_SEGMENTS];
 	u8 stack_size;
+	u8 is_protected;
+	u32 limit_bits[INSTR_SEGMENTS]; /* that are 0 in the limit */
+	u16 attributes[INSTR_SEGMENTS];
 	u8 memory[64];
 };
 
@@ -134,6 +137,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	cpu.rip = world.input.rip;
 	cpu.rflags = world.input.rflags;
 	cpu.stack_size = world.input.stack_size;
+	cpu.is_protected = world.input.is_protected & 1;
+	cpu.linear_bits = 48;
+	for (int i = 0; i < INSTR_SEGMENTS; i++) {
+		cpu.limit[i] = ~world.input.limit_bits[i];
+		cpu.attributes[i] = world.input.attributes[i];
+	}
 	before = cpu;
 	status = instr_execute(&in, &cpu, &bus, &world);
 	if (status == INSTR_OK)

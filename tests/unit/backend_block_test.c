@@ -121,6 +121,7 @@ static void start(bool with_server)
 	CHECK_EQ(m->virtio.block[0].connected, with_server);
 	facts = backend_block_facts(m, 0);
 	CHECK(virtio_blk_init(m, &m->state->virtio.disk[0], 0, DISK, 1, &facts));
+	machine_virtio_bells(m, &m->state->virtio.disk[0].virtio);
 	pci_configure(m, &m->state->pci, PM_BASE_DEFAULT);
 	guest_start(DISK, VIRTIO_BLK_F_FLUSH);
 }

@@ -51,6 +51,7 @@ static void start(u64 features)
 	CHECK(m->virtio.net[0].connected);
 	CHECK(virtio_net_init(m, &m->state->virtio.card[0], 0, CARD, 1, mac));
 	backend_net_attach(m, 0);
+	machine_virtio_bells(m, &m->state->virtio.card[0].virtio);
 	pci_configure(m, &m->state->pci, PM_BASE_DEFAULT);
 	guest_start(CARD, features);
 	server_look(); /* what the driver takes was said anew */

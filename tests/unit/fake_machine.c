@@ -89,8 +89,9 @@ bool machine_console_put(struct machine *m, u8 byte)
 	return true;
 }
 
-void lapic_eoi_broadcast(struct machine *m, u8 vector)
+void lapic_eoi_broadcast(struct machine *m, struct lapic *source, u8 vector)
 {
+	(void)source;
 	m->eois++;
 	m->eoi_vector = vector;
 }

@@ -264,3 +264,29 @@ TEST(gmem_ranges)
 	CHECK(gmem_at(&g, 0x4000, ~0ull) == NULL);
 	CHECK(gmem_at(&g, ~0ull, 2) == NULL);
 }
+
+TEST(gwalk_5level)
+{
+	struct gwalk_mode mode = mode_64;
+	const u64 top = LINEAR | 3ull << 48;
+	gpa_t gpa;
+	u32 error;
+
+	setup();
+	map_4k(P | RW | US, 0x123456000 | P | RW | US);
+	put64(0x5000 + 3 * 8, 0x1000 | P | RW | US);
+	mode.cr4 |= CR4_LA57;
+	mode.cr3 = 0x5000;
+	CHECK(gwalk(&memory, &mode, top, GWALK_WRITE, &gpa, &error));
+	CHECK_EQ(gpa, 0x123456234);
+	CHECK_EQ(get64(0x5000 + 3 * 8) & (A | D), A);
+	CHECK_EQ(get64(0x4008) & (A | D), A | D);
+	CHECK(!walk(&mode, 0, &gpa, &error));
+	CHECK_EQ(error, 0);
+	put64(0x5000 + 3 * 8, 0x1000 | P | RW | US | PS);
+	CHECK(!gwalk(&memory, &mode, top, 0, &gpa, &error));
+	CHECK_EQ(error, PF_PRESENT | PF_RESERVED);
+	put64(0x5000 + 3 * 8, 0x1000 | P | RW);
+	CHECK(!gwalk(&memory, &mode, top, GWALK_USER, &gpa, &error));
+	CHECK_EQ(error, PF_PRESENT | PF_USER);
+}

@@ -10,3 +10,6 @@ u8 capstone_operation(unsigned id);
 /* The encoding's number of a general-purpose or a segment register, or INSTR_NO_NUMBER. */
 u8 capstone_gpr(x86_reg reg);
 u8 capstone_segment(x86_reg reg);
+
+/* VMOVLPS and its kin? */
+bool capstone_vector_half(unsigned id);

@@ -84,6 +84,9 @@ static void reset(void)
 	machine.cpu.rip = 0x1000;
 	machine.cpu.rflags = 2;
 	machine.cpu.stack_size = 2;
+	machine.cpu.linear_bits = 48;
+	for (unsigned i = 0; i < INSTR_SEGMENTS; i++)
+		machine.cpu.limit[i] = UINT32_MAX;
 }
 
 static enum instr_status run_on(const struct instr_bus *bus, const char *hex, enum instr_mode mode)
@@ -372,4 +375,124 @@ TEST(vectors)
 	CHECK_EQ(machine.memory[0x41f], 0xee);
 	CHECK_EQ(machine.memory[0x420], 0);
 	CHECK_EQ(machine.writes, 1);
+}
+
+TEST(vectors_vex_scalar)
+{
+	reset();
+	memset(machine.vector, 0xee, sizeof(machine.vector));
+	memcpy(machine.memory + 0x400, "12345678", 8);
+	machine.cpu.gpr[INSTR_RAX] = 0x400;
+	CHECK_EQ(run("c5 fa 10 08", INSTR_MODE_64), INSTR_OK); /* vmovss xmm1, [rax] */
+	CHECK(!memcmp(machine.vector[1], "1234\0\0\0", 8));
+	CHECK_EQ(machine.vector[1][31], 0);
+	CHECK_EQ(run("c4 e1 f9 6e 10", INSTR_MODE_64), INSTR_OK); /* vmovq xmm2, [rax] */
+	CHECK(!memcmp(machine.vector[2], "12345678\0", 9));
+	CHECK_EQ(machine.vector[2][31], 0);
+	CHECK_EQ(run("c5 fb 11 58 10", INSTR_MODE_64), INSTR_OK); /* vmovsd [rax+16], xmm3 */
+	CHECK_EQ(machine.memory[0x417], 0xee);
+	CHECK_EQ(machine.memory[0x418], 0);
+	CHECK_EQ(run("c5 f8 17 60 20", INSTR_MODE_64), INSTR_OK); /* vmovhps [rax+32], xmm4 */
+	CHECK_EQ(machine.memory[0x427], 0xee);
+	CHECK_EQ(run("c5 f9 d6 68 30", INSTR_MODE_64), INSTR_OK); /* vmovq [rax+48], xmm5 */
+	CHECK_EQ(machine.memory[0x437], 0xee);
+}
+
+TEST(xlat_and_movdiri)
+{
+	reset();
+	machine.memory[0x412] = 0x77;
+	machine.cpu.gpr[INSTR_RAX] = 0xaabb12;
+	machine.cpu.gpr[INSTR_RBX] = 0x400;
+	CHECK_EQ(run("d7", INSTR_MODE_64), INSTR_OK);
+	CHECK_EQ(machine.cpu.gpr[INSTR_RAX], 0xaabb77);
+	machine.refuse = 0x477;
+	run_failing("d7", INSTR_MODE_64, INSTR_FAULT);
+	machine.refuse = ~0ull;
+	CHECK_EQ(run("0f 38 f9 03", INSTR_MODE_64), INSTR_OK); /* movdiri [rbx], eax */
+	CHECK_EQ(machine.memory[0x402], 0xaa);
+}
+
+/* Limits, types and presence of segments. SDM vol. 3, 5.3 to 5.5. */
+TEST(segment_checks)
+{
+	static const struct {
+		u16 attributes;
+		u32 limit;
+		u64 offset;
+		bool read, write;
+	} cases[] = {
+		{0xc93, 0xffffffff, 0x1000, true, true},
+		{0xc93, 0x1003, 0x1000, true, true},
+		{0xc93, 0x1002, 0x1000, false, false},
+		{0xc93, 0x1002, 0xfffffffd, false, false}, /* no wrap into the segment */
+		{0xc91, 0xffff, 0x1000, true, false},      /* read-only */
+		{0xc9b, 0xffff, 0x1000, true, false},      /* code */
+		{0xc99, 0xffff, 0x1000, false, false},     /* execute only */
+		{0x000, 0xffffffff, 0x1000, false, false}, /* null selector */
+		{0xc97, 0xfff, 0x1000, true, true},        /* expand-down */
+		{0xc97, 0x1000, 0x1000, false, false},
+		{0x897, 0xfff, 0xfffd, false, false}, /* ... of 16 bits */
+		{0xc97, 0xfff, 0xfffd, true, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (unsigned segment = 0; segment < 2; segment++) {
+			unsigned number = segment ? INSTR_SS : INSTR_DS;
+			enum instr_status bad = segment ? INSTR_STACK_FAULT : INSTR_PROTECTION;
+
+			reset();
+			machine.cpu.is_protected = true;
+			machine.cpu.attributes[number] = cases[i].attributes;
+			machine.cpu.limit[number] = cases[i].limit;
+			machine.cpu.gpr[INSTR_RBX] = machine.cpu.gpr[INSTR_RBP] = cases[i].offset;
+			if (run(segment ? "8b 45 00" : "8b 03", INSTR_MODE_32) !=
+				(cases[i].read ? INSTR_OK : bad))
+				test_fail(__FILE__, __LINE__, "read, case %zu", i);
+			if (run(segment ? "89 45 00" : "89 03", INSTR_MODE_32) !=
+				(cases[i].write ? INSTR_OK : bad))
+				test_fail(__FILE__, __LINE__, "write, case %zu", i);
+			machine.cpu.gpr[INSTR_RBX] = machine.cpu.gpr[INSTR_RBP] = cases[i].offset;
+			if (run(segment ? "01 45 00" : "01 03", INSTR_MODE_32) !=
+				(cases[i].write ? INSTR_OK : bad))
+				test_fail(__FILE__, __LINE__, "modify, case %zu", i);
+		}
+	}
+}
+
+TEST(segment_checks_elsewhere)
+{
+	/* real mode: limits, no types */
+	reset();
+	for (unsigned i = 0; i < INSTR_SEGMENTS; i++)
+		machine.cpu.limit[i] = 0xffff;
+	machine.cpu.gpr[INSTR_RBX] = 0xfffd;
+	run_failing("66 89 07", INSTR_MODE_16, INSTR_PROTECTION);
+	CHECK_EQ(run("89 07", INSTR_MODE_16), INSTR_OK);
+	CHECK_EQ(run("2e 89 07", INSTR_MODE_16), INSTR_OK); /* CS is writable there */
+	machine.cpu.gpr[INSTR_RSP] = 1;
+	run_failing("ff 37", INSTR_MODE_16, INSTR_STACK_FAULT); /* push word [bx] */
+	/* strings: finished iterations count */
+	machine.cpu.limit[INSTR_ES] = 0x105;
+	machine.cpu.gpr[INSTR_RDI] = 0x100;
+	machine.cpu.gpr[INSTR_RCX] = 4;
+	CHECK_EQ(run("f3 ab", INSTR_MODE_16), INSTR_PROTECTION);
+	CHECK_EQ(machine.cpu.gpr[INSTR_RCX], 1);
+	CHECK_EQ(machine.cpu.gpr[INSTR_RDI], 0x106);
+	/* branches */
+	machine.cpu.gpr[INSTR_RSP] = 0x800;
+	memcpy(machine.memory + 0x50, "\x00\x20\x01\x00", 4);
+	run_failing("66 ff 26 50 00", INSTR_MODE_16, INSTR_PROTECTION);
+	run_failing("66 ff 16 50 00", INSTR_MODE_16, INSTR_PROTECTION);
+	CHECK_EQ(run("ff 26 50 00", INSTR_MODE_16), INSTR_OK);
+	machine.cpu.gpr[INSTR_RBX] = 0x60;
+	memcpy(machine.memory + 0x60, "\0\0\0\0\0\x80\0\0", 8);
+	run_failing("ff 23", INSTR_MODE_64, INSTR_PROTECTION);
+	machine.cpu.linear_bits = 57;
+	CHECK_EQ(run("ff 23", INSTR_MODE_64), INSTR_OK);
+	/* 64-bit mode looks at no segment */
+	reset();
+	machine.cpu.is_protected = true;
+	machine.cpu.limit[INSTR_DS] = 0;
+	CHECK_EQ(run("89 43 40", INSTR_MODE_64), INSTR_OK);
 }

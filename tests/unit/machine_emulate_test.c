@@ -194,6 +194,48 @@ TEST(machine_string_io)
 	CHECK_EQ(v->run->inject >> 32, PF_WRITE);
 }
 
+/* Limits of segments outside 64-bit mode: of the other operand, and before a port is read. */
+TEST(machine_segment_limits)
+{
+	setup();
+	v->run->cr0 = CR0_PE | CR0_ET;
+	v->run->cr4 = v->run->efer = 0;
+	v->run->cs.attributes = (u16)((v->run->cs.attributes & ~SEGMENT_L) | SEGMENT_DB);
+	v->run->es.limit = 0x2fff;
+	v->run->gpr[RSI] = 0xd0000000;
+	v->run->gpr[RDI] = 0x3000;
+	MEMORY_EXIT("\xa4", 0xd0000000, EXIT_ACCESS_READ); /* movsb */
+	CHECK(host_raised(v, VECTOR_GP));
+	v->run->gpr[RDI] = 0x2fff;
+	MEMORY_EXIT("\xa4", 0xd0000000, EXIT_ACCESS_READ);
+	CHECK_EQ(host_ram[0x2fff], 0xff);
+	v->run->ss.limit = 0xfff;
+	v->run->gpr[RSP] = 0x1002;
+	v->run->gpr[RDX] = 0xd0000000;
+	MEMORY_EXIT("\xff\x32", 0xd0000000, EXIT_ACCESS_READ); /* push dword [edx] */
+	CHECK(host_raised(v, VECTOR_SS));
+	CHECK_EQ(v->run->gpr[RSP], 0x1002);
+
+	memcpy(host_ram + CODE, "\xf3\x6c", 2); /* rep insb */
+	v->run->rip = CODE;
+	v->run->gpr[RDI] = 0x2ffe;
+	v->run->gpr[RCX] = 8;
+	memset(&v->run->exit, 0, sizeof(v->run->exit));
+	v->run->exit.io.port = 0xb000;
+	v->run->exit.io.size = 1;
+	v->run->exit.io.flags = EXIT_IO_IN | EXIT_IO_STRING | EXIT_IO_REP;
+	host_exit(v, EXIT_IO, 0);
+	CHECK_EQ(v->run->gpr[RCX], 6);
+	CHECK_EQ(v->run->rip, CODE);
+	host_exit(v, EXIT_IO, 0);
+	CHECK(host_raised(v, VECTOR_GP));
+	CHECK_EQ(v->run->gpr[RCX], 6);
+	v->run->es.attributes &= ~BIT(1); /* read-only */
+	v->run->gpr[RDI] = 0x100;
+	host_exit(v, EXIT_IO, 0);
+	CHECK(host_raised(v, VECTOR_GP));
+}
+
 TEST(machine_length_unknown)
 {
 	static const struct {

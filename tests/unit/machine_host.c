@@ -7,8 +7,8 @@
 struct host host;
 u8 *host_ram;
 struct machine host_machine;
-static struct run_page *run_page;
-static struct lapic_page *apic_page;
+static struct run_page *run_page[HOST_VCPUS];
+static struct lapic_page *apic_page[HOST_VCPUS];
 
 void log_line(const char *text, ...)
 {
@@ -37,8 +37,9 @@ void host_fetch(struct vcpu *v, u64 groups)
 
 void host_signal(cap_t event, u64 bits)
 {
-	(void)event;
 	host.signals |= bits;
+	if (event <= HOST_VCPUS)
+		host.signals_to[event] |= bits;
 }
 
 u64 host_wait(u64 mask, cycles_t deadline)
@@ -110,6 +111,19 @@ static struct cpuid_regs cpuid_fake(u32 leaf, u32 subleaf)
 
 struct vcpu *host_setup(bool amd)
 {
+	return host_setup_smp(amd, 1);
+}
+
+static void make_pages(void)
+{
+	for (u32 i = 0; i < HOST_VCPUS; i++) {
+		run_page[i] = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+		apic_page[i] = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+	}
+}
+
+struct vcpu *host_setup_smp(bool amd, u32 vcpus)
+{
 	struct machine *m = &host_machine;
 	struct vcpu *v = &m->vcpu[0];
 	const struct boot_entry entry = {
@@ -117,33 +131,35 @@ struct vcpu *host_setup(bool amd)
 
 	if (!host_ram) {
 		host_ram = aligned_alloc(PAGE_SIZE, HOST_RAM);
-		run_page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-		apic_page = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+		make_pages();
 		m->state = calloc(1, sizeof(struct machine_state));
 	}
 	struct machine_state *state = m->state;
 
 	memset(host_ram, 0, HOST_RAM);
-	memset(run_page, 0, PAGE_SIZE);
-	memset(apic_page, 0, PAGE_SIZE);
 	memset(&host, 0, sizeof(host));
 	host.stopped = -1;
 	memset(m, 0, sizeof(*m));
 	m->state = state;
-	m->vcpus = 1;
+	m->vcpus = vcpus;
 	m->fpu_size = sizeof(host.fpu);
 	gmem_add(&m->memory, 0, HOST_RAM, host_ram);
 	clock_init(&m->clock, HOST_TSC_HZ, tsc_now(), 1704067200ull * NS_PER_SECOND, tsc_now());
 	is_amd = amd;
-	cpuid_build(&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, 1}, cpuid_fake);
-	v->run = run_page;
-	m->lapic[0].page = apic_page;
+	cpuid_build(&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus}, cpuid_fake);
+	for (u32 i = 0; i < vcpus; i++) {
+		memset(run_page[i], 0, PAGE_SIZE);
+		memset(apic_page[i], 0, PAGE_SIZE);
+		m->vcpu[i].run = run_page[i];
+		m->vcpu[i].event = i + 1;
+		m->lapic[i].page = apic_page[i];
+	}
 	machine_init(m);
 	CHECK(boot_put_paging(&m->memory));
 	entry_set(v, &entry);
-	exit_export(run_page);
+	exit_export(v->run);
 	machine_settle(v);
-	run_page->dirty = 0;
+	v->run->dirty = 0;
 	return v;
 }
 

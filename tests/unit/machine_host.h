@@ -10,12 +10,14 @@
 #define HOST_RAM    (2ull << 20)
 #define HOST_TSC_HZ 1000000000ull
 #define HOST_LOG    4096
+#define HOST_VCPUS  4
 
 /* What the fake saw. */
 struct host {
-	char log[HOST_LOG]; /* lines, each with its newline; the oldest are kept */
-	u64 signals;        /* bits that were signalled, ever */
-	u64 fetched;        /* groups that were fetched, ever */
+	char log[HOST_LOG];             /* lines, each with its newline; the oldest are kept */
+	u64 signals;                    /* bits that were signalled, ever */
+	u64 signals_to[HOST_VCPUS + 1]; /* the same by event: vCPU i's is i + 1 */
+	u64 fetched;                    /* groups that were fetched, ever */
 	u32 msrs_direct;
 	u32 doorbells;           /* bound now */
 	u64 doorbell_bits[65536]; /* by port */
@@ -34,6 +36,9 @@ extern struct machine host_machine;
  * the first 4 GiB mapped one to one. amd: the vendor that CPUID shows.
  */
 struct vcpu *host_setup(bool amd);
+
+/* Likewise with `vcpus` vCPUs, at most HOST_VCPUS; the others wait for a start-up IPI. */
+struct vcpu *host_setup_smp(bool amd, u32 vcpus);
 
 /* Puts an exit of `kind` whose instruction is `length` bytes long into the run page, handles it,
  * and moves on. */

@@ -19,6 +19,8 @@ static struct virtio *start(void)
 	CHECK(virtio_rng_init(m, &m->state->virtio.entropy, RNG, seed));
 	CHECK(backend_console_open(m, 0, &r));
 	CHECK(virtio_console_init(m, &m->state->virtio.console, CONSOLE, 2, names));
+	machine_virtio_bells(m, &m->state->virtio.entropy.virtio);
+	machine_virtio_bells(m, &m->state->virtio.console.virtio);
 	pci_configure(m, &m->state->pci, PM_BASE_DEFAULT);
 	return &m->state->virtio.entropy.virtio;
 }
@@ -70,7 +72,7 @@ TEST(chains_by_event_and_by_exit)
 	*(u16 *)(host_ram + GUEST_RINGS + GUEST_AVAIL + 2) = 2;
 	guest_write_port(RNG, 0);
 	CHECK(guest_used(0, &id, &length));
-	CHECK_EQ(port_read(&host_machine, guest_port(RNG), 2), 0xffff);
+	CHECK_EQ(port_read(&host_machine.vcpu[0], guest_port(RNG), 2), 0xffff);
 }
 
 TEST(bars_move)

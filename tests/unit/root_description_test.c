@@ -98,7 +98,7 @@ static void compile(const char *source)
 static bool read_tree(void)
 {
 	static const char *const files[] = {
-		"root.elf", "system.dtb", "uart.elf", "console.elf", "vmm.elf", "vmlinuz"};
+		"root.elf", "system.dtb", "uart.elf", "console.elf", "vmm.elf", "vmlinuz", "m.bin"};
 
 	memset(&boot, 0, sizeof(boot));
 	boot.cpus = 2;
@@ -124,6 +124,41 @@ static bool read_changed(const char *from, const char *to)
 	snprintf(source, sizeof(source), "%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
 	compile(source);
 	return read_tree();
+}
+
+#define BOOT_NODE "boot { kernel = \"vmlinuz\"; bootargs = \"quiet\"; };"
+#define MODULES_4                                                                                  \
+	"m1 { file = \"m.bin\"; }; m2 { file = \"m.bin\"; }; m3 { file = \"m.bin\"; }; "           \
+	"m4 { file = \"m.bin\"; }; "
+
+/* Nodes below `boot` are files that the guest gets besides. */
+TEST(description_modules)
+{
+	CHECK(read_changed(BOOT_NODE,
+		"boot { kernel = \"vmlinuz\"; one { file = \"m.bin\"; args = \"x y\"; }; "
+		"two { file = \"vmlinuz\"; }; };"));
+	CHECK_EQ(said[0], 0);
+	CHECK_EQ(d.node[2].files, 3);
+	CHECK_EQ(d.node[2].file[0], 5);
+	CHECK_EQ(d.node[2].file[1], 6);
+	CHECK_EQ(d.node[2].file[2], 5);
+	CHECK(read_changed(BOOT_NODE, "boot { kernel = \"vmlinuz\"; one { args = \"x y\"; }; };"));
+	CHECK(strstr(said, "property \"file\" is missing") != NULL);
+	CHECK(d.node[2].bad);
+	CHECK(read_changed(BOOT_NODE, "boot { kernel = \"vmlinuz\"; one { file = \"no\"; }; };"));
+	CHECK(strstr(said, "file \"no\" is not in the image") != NULL);
+	CHECK(d.node[2].bad);
+	CHECK(read_changed(
+		BOOT_NODE, "boot { kernel = \"vmlinuz\"; initrd = \"m.bin\"; " MODULES_4 "};"));
+	CHECK(!d.node[2].bad);
+	CHECK(read_changed(BOOT_NODE,
+		"boot { kernel = \"vmlinuz\"; initrd = \"m.bin\"; m5 { file = \"m.bin\"; }; "
+		"m6 { file = \"m.bin\"; }; m7 { file = \"m.bin\"; }; m8 { file = \"m.bin\"; }; "
+		"m9 { file = \"m.bin\"; }; ma { file = \"m.bin\"; }; mb { file = \"m.bin\"; "
+		"}; " MODULES_4 "};"));
+	CHECK(d.node[2].bad);
+	CHECK_EQ(d.node[2].files, NODE_FILES);
+	CHECK(strstr(said, "more than 12 files") != NULL);
 }
 
 TEST(description_good)
@@ -213,7 +248,7 @@ TEST(description_wrong_nodes)
 		{"memory@0", "nemory@0", 2, "\"memory@0\" is missing"},
 		{"boot {", "root {", 2, "\"machine/boot\" is missing"},
 		{"bulkhead,domain", "bulkhead,dom", 0, "\"compatible\" must be"},
-		{"backend = <&console>", "backend = <&nic0>", NODE_NONE, "has consoles only"},
+		{"backend = <&console>", "backend = <&nic0>", NODE_NONE, "no domain serves that"},
 		{"backend = <&console>", "backend = <1 2>", NODE_NONE, "must name one node"},
 		{"stdout-path = &com1", "stdout-path = &com2", NODE_NONE,
 			"no domain has \"access\""},

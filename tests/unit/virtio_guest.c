@@ -9,20 +9,20 @@ static struct {
 
 static void point(u8 devfn, u32 offset)
 {
-	port_write(&host_machine, PCI_ADDRESS, 4,
+	port_write(&host_machine.vcpu[0], PCI_ADDRESS, 4,
 		PCI_ADDRESS_ENABLE | (u32)devfn << 8 | (offset & 0xfcu));
 }
 
 u32 guest_config(u8 devfn, u32 offset, unsigned size)
 {
 	point(devfn, offset);
-	return port_read(&host_machine, (u16)(PCI_DATA + (offset & 3)), size);
+	return port_read(&host_machine.vcpu[0], (u16)(PCI_DATA + (offset & 3)), size);
 }
 
 void guest_config_write(u8 devfn, u32 offset, unsigned size, u32 value)
 {
 	point(devfn, offset);
-	port_write(&host_machine, (u16)(PCI_DATA + (offset & 3)), size, value);
+	port_write(&host_machine.vcpu[0], (u16)(PCI_DATA + (offset & 3)), size, value);
 }
 
 u64 guest_memory(u8 devfn)
@@ -91,7 +91,7 @@ void guest_ring(u8 devfn, u32 queue)
 
 void guest_write_port(u8 devfn, u32 queue)
 {
-	port_write(&host_machine, (u16)(guest_port(devfn) + queue * VIRTIO_NOTIFY_STEP), 2, queue);
+	port_write(&host_machine.vcpu[0], (u16)(guest_port(devfn) + queue * VIRTIO_NOTIFY_STEP), 2, queue);
 }
 
 void guest_add(u8 devfn, u32 queue, const struct guest_part *part, u32 parts)

@@ -49,7 +49,8 @@ class Description:
         self.notes = checked.notes
         self.find_files(root, Files(source, folders), collected)
         if memory is not None:
-            checked.fits(memory, sum(os.path.getsize(path) for path in self.files.values()))
+            sizes = {name: os.path.getsize(path) for name, path in self.files.items()}
+            checked.fits(memory, sizes)
         self.errors.sort(key=by_place)
 
     def find_files(self, root, lookup, collected):

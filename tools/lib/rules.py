@@ -5,8 +5,13 @@ BLOCK = 512
 HOLE = (0xC0000000, 0x100000000)  # APICs, PCI windows and firmware of a guest
 GUEST_TOP = 1 << 40
 MAX_VCPUS = 64
+MAX_MODULES = 8  # BOOT_MODULES_MAX of the VMM
 CHIPSET_SLOTS = (0, 1)  # host bridge and ISA bridge of the guest's machine
 DEFAULT_POOL_KIB = 256
+MAX_PORTS = 32  # of a switch
+MAX_VOLUMES = 16  # of a server that keeps them in memory
+VOLUME_TOP = 1 << 40
+SESSION_BYTES = 0x106000  # of a disk or network card, with its bounce memory
 KERNEL_BYTES = 16 << 20  # kernel, boot pool and what the firmware keeps
 
 
@@ -199,6 +204,10 @@ class Rules:
         starts = [base for node in memory for base, _ in regions(node)]
         if starts and 0 not in starts:
             self.errors.add(memory[0], "a guest needs memory at address 0", "reg")
+        modules = of_kind(machine, "boot-module")
+        if len(modules) > MAX_MODULES:
+            message = f"{len(modules)} modules, at most {MAX_MODULES} are supported"
+            self.errors.add(machine.child("boot"), message)
         self.ports(of_kind(machine, "guest-uart"))
         self.pci(of_kind(machine, "guest-net", "guest-disk"), CHIPSET_SLOTS)
 
@@ -210,16 +219,18 @@ class Rules:
                 if console.kind == "domain" and program and not program.startswith("console"):
                     message = f"{console.path} runs {program}, which is not a console"
                     self.errors.add(uart, f'property "backend": {message}', "backend")
-        ports = of_kind(root, "port")
-        for node in ports:
+        for node in of_kind(root, "port"):
             self.owned(node, self.targets(node, "backend"))
         for parent in of_kind(root, "ports"):
-            inside = [node for node in ports if node.parent is parent]
-            self.twice(inside, lambda node: tuple(node.cells("reg")) or None, "this port")
+            self.numbered(parent, "port", MAX_PORTS)
+        for parent in of_kind(root, "memory-volumes"):
+            self.numbered(parent, "volume", MAX_VOLUMES)
+        for node in of_kind(root, "memory-volume"):
+            self.memory_volume(node)
         used = {}
         for node in of_kind(root, "guest-disk", "guest-net"):
             for target in self.targets(node, "backend"):
-                shareable = target.kind == "volume" and "read-only" in target.props
+                shareable = target.kind != "port" and "read-only" in target.props
                 if target.path in used and not shareable:
                     other = used[target.path].path
                     self.errors.add(node, f"{target.path} is already given to {other}", "backend")
@@ -228,8 +239,37 @@ class Rules:
                     self.owned(node, [target.parent.parent])
                 if target.kind == "port" and "backend" in target.props:
                     self.errors.add(node, f"{target.path} is the switch's uplink", "backend")
+                if target.kind == "memory-volume" and "zero-copy" in node.props:
+                    self.errors.add(node, "a volume in memory has no zero-copy", "zero-copy")
                 self.reach(node, target)
         self.addresses(of_kind(root, "guest-net"))
+
+    def numbered(self, parent, what, most):
+        """Ports or volumes of a server: no number twice, and not too many."""
+        nodes = [node for node in parent.children if node.kind]
+        self.twice(nodes, lambda node: tuple(node.cells("reg")) or None, f"this {what}")
+        if len(nodes) > most:
+            self.errors.add(parent, f"{len(nodes)} {what}s, at most {most} are supported")
+
+    def memory_volume(self, node):
+        """A volume of zeroes needs a size; one of a file, what becomes of writes."""
+        size, copy = node.cells("size"), "copy-on-write" in node.props
+        if "file" not in node.props:
+            for name in ("read-only", "copy-on-write"):
+                if name in node.props:
+                    self.errors.add(node, f'"{name}" needs a "file"', name)
+            if "size" not in node.props:
+                self.errors.add(node, 'a volume without "file" needs a "size"')
+        elif copy == ("read-only" in node.props):
+            message = 'a file needs either "read-only" or "copy-on-write"'
+            self.errors.add(node, message, "file")
+        if "overlay-kib" in node.props and not copy:
+            self.errors.add(node, '"overlay-kib" needs "copy-on-write"', "overlay-kib")
+        if len(size) == 2:
+            size = size[0] << 32 | size[1]
+            if size == 0 or size % BLOCK or size > VOLUME_TOP:
+                message = "size must be whole blocks of 512 bytes, not 0, at most 1 TiB"
+                self.errors.add(node, message, "size")
 
     def owned(self, node, devices):
         for device in devices:
@@ -265,9 +305,22 @@ class Rules:
             "local-mac-address",
         )
 
-    def fits(self, mebibytes, file_bytes):
-        """Checks that all memory asked for fits a machine of that size."""
-        total = KERNEL_BYTES + file_bytes
+    def volume_bytes(self, node, files):
+        """Memory that a volume in memory takes."""
+        if "read-only" in node.props:
+            return 0
+        size = node.cells("size")
+        size = size[0] << 32 | size[1] if len(size) == 2 else files.get(node.text("file"), 0)
+        overlay = (node.cells("overlay-kib") or [size >> 10])[0] << 10
+        return min(size, overlay) + (size >> 10)
+
+    def fits(self, mebibytes, files):
+        """Checks that all memory asked for, and the files {name: size}, fit a machine of that size."""
+        total = KERNEL_BYTES + sum(files.values())
+        for node in of_kind(self.root, "memory-volume"):
+            total += self.volume_bytes(node, files)
+        for node in of_kind(self.root, "guest-disk", "guest-net", "port"):
+            total += SESSION_BYTES if "backend" in node.props else 0
         for node in of_kind(self.root, "memory", "shared"):
             total += sum(size for _, size in regions(node))
         for node in of_kind(self.root, "domain", "partition"):
@@ -282,7 +335,7 @@ class Rules:
 def unit_of(node):
     """The spellings of the unit address that a node's reg asks for, the best one first."""
     cells, kind = node.cells("reg"), node.kind
-    if kind in ("cpu", "port") and len(cells) == 1:
+    if kind in ("cpu", "port", "memory-volume") and len(cells) == 1:
         return (f"{cells[0]:x}",)
     if kind in ("uart", "guest-uart") and len(cells) == 3:
         return (f"i{cells[1]:x}",)

@@ -118,6 +118,21 @@ domain
   fpu               optional  flag
   test-authority    optional  flag
   > ethernet-ports        optional  ports
+  > volumes               optional  memory-volumes
+
+memory-volumes
+  #address-cells    required  u32 1..1
+  #size-cells       required  u32 0..0
+  > volume                many      memory-volume
+
+memory-volume
+  reg               required  u32
+  file              optional  file
+  size              optional  cells 2
+  read-only         optional  flag
+  copy-on-write     optional  flag
+  overlay-kib       optional  u32 1..
+  label             optional  string
 
 ports
   #address-cells    required  u32 1..1
@@ -159,6 +174,11 @@ boot
   kernel            required  file
   initrd            optional  file
   bootargs          optional  string
+  > *                     many      boot-module
+
+boot-module
+  file              required  file
+  args              optional  string
 
 memory
   device_type       required  string memory
@@ -199,7 +219,7 @@ guest-net
 guest-disk
   compatible        required  string
   reg               required  cells 5
-  backend           required  ref volume
+  backend           required  ref volume|memory-volume
   zero-copy         optional  flag
 """
 
@@ -208,6 +228,7 @@ NAMES = {
     "uart": "serial port",
     "function": "PCI function",
     "volume": "volume (partition@)",
+    "memory-volume": "volume in memory (volume@)",
     "port": "switch port",
     "shared": "reserved-memory region",
     "domain": "domain",

@@ -11,7 +11,8 @@ STEPS = [
     (r"bulkhead> ", r"stop halting\n"),
     (r"halting is stopped by the operator", r"start again\n"),
     (r"(?s)(again: its guest reset itself.*){3}", r"stop again\n"),
-    (r"again is stopped by the operator", ""),
+    (r"again is stopped by the operator", r"start several\n"),
+    (r"\[several\] smp: ", ""),
 ]
 # A loop with interrupts off, of a higher priority than Linux.
 LOOP = [
@@ -47,6 +48,7 @@ CHECKS = [
           r"^\[again\] hello from a small guest: reset"),
     Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41",
           r"^\[undisturbed\] second-42\n(.*\n)*?\[undisturbed\] 0$"),
+    Check("several", r"^\[several\] smp: [1-9]\d* passed, 0 failed", lacks=r"^\[several\] FAIL"),
     Check("states", r"^undisturbed +partition +running", r"^hello +partition +off", r"^again +partition +stopped",
           r"^halting +partition +stopped", r"^tries +partition +off"),
 ]

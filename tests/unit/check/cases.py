@@ -9,6 +9,10 @@ B = "/domains/bare-b"
 DISKS = "/pci/nvme@4,0/partitions"
 COM2 = '\t\tcom2: serial@i2f8 { compatible = "ns16550a"; reg = <1 0x2f8 8>; interrupts = <3 1>; };'
 NIC0 = '\t\tnic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; compatible = "pci8086,10d3"; };'
+BOOT_B = """boot {
+					kernel = "guest.elf";
+					environment { file = "b.cpio"; args = "a b"; };
+				};"""
 BOOT_A = 'boot { kernel = "vmlinuz"; initrd = "a.cpio"; bootargs = "console=ttyS0"; };'
 RAM_B = "reg = <0 0 0 0x200000>;"
 RAM_A = "reg = <1 0 0 0x10000000 2 0 0 0x1000>;"
@@ -27,6 +31,11 @@ NODES = [
      [("\tdomains {", "\t@@sound { };\n\tdomains {")]),
     ("unknown-guest-node", A + "/machine/acpi", 'unknown node "acpi"',
      [(BOOT_A, BOOT_A + "\n@@acpi { };")]),
+    ("module-file", B + "/machine/boot/environment", '"file" is missing',
+     [('environment { file = "b.cpio";', "@@environment {")]),
+    ("modules", B + "/machine/boot", "9 modules, at most 8",
+     [("boot {\n", "@@boot {\n"),
+      ('args = "a b"; };', 'args = "a b"; };' + "".join(f' m{i} {{ file = "b.cpio"; }};' for i in range(8)))]),
     ("unknown-device", "/isa/serial@i2e8", 'compatible "ns8250"',
      [(COM2, COM2 + '\n@@serial@i2e8 { compatible = "ns8250"; };')]),
     ("unknown-pci", "/pci/net@6,0", 'compatible "8086:10d3"',
@@ -43,11 +52,8 @@ NODES = [
     ("no-boot", A + "/machine", '"boot" is missing',
      [("\t\t\tmachine {", "\t\t\t@@machine {"), (BOOT_A, "")]),
     ("no-memory", B + "/machine", '"memory@0" is missing',
-     [('boot { kernel = "guest.elf"; };', 'boot { kernel = "guest.elf"; };@@'),
-      ("machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n"
-       '\t\t\t\tboot { kernel = "guest.elf"; };@@',
-       '@@machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n'
-       '\t\t\t\tboot { kernel = "guest.elf"; };'),
+     [("machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n\t\t\t\t" + BOOT_B,
+       "@@machine {\n\t\t\t\t#address-cells = <2>;\n\t\t\t\t#size-cells = <2>;\n\t\t\t\t" + BOOT_B),
       ('memory@0 { device_type = "memory"; ' + RAM_B + " };", "")]),
     ("two-isa", "/", 'more than one node "isa"',
      [("\n/ {", "\n@@/ {"), ("\tdomains {", '\tisa@1 { compatible = "isa"; #address-cells = <2>; '
@@ -63,7 +69,7 @@ PROPERTIES = [
     ("missing-reg", "/pci/ethernet@3,0", '"reg" is missing',
      [(NIC0, '\t\t@@nic0: ethernet@3,0 { compatible = "pci8086,10d3"; };')]),
     ("missing-kernel", B + "/machine/boot", '"kernel" is missing',
-     [('boot { kernel = "guest.elf"; };', "@@boot { };")]),
+     [(BOOT_B, "@@boot { };")]),
     ("schema-version", "/", 'must be "bulkhead,system-v1"', [("system-v1", "system-v2@@")]),
     ("bad-panic", "/chosen", 'must be "halt" or "reboot"', [('panic = "halt"', '@@panic = "stop"')]),
     ("bad-on-exit", A, 'must be "stop" or "restart"', [('on-exit = "restart"', '@@on-exit = "go"')]),
@@ -191,5 +197,41 @@ TWICE = [
     ("multicast", B + "/machine/pci/net@5,1", "multicast", [("[02 00 00 00 00 0b]", "[03 00 00 00 00 0b]@@")]),
 ]
 
-CASES = LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
-MORE = {"no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number"}
+VOLUMES = "/domains/ramdisk/volumes"
+SCRATCH = "size = <0 0x100000>;"
+FILE_T = 'file = "tools.img"; read-only;'
+
+SERVERS = [
+    ("volume-number", VOLUMES + "/volume@01", "this volume is already given by",
+     [("tools: volume@1 { reg = <1>", "tools: @@volume@01 { reg = <0>")]),
+    ("volume-unit", VOLUMES + "/volume@4", 'must end in "@1"', [("volume@1 {", "@@volume@4 {")]),
+    ("volume-no-size", VOLUMES + "/volume@0", 'needs a "size"',
+     [("scratch: volume@0", "@@scratch: volume@0"), (SCRATCH, "")]),
+    ("volume-no-bytes", VOLUMES + "/volume@0", "not 0", [(SCRATCH, "@@size = <0 0>;")]),
+    ("volume-part-block", VOLUMES + "/volume@0", "whole blocks", [(SCRATCH, "@@size = <0 1000>;")]),
+    ("volume-huge", VOLUMES + "/volume@0", "at most 1 TiB", [(SCRATCH, "@@size = <0x101 0>;")]),
+    ("volume-short-size", VOLUMES + "/volume@0", "has 1 numbers", [(SCRATCH, "@@size = <512>;")]),
+    ("volume-read-only", VOLUMES + "/volume@0", '"read-only" needs a "file"',
+     [(SCRATCH, SCRATCH + " @@read-only;")]),
+    ("volume-both", VOLUMES + "/volume@1", 'either "read-only" or', [(FILE_T, "@@" + FILE_T + " copy-on-write;")]),
+    ("volume-neither", VOLUMES + "/volume@2", 'either "read-only" or',
+     [('file = "system.img";', '@@file = "system.img";'), ("copy-on-write;", ""), ("overlay-kib = <512>;", "")]),
+    ("volume-overlay", VOLUMES + "/volume@1", 'needs "copy-on-write"',
+     [(FILE_T, FILE_T + " @@overlay-kib = <4>;")]),
+    ("volume-file", VOLUMES + "/volume@1", '"none.img" is not in', [("tools.img", "none.img@@")]),
+    ("volume-shared", B + "/machine/pci/disk@9,0", "is already given to " + A + "/machine/pci/disk@7,0",
+     [("backend = <&system>", "@@backend = <&scratch>")]),
+    ("volume-zero-copy", B + "/machine/pci/disk@9,0", "has no zero-copy",
+     [("backend = <&system>;", "backend = <&system>; @@zero-copy;")]),
+    ("many-volumes", VOLUMES, "17 volumes, at most 16",
+     [("volumes {", "@@volumes {"), ("scratch: volume@0", "".join(
+         f"volume@{n:x} {{ reg = <{n}>; size = <0 512>; }};\n" for n in range(3, 17)) + "scratch: volume@0")]),
+    ("many-ports", "/domains/switch/ethernet-ports", "33 ports, at most 32",
+     [("ethernet-ports {", "@@ethernet-ports {"), ("uplink: port@0", "".join(
+         f"port@{n:x} {{ reg = <{n}>; }};\n" for n in range(3, 33)) + "uplink: port@0")]),
+    ("volumes-too-much", "/domains", "MiB of memory are needed",
+     [("\tdomains {", "\t@@domains {"), (SCRATCH, "size = <0 0x40000000>;")], ["--memory", "1024"]),
+]
+
+CASES = SERVERS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
+MORE = {"no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number", "volume-number"}

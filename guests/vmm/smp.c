@@ -1,0 +1,71 @@
+/* Mail between the threads of a machine; INIT and start-up IPI. */
+#include "smp.h"
+#include "host.h"
+#include "lock.h"
+#include "vcpu.h"
+
+#define STARTUP_SHIFT    12
+#define STARTUP_SELECTOR 8 /* page << 8 */
+
+void vcpu_post(struct vcpu *v, u32 mail)
+{
+	u32 old = __atomic_fetch_or(&v->mail, mail, __ATOMIC_SEQ_CST);
+
+	/* Who finds mail there already knows that the event was set after it. */
+	if ((old & mail) != mail && !vcpu_is_own(v))
+		host_signal(v->event, BIT(VCPU_BIT_MAIL));
+}
+
+void vcpu_nudge(struct vcpu *v)
+{
+	if (!vcpu_is_own(v))
+		host_signal(v->event, BIT(VCPU_BIT_LOOK));
+}
+
+void vcpu_post_startup(struct vcpu *v, u8 page)
+{
+	__atomic_store_n(&v->startup_page, page, __ATOMIC_RELEASE);
+	vcpu_post(v, MAIL_STARTUP);
+}
+
+static void start(struct vcpu *v)
+{
+	u8 page = __atomic_load_n(&v->startup_page, __ATOMIC_ACQUIRE);
+	struct run_page *run = v->run;
+
+	run->cs.selector = (u16)(page << STARTUP_SELECTOR);
+	run->cs.base = (u64)page << STARTUP_SHIFT;
+	run->rip = 0;
+	run->dirty |= GROUP_RIP | GROUP_SEG;
+	v->state->wait_startup = 0;
+}
+
+void vcpu_open_mail(struct vcpu *v)
+{
+	struct machine *m = v->machine;
+	u32 mail = __atomic_exchange_n(&v->mail, 0, __ATOMIC_SEQ_CST);
+
+	if (mail & MAIL_INIT) {
+		lapic_init_signal(m, v->lapic);
+		vcpu_init_signal(v);
+		v->state->wait_startup = 1;
+	}
+	if ((mail & MAIL_STARTUP) && v->state->wait_startup)
+		start(v);
+	if (mail & MAIL_INTR) {
+		machine_lock(v);
+		lapic_lint(m, v->lapic, 0, pic_output(&m->state->pic));
+		machine_unlock(v);
+	}
+	if (m->stop || v->state->wait_startup)
+		v->pause = true;
+}
+
+void vcpu_wait_startup(struct vcpu *v)
+{
+	while (v->state->wait_startup && !__atomic_load_n(&v->machine->stop, __ATOMIC_ACQUIRE)) {
+		if (!__atomic_load_n(&v->mail, __ATOMIC_SEQ_CST))
+			host_wait(BIT(VCPU_BIT_MAIL), TIME_NEVER);
+		vcpu_open_mail(v);
+	}
+}
