@@ -32,3 +32,18 @@ $(SMALL_NAMES:%=$(O)/guests/%.elf): $(O)/guests/%.elf: $(O)/guests/small/%.c.o $
 $(O)/guests/smp.elf: $(O)/guests/small/smp_start.S.o
 
 -include $(VMM_OBJECTS:.o=.d) $(SMALL_OBJECTS:.o=.d)
+
+# Unit tests of virtio: a driver in plain memory; models with the transport below them.
+UNIT_VIRTIO := tests/unit/fake_machine.c tests/unit/virtio_driver.c \
+	$(addprefix guests/vmm/,gmem.c virtqueue.c dev_pci.c dev_pci_i440fx.c dev_virtio.c dev_virtio_common.c \
+	dev_virtio_msix.c dev_virtio_pci.c)
+UNIT_virtqueue          := guests/vmm/virtqueue.c guests/vmm/gmem.c
+UNIT_dev_virtio         := $(UNIT_VIRTIO)
+UNIT_dev_virtio_msix    := $(UNIT_VIRTIO)
+UNIT_dev_virtio_blk     := $(UNIT_VIRTIO) $(wildcard guests/vmm/dev_virtio_blk*.c)
+UNIT_dev_virtio_net     := $(UNIT_VIRTIO) $(wildcard guests/vmm/dev_virtio_net*.c)
+UNIT_dev_virtio_console := $(UNIT_VIRTIO) guests/vmm/dev_virtio_console.c
+UNIT_dev_virtio_rng     := $(UNIT_VIRTIO) guests/vmm/dev_virtio_rng.c guests/vmm/chacha20.c
+UNIT_machine_virtio      = tests/unit/virtio_guest.c $(UNIT_VMM)
+UNIT_backend_block       = tests/unit/virtio_guest.c $(UNIT_VMM)
+UNIT_backend_net         = tests/unit/virtio_guest.c $(UNIT_VMM)

@@ -18,7 +18,7 @@ UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c)
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
 UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c \
-	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c start.c),$(wildcard guests/vmm/*.c))
+	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(wildcard guests/vmm/*.c))
 UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c elf.c flat.c gmem.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
@@ -102,6 +102,8 @@ $(TESTS)/%.efi: $(TESTS)/efi/%.o
 # FUZZ_RUNS inputs each, for FUZZ_TIME seconds at most.
 # What a run has found interesting is kept and built upon in $(TESTS)/corpus.
 FUZZ_instr := $(UNIT_INSTR)
+FUZZ_virtio := $(UNIT_VIRTIO) \
+	$(wildcard guests/vmm/dev_virtio_[bnr]*.c) guests/vmm/dev_virtio_console.c guests/vmm/chacha20.c
 FUZZ_session := $(addprefix drivers/,ramdisk/disk.c ramdisk/volume.c switch/switch.c switch/wire.c switch/table.c \
 	switch/offload.c)
 FUZZ_dev_ioapic := tests/unit/fake_machine.c guests/vmm/dev_ioapic.c guests/vmm/dev_lapic_route.c

@@ -1,52 +1,16 @@
 /* Reads the partition's node with libfdt, and makes devices by their `compatible` strings. */
 #include <libfdt.h>
 
-#include "config.h"
+#include "config_node.h"
 #include "host.h"
 
-#define CELL         4
 #define ISA_SPACE_IO 1 /* first cell of `reg` below an ISA bus */
-#define PATH_LENGTH  128
 
 /* A device model that a node can ask for. */
 struct model {
 	const char *compatible;
 	bool (*create)(struct config *c, struct machine *m, int node);
 };
-
-static void complain(const struct config *c, int node, const char *what)
-{
-	char path[PATH_LENGTH];
-
-	if (fdt_get_path(c->fdt, node, path, sizeof(path)))
-		string_copy(path, sizeof(path), "?");
-	log_line("%s: %s", path, what);
-}
-
-/* A property that is one string; NULL if it is not there or is none. */
-static const char *text(const struct config *c, int node, const char *name)
-{
-	int length;
-	const char *p = fdt_getprop(c->fdt, node, name, &length);
-
-	if (!p || length < 1 || strnlen(p, (size_t)length) != (size_t)length - 1)
-		return NULL;
-	return p;
-}
-
-/* Cell `index` of a property; false: it has no such cell. */
-static bool cell(const struct config *c, int node, const char *name, int index, u32 *value)
-{
-	int length;
-	const void *p = fdt_getprop(c->fdt, node, name, &length);
-	fdt32_t raw;
-
-	if (!p || length < (index + 1) * CELL)
-		return false;
-	memcpy(&raw, (const u8 *)p + index * CELL, sizeof(raw));
-	*value = fdt32_to_cpu(raw);
-	return true;
-}
 
 /* Each node below `boot` is a module. */
 static bool read_modules(struct config *c, int boot)
@@ -55,11 +19,11 @@ static bool read_modules(struct config *c, int boot)
 
 	fdt_for_each_subnode(node, c->fdt, boot)
 	{
-		const char *file = text(c, node, "file");
-		const char *args = text(c, node, "args");
+		const char *file = config_text(c, node, "file");
+		const char *args = config_text(c, node, "args");
 
 		if (!file || c->modules == BOOT_MODULES_MAX) {
-			complain(c, node,
+			config_complain(c, node,
 				file ? "too many modules" : "property \"file\" is missing");
 			return false;
 		}
@@ -88,10 +52,10 @@ bool config_open(struct config *c, const struct start_info *info)
 	}
 	boot = fdt_subnode_offset(c->fdt, c->machine, "boot");
 	if (boot >= 0) {
-		const char *bootargs = text(c, boot, "bootargs");
+		const char *bootargs = config_text(c, boot, "bootargs");
 
-		c->kernel = text(c, boot, "kernel");
-		c->initrd = text(c, boot, "initrd");
+		c->kernel = config_text(c, boot, "kernel");
+		c->initrd = config_text(c, boot, "initrd");
 		c->bootargs = bootargs ? bootargs : "";
 		return read_modules(c, boot);
 	}
@@ -118,35 +82,31 @@ static bool isa_ports(const struct config *c, int node, u32 *first, u32 *count)
 {
 	u32 space;
 
-	if (cell(c, node, "reg", 0, &space) && cell(c, node, "reg", 1, first) &&
-		cell(c, node, "reg", 2, count) && space == ISA_SPACE_IO && *count &&
+	if (config_cell(c, node, "reg", 0, &space) && config_cell(c, node, "reg", 1, first) &&
+		config_cell(c, node, "reg", 2, count) && space == ISA_SPACE_IO && *count &&
 		*first <= 0xffff && *count <= 0x10000 - *first)
 		return true;
-	complain(c, node, "reg is not a range of I/O ports");
+	config_complain(c, node, "reg is not a range of I/O ports");
 	return false;
 }
 
 /* Opens the console session whose backend the node names; without one, output is dropped. */
-static void open_console(const struct config *c, struct machine *m, int node)
+static void open_console(struct config *c, struct machine *m, int node)
 {
 	const struct start_resource *r;
-	u32 backend;
 
-	if (!cell(c, node, "backend", 0, &backend))
+	if (!fdt_getprop(c->fdt, node, "backend", NULL))
 		return;
-	for (u32 i = 0; (r = start_find(c->info, START_SESSION, i)); i++) {
-		if (r->phandle != backend ||
-			strncmp(r->protocol, "console", sizeof(r->protocol)) != 0 ||
-			r->role != START_CLIENT || r->size < sizeof(struct console_session))
-			continue;
-		m->console.session = (struct console_session *)r->address;
-		m->console.peer = r->cap;
-		m->console.peer_bits = r->value;
-		m->console.own_bit = BIT(r->bit);
-		m->wake_mask |= m->console.own_bit;
+	r = config_session(c, node, "console");
+	if (!r || r->size < sizeof(struct console_session)) {
+		config_complain(c, node, "no console serves it: its output is dropped");
 		return;
 	}
-	complain(c, node, "no console serves it: its output is dropped");
+	m->console.session = (struct console_session *)r->address;
+	m->console.peer = r->cap;
+	m->console.peer_bits = r->value;
+	m->console.own_bit = BIT(r->bit);
+	m->wake_mask |= m->console.own_bit;
 }
 
 static bool create_serial(struct config *c, struct machine *m, int node)
@@ -164,17 +124,17 @@ static bool create_serial(struct config *c, struct machine *m, int node)
 		if (usual[i].port == first)
 			line = usual[i].line;
 	}
-	cell(c, node, "interrupts", 0, &line);
+	config_cell(c, node, "interrupts", 0, &line);
 	if (line > 15 || line == 0 || line == 2) {
-		complain(c, node, "interrupts is not an ISA interrupt line");
+		config_complain(c, node, "interrupts is not an ISA interrupt line");
 		return false;
 	}
 	if (m->state->serial) {
-		complain(c, node, "this machine has one serial port only: left out");
+		config_complain(c, node, "this machine has one serial port only: left out");
 		return true;
 	}
 	if (!machine_add_serial(m, (u16)first, (u8)line)) {
-		complain(c, node, "its ports are taken by another device");
+		config_complain(c, node, "its ports are taken by another device");
 		return false;
 	}
 	open_console(c, m, node);
@@ -192,7 +152,7 @@ static bool create_doorbell(struct config *c, struct machine *m, int node)
 		u32 bit = START_BIT_OWN + c->doorbells++ % (VCPU_BIT_FIRST - START_BIT_OWN);
 
 		if (!host_doorbell(m, (u16)(first + i), bit)) {
-			complain(c, node, "the kernel refuses this doorbell");
+			config_complain(c, node, "the kernel refuses this doorbell");
 			return false;
 		}
 	}
@@ -207,6 +167,10 @@ static const struct model models[] = {
 	{"pci-host-cam-generic", create_children},
 	{"ns16550a", create_serial},
 	{"bulkhead,doorbell", create_doorbell},
+	{"pci1af4,1041", config_net},
+	{"pci1af4,1042", config_disk},
+	{"pci1af4,1043", config_console},
+	{"pci1af4,1044", config_entropy},
 };
 
 static bool create(struct config *c, struct machine *m, int node)
@@ -215,7 +179,7 @@ static bool create(struct config *c, struct machine *m, int node)
 		if (fdt_node_check_compatible(c->fdt, node, models[i].compatible) == 0)
 			return models[i].create(c, m, node);
 	}
-	complain(c, node, "there is no model of this device: left out");
+	config_complain(c, node, "there is no model of this device: left out");
 	return true;
 }
 

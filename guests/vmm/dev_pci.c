@@ -164,12 +164,13 @@ static void update_bars(struct machine *m, struct pci *s, struct pci_function *f
 	}
 }
 
-u32 pci_config_read(struct pci *s, u8 devfn, u32 offset, unsigned size)
+u32 pci_config_read(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size)
 {
-	struct pci_function *f = pci_find(s, devfn);
+	const struct pci_function *f = pci_find(s, devfn);
 
 	if (!f || offset >= PCI_CONFIG || offset + size > PCI_CONFIG)
 		return ALL_ONES & device_mask(size);
+	pci_reading(m, s, devfn, offset, size);
 	return get(f->config, offset, size);
 }
 
@@ -218,7 +219,6 @@ u32 pci_read(struct machine *m, struct pci *s, u16 port, unsigned size)
 {
 	u8 devfn;
 
-	(void)m;
 	if (port == PCI_ADDRESS && size == DWORD)
 		return s->address;
 	if (port == PCI_RESET_CONTROL && size == 1)
@@ -226,7 +226,7 @@ u32 pci_read(struct machine *m, struct pci *s, u16 port, unsigned size)
 	if (!is_data(port, size) || !is_selected(s, &devfn))
 		return ALL_ONES & device_mask(size);
 	return pci_config_read(
-		s, devfn, (s->address & REGISTER_MASK) + (u32)(port - PCI_DATA), size);
+		m, s, devfn, (s->address & REGISTER_MASK) + (u32)(port - PCI_DATA), size);
 }
 
 static void write_reset_control(struct machine *m, struct pci *s, u8 value)

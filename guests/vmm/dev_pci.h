@@ -156,7 +156,7 @@ void pci_write(struct machine *m, struct pci *s, u16 port, unsigned size, u32 va
  * Configuration space of one function. offset + size is at most 256 (else ones, no effect).
  * The accesses that the ports lead to, and what an ECAM window would use.
  */
-u32 pci_config_read(struct pci *s, u8 devfn, u32 offset, unsigned size);
+u32 pci_config_read(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size);
 void pci_config_write(
 	struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size, u32 value);
 
@@ -205,7 +205,14 @@ bool pci_is_master(const struct pci_function *f);
 /* Base of the PM block in I/O space; 0 while it is not enabled. */
 u16 pci_pm_base(struct pci *s);
 
-/* For direct boot: does what firmware would (PIRQ routes, PM base, interrupt lines). */
+/*
+ * For direct boot: does what firmware would: PIRQ routes, PM base, interrupt lines; BARs one after
+ * another from PCI_IO_FIRST and PCI_MEMORY_FIRST on, with their decoding enabled.
+ */
+#define PCI_IO_FIRST     0xc000u
+#define PCI_IO_END       0x10000u
+#define PCI_MEMORY_FIRST 0xe0000000u
+#define PCI_MEMORY_END   0xfe000000u
 void pci_configure(struct machine *m, struct pci *s, u16 pm_base);
 
 /* ISA lines that the route registers name now: what the ELCR must have as level. */
@@ -224,3 +231,9 @@ void pci_bar_changed(
 
 /* The guest wrote these bytes of a function's configuration space, which hold the new value. */
 void pci_written(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size);
+
+/*
+ * The guest is about to read these bytes of a function's configuration space: a device whose bytes
+ * there are not kept by pci_put puts them now.
+ */
+void pci_reading(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size);

@@ -197,8 +197,32 @@ u16 pci_pm_base(struct pci *s)
 	return pci_get(f, PCI_PM_BASE, 4) & PCI_PM_BASE_MASK;
 }
 
+/* Places a function's BARs at the next free addresses; those that do not fit stay where they are. */
+static void assign_bars(struct machine *m, struct pci *s, struct pci_function *f, u64 next[2])
+{
+	static const u64 end[2] = {PCI_MEMORY_END, PCI_IO_END};
+	u32 decode = 0;
+
+	for (u32 i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *bar = &f->bar[i];
+		u32 io = bar->flags & PCI_BAR_IO;
+		u64 at = bar->size ? ALIGN_UP(next[io], bar->size) : 0;
+
+		if (!bar->size || at + bar->size > end[io])
+			continue;
+		next[io] = at + bar->size;
+		pci_config_write(m, s, f->devfn, PCI_BAR0 + i * 4, 4, (u32)at);
+		decode |= io ? PCI_CMD_IO : PCI_CMD_MEMORY;
+	}
+	if (decode)
+		pci_config_write(m, s, f->devfn, PCI_COMMAND, 2,
+			pci_get(f, PCI_COMMAND, 2) | decode);
+}
+
 void pci_configure(struct machine *m, struct pci *s, u16 pm_base)
 {
+	u64 next[2] = {PCI_MEMORY_FIRST, PCI_IO_FIRST};
+
 	for (unsigned i = 0; i < PCI_PIRQS; i++)
 		pci_config_write(m, s, PCI_DEVFN_ISA, PCI_PIRQ + i, 1, default_routes[i]);
 	pci_config_write(m, s, PCI_DEVFN_PM, PCI_PM_BASE, 4, pm_base);
@@ -207,6 +231,7 @@ void pci_configure(struct machine *m, struct pci *s, u16 pm_base)
 		struct pci_function *f = &s->function[i];
 		u32 pin = f->config[PCI_INTERRUPT_PIN];
 
+		assign_bars(m, s, f, next);
 		if (pin && f->devfn != PCI_DEVFN_PM)
 			pci_config_write(m, s, f->devfn, PCI_INTERRUPT_LINE, 1,
 				default_routes[pirq_of(f->devfn, pin)]);

@@ -87,7 +87,8 @@ enum machine_timer {
 		2,            /* the kernel's run-page timer, not the VMM's deadline: dev_lapic.h */
 	MACHINE_TIMER_PM = 3, /* PM timer overflow */
 	MACHINE_TIMER_SERIAL = 4, /* receive timeout */
-	MACHINE_TIMER_COUNT = 5,
+	MACHINE_TIMER_VIRTIO = 5, /* queues with more to do than one event may take */
+	MACHINE_TIMER_COUNT = 6,
 };
 
 #define MACHINE_NEVER (~0ull)

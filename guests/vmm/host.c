@@ -47,14 +47,24 @@ void host_msr_direct(struct machine *m, u32 msr)
 
 bool host_doorbell(struct machine *m, u16 port, u32 bit)
 {
-	struct msg_create_event *create = thread_message();
-	cap_t slot = START_CAP_OWN + m->own_events;
+	cap_t *bell = &m->bell[bit % ARRAY_SIZE(m->bell)];
 
-	*create = (struct msg_create_event){.thread = START_CAP_THREAD, .mask = BIT(bit)};
-	if (sys_obj_create(KIND_EVENT, START_CAP_DOMAIN, slot) != STATUS_OK)
-		return false;
-	m->own_events++;
-	return sys_vm_trap(m->vm, TRAP_PORT, port, 1, TRAP_EVENT, slot) == STATUS_OK;
+	if (*bell == CAP_NULL) {
+		struct msg_create_event *create = thread_message();
+		cap_t slot = START_CAP_OWN + m->own_events;
+
+		*create = (struct msg_create_event){.thread = START_CAP_THREAD, .mask = BIT(bit)};
+		if (sys_obj_create(KIND_EVENT, START_CAP_DOMAIN, slot) != STATUS_OK)
+			return false;
+		m->own_events++;
+		*bell = slot;
+	}
+	return sys_vm_trap(m->vm, TRAP_PORT, port, 1, TRAP_EVENT, *bell) == STATUS_OK;
+}
+
+void host_doorbell_remove(struct machine *m, u16 port)
+{
+	sys_vm_trap(m->vm, TRAP_PORT, port, 1, TRAP_EXIT, CAP_NULL);
 }
 
 bool host_fpu_read(struct vcpu *v, u32 offset, void *data, u32 size)

@@ -21,10 +21,13 @@ bool host_event(struct machine *m, cap_t thread, cap_t *event);
 void host_msr_direct(struct machine *m, u32 msr);
 
 /*
- * Turns writes to a port into bit `bit` of the first vCPU's thread's event, which nobody waits for.
+ * Turns writes to a port into bit `bit` of the first vCPU's thread's event. Called by that thread.
  * False: refused.
  */
 bool host_doorbell(struct machine *m, u16 port, u32 bit);
+
+/* Lets writes to a port exit again. */
+void host_doorbell_remove(struct machine *m, u16 port);
 
 /*
  * Copies `size` bytes at `offset` (the range lies in the first page) of the vCPU's XSAVE image, in

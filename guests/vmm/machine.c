@@ -89,6 +89,9 @@ void machine_timers(struct machine *m)
 		case MACHINE_TIMER_SERIAL:
 			uart_timer(m, &s->uart);
 			break;
+		case MACHINE_TIMER_VIRTIO:
+			machine_virtio_timer(m);
+			break;
 		default: /* the LAPIC's is in the run page */
 			break;
 		}
@@ -260,20 +263,23 @@ void machine_init(struct machine *m)
 void pci_bar_changed(
 	struct machine *m, struct pci *s, u8 devfn, unsigned number, u64 old, bool was_mapped)
 {
-	/* no function of this machine has BARs yet */
-	(void)m;
 	(void)s;
-	(void)devfn;
-	(void)number;
 	(void)old;
 	(void)was_mapped;
+	machine_virtio_bar(m, devfn, number);
 }
 
 void pci_written(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size)
 {
 	(void)s;
-	(void)offset;
-	(void)size;
 	if (devfn == PCI_DEVFN_PM)
 		machine_pm_bind(m);
+	else
+		machine_virtio_written(m, devfn, offset, size);
+}
+
+void pci_reading(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size)
+{
+	(void)s;
+	machine_virtio_reading(m, devfn, offset, size);
 }

@@ -16,6 +16,7 @@
 #include "guests/vmm/dev_rtc.h"
 #include "guests/vmm/dev_uart16550.h"
 #include "guests/vmm/gmem.h"
+#include "guests/vmm/machine_virtio.h"
 #include "guests/vmm/mtrr.h"
 #include "guests/vmm/portio.h"
 #include "drivers/lib/lib.h"
@@ -43,7 +44,7 @@ struct vcpu_state {
 };
 
 #define MACHINE_MAGIC   DEVICE_MAGIC('B', 'H', 'V', 'M')
-#define MACHINE_VERSION 1
+#define MACHINE_VERSION 2
 
 /* Everything that a fresh VMM must know to go on; no pointers. */
 struct machine_state {
@@ -62,6 +63,7 @@ struct machine_state {
 	struct uart uart;
 	struct i8042 i8042;
 	struct pci pci;
+	struct machine_virtio virtio;
 };
 DEVICE_STATE(struct machine_state);
 
@@ -134,6 +136,7 @@ struct machine {
 	struct lapic_view lapic[MACHINE_VCPUS];
 	cap_t vm;
 	u32 own_events;    /* capabilities made in slots from START_CAP_OWN on */
+	cap_t bell[64];    /* capability to each event bit that doorbells set; CAP_NULL: none yet */
 	cycles_t deadline; /* host TSC at which some timer of `state` or the console is due: the
 			      first vCPU's thread does them */
 	bool rearm;        /* `deadline` must be computed anew */
@@ -143,6 +146,7 @@ struct machine {
 	u32 ending;        /* a thread has taken it upon itself to tell root; atomic */
 	struct port_map ports;
 	struct console console;
+	struct virtio_host virtio;
 	u32 fpu_size; /* bytes of an XSAVE image */
 };
 

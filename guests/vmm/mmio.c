@@ -1,4 +1,4 @@
-/* LAPIC page and I/O APIC; everything else is empty. */
+/* LAPIC page, I/O APIC and memory BARs; everything else is empty. */
 #include "mmio.h"
 #include "lock.h"
 
@@ -19,6 +19,8 @@ static u32 read_4(struct vcpu *v, gpa_t gpa, unsigned size)
 	machine_lock(v);
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		value = ioapic_read(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size);
+	else
+		machine_virtio_read(m, gpa, size, &value);
 	machine_unlock(v);
 	return value;
 }
@@ -34,6 +36,8 @@ static void write_4(struct vcpu *v, gpa_t gpa, unsigned size, u32 value)
 	machine_lock(v);
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		ioapic_write(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size, value);
+	else
+		machine_virtio_write(m, gpa, size, value);
 	machine_unlock(v);
 }
 
@@ -56,5 +60,6 @@ void mmio_write(struct vcpu *v, gpa_t gpa, unsigned size, u64 value)
 
 bool mmio_backed(const struct vcpu *v, gpa_t gpa)
 {
-	return lapic_at(v, gpa) || gpa - IOAPIC_BASE < IOAPIC_SIZE;
+	return lapic_at(v, gpa) || gpa - IOAPIC_BASE < IOAPIC_SIZE ||
+	       machine_virtio_backed(v->machine, gpa);
 }

@@ -20,6 +20,8 @@ static void handle_wake(struct vcpu *v, status_t status, u64 bits)
 			machine_timers(m);
 		else if (bits & m->console.own_bit)
 			console_event(m);
+		if (status == STATUS_EVENT)
+			machine_virtio_event(m, bits);
 		machine_unlock(v);
 	}
 	machine_settle(v);
@@ -41,6 +43,7 @@ _Noreturn static void end_guest(struct vcpu *v)
 		host_wait(0, TIME_NEVER);
 	machine_lock(v);
 	console_drain(m);
+	machine_virtio_drain(m);
 	for (u32 i = 0; i < m->vcpus; i++)
 		exit_log_counts(&m->vcpu[i]);
 	host_stop(reasons[m->stop]);

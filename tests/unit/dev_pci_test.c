@@ -101,9 +101,9 @@ TEST(access_sizes)
 	CHECK_EQ(pci_read(&m, &pci, PCI_DATA, 4), 0xffffffff);
 	pci_write(&m, &pci, PCI_ADDRESS, 4, 0x80010000 | DISK << 8); /* bus 1 */
 	CHECK_EQ(pci_read(&m, &pci, PCI_DATA, 2), 0xffff);
-	CHECK_EQ(pci_config_read(&pci, DISK, 255, 2), 0xffff);
-	CHECK_EQ(pci_config_read(&pci, DISK, 0xffffffff, 4), 0xffffffff);
-	CHECK_EQ(pci_config_read(&pci, DISK, 256, 1), 0xff);
+	CHECK_EQ(pci_config_read(&m, &pci, DISK, 255, 2), 0xffff);
+	CHECK_EQ(pci_config_read(&m, &pci, DISK, 0xffffffff, 4), 0xffffffff);
+	CHECK_EQ(pci_config_read(&m, &pci, DISK, 256, 1), 0xff);
 }
 
 TEST(status_bits_are_cleared_by_ones)
@@ -346,4 +346,22 @@ TEST(hammer)
 		}
 	}
 	CHECK(m.bar_changes > 0);
+}
+
+TEST(direct_boot_places_bars)
+{
+	struct pci_function *other;
+
+	start();
+	other = pci_add(&pci, PCI_DEVFN(5, 0), &disk_identity);
+	CHECK(pci_set_bar(other, 0, 4096, 0));
+	CHECK(pci_set_bar(other, 1, 32, PCI_BAR_IO));
+	pci_configure(&m, &pci, 0x600);
+	CHECK(disk->bar[DISK_IO].mapped);
+	CHECK_EQ(disk->bar[DISK_IO].address, PCI_IO_FIRST);
+	CHECK_EQ(disk->bar[DISK_MEMORY].address, PCI_MEMORY_FIRST);
+	CHECK(!disk->bar[DISK_WIDE].mapped); /* does not fit */
+	CHECK_EQ(other->bar[0].address, PCI_MEMORY_FIRST + 4096);
+	CHECK_EQ(other->bar[1].address, PCI_IO_FIRST + 64);
+	CHECK_EQ(in(DISK, PCI_COMMAND, 2) & 7, PCI_CMD_IO | PCI_CMD_MEMORY);
 }

@@ -149,4 +149,27 @@ void pci_written(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigne
 	if (offset + size > PCI_CONFIG)
 		abort();
 	m->config_writes++;
+	if (m->config_written)
+		m->config_written(m, offset, size);
+}
+
+void pci_reading(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size)
+{
+	(void)s;
+	(void)devfn;
+	if (offset + size > PCI_CONFIG)
+		abort();
+	m->config_reads++;
+	if (m->config_read)
+		m->config_read(m, offset, size);
+}
+
+struct gmem *machine_memory(struct machine *m)
+{
+	return &m->memory;
+}
+
+struct pci *machine_pci(struct machine *m)
+{
+	return m->pci;
 }

@@ -5,6 +5,7 @@
 #include "guests/vmm/dev_ioapic.h"
 #include "guests/vmm/dev_lapic.h"
 #include "guests/vmm/dev_pci.h"
+#include "guests/vmm/gmem.h"
 
 #define FAKE_LINES    24
 #define FAKE_CONSOLE  4096
@@ -51,6 +52,11 @@ struct machine {
 	u32 bar_changes;
 	struct fake_bar bar; /* last one */
 	u32 config_writes;
+	u32 config_reads;
+	void (*config_written)(struct machine *m, u32 offset, unsigned size); /* NULL: only counts */
+	void (*config_read)(struct machine *m, u32 offset, unsigned size);
+	struct gmem memory; /* of virtio devices: a test adds its own */
+	struct pci *pci;    /* the bus of virtio devices */
 };
 
 /* An empty machine at time 0, on 2024-01-01 00:00:00, whose console takes everything. */

@@ -44,9 +44,10 @@ void host_signal(cap_t event, u64 bits)
 
 u64 host_wait(u64 mask, cycles_t deadline)
 {
-	(void)mask;
 	(void)deadline;
-	return 0;
+	if (host.wait)
+		host.wait();
+	return host.wait_bits & mask;
 }
 
 void host_msr_direct(struct machine *m, u32 msr)
@@ -59,10 +60,16 @@ void host_msr_direct(struct machine *m, u32 msr)
 bool host_doorbell(struct machine *m, u16 port, u32 bit)
 {
 	(void)m;
-	(void)port;
-	(void)bit;
 	host.doorbells++;
+	host.doorbell_bits[port] = BIT(bit);
 	return true;
+}
+
+void host_doorbell_remove(struct machine *m, u16 port)
+{
+	(void)m;
+	host.doorbells--;
+	host.doorbell_bits[port] = 0;
 }
 
 bool host_fpu_read(struct vcpu *v, u32 offset, void *data, u32 size)
