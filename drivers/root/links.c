@@ -65,7 +65,10 @@ static bool parent_is(const struct tree *t, int node, const char *name)
 /* The protocol that the device `node` with a `backend` speaks; NULL: none that is known. */
 static const char *protocol_of(const struct tree *t, int node)
 {
-	if (tree_compatible(t, node, "ns16550a"))
+	int parent = fdt_parent_offset(t->fdt, node);
+
+	if (tree_compatible(t, node, "ns16550a") || tree_compatible(t, node, "pci1af4,1043") ||
+		(parent >= 0 && tree_compatible(t, parent, "pci1af4,1043")))
 		return "console";
 	if (tree_compatible(t, node, "pci1af4,1042"))
 		return "block";

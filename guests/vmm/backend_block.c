@@ -57,7 +57,8 @@ struct virtio_blk_facts backend_block_facts(const struct machine *m, u32 number)
 	facts.sectors = f->sectors;
 	facts.block_bytes = f->block_size;
 	facts.physical_bytes = f->physical_size;
-	facts.piece_sectors = f->max_sectors < most ? f->max_sectors - f->max_sectors % block : most;
+	facts.piece_sectors =
+		f->max_sectors < most ? f->max_sectors - f->max_sectors % block : most;
 	facts.read_only = f->features & BLOCK_READ_ONLY ? 1 : 0;
 	facts.can_flush = f->features & BLOCK_CAN_FLUSH ? 1 : 0;
 	if (f->features & BLOCK_CAN_DISCARD) {
@@ -111,7 +112,8 @@ u32 virtio_blk_backend_buffer(struct machine *m, u8 number, u32 slot, u32 bytes,
 	count = (bytes + b->chunk - 1) / b->chunk;
 	if (count > BACKEND_BLOCK_CHUNKS)
 		count = BACKEND_BLOCK_CHUNKS;
-	for (first = run_find(b, count); first == BACKEND_BLOCK_CHUNKS; first = run_find(b, count)) {
+	for (first = run_find(b, count); first == BACKEND_BLOCK_CHUNKS;
+		first = run_find(b, count)) {
 		count /= 2; /* a shorter piece will do, of one block at least */
 		if (!count)
 			return 0;

@@ -12,7 +12,7 @@
 #include "guests/vmm/dev_virtio_blk.h"
 
 #define BACKEND_BLOCK_CHUNKS 64u /* pieces that the bounce memory is divided in */
-#define BACKEND_BLOCK_RUN    8u  /* chunks that one request gets at most, unless a block is larger */
+#define BACKEND_BLOCK_RUN    8u /* chunks that one request gets at most, unless a block is larger */
 
 struct backend_block_slot {
 	struct block_request request;

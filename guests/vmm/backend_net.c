@@ -190,7 +190,8 @@ void virtio_net_backend_wants(struct machine *m, u8 number, u32 takes)
 	if (!b->used || b->wants == takes)
 		return;
 	b->wants = takes;
-	if (b->connected) /* else the hello is still to come, or is said again when it is answered */
+	if (b->connected) /* else the hello is still to come, or is said again when it is answered
+			   */
 		begin_anew(b);
 }
 

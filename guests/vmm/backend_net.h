@@ -17,18 +17,19 @@
 struct backend_net {
 	bool used;
 	bool connected;
-	bool lost; /* a server was restarted, and the driver has not been asked to announce itself */
+	bool lost; /* a server was restarted, and the driver has not been asked to announce itself
+		    */
 	struct net_end end;
 	cap_t peer;
 	u64 peer_bits;
 	u64 own_bit;
-	u32 wants;              /* NET_TAKES_* that the driver takes */
-	u32 said;               /* what the last hello said of that */
-	u32 ring;               /* bytes of the ring of frames to send */
-	u64 head;               /* byte of the ring that the next frame begins at; runs freely */
-	u64 begin[NET_QUEUE];   /* by entry of `transmit`: where its frame begins */
-	u32 pieces;             /* for reception */
-	u32 next;               /* piece that is filled next */
+	u32 wants;            /* NET_TAKES_* that the driver takes */
+	u32 said;             /* what the last hello said of that */
+	u32 ring;             /* bytes of the ring of frames to send */
+	u64 head;             /* byte of the ring that the next frame begins at; runs freely */
+	u64 begin[NET_QUEUE]; /* by entry of `transmit`: where its frame begins */
+	u32 pieces;           /* for reception */
+	u32 next;             /* piece that is filled next */
 };
 
 /* Opens card `number`'s session; false: its memory is too small. */

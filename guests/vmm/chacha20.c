@@ -73,7 +73,8 @@ void random_bytes(struct random *r, void *to, u32 size)
 	u8 *out = to;
 
 	while (size) {
-		u32 step = size < CHACHA20_BLOCK - CHACHA20_KEY ? size : CHACHA20_BLOCK - CHACHA20_KEY;
+		u32 step =
+			size < CHACHA20_BLOCK - CHACHA20_KEY ? size : CHACHA20_BLOCK - CHACHA20_KEY;
 
 		chacha20_block(r->key, 0, nonce, block);
 		memcpy(r->key, block, sizeof(r->key));

@@ -45,7 +45,8 @@ const struct start_resource *config_session(struct config *c, int node, const ch
 
 	if (!config_cell(c, node, "backend", 0, &backend))
 		return NULL;
-	for (u32 i = 0; i < START_MAX_RESOURCES && (r = start_find(c->info, START_SESSION, i)); i++) {
+	for (u32 i = 0; i < START_MAX_RESOURCES && (r = start_find(c->info, START_SESSION, i));
+		i++) {
 		if (r->phandle != backend || r->role != START_CLIENT ||
 			strncmp(r->protocol, protocol, sizeof(r->protocol)) != 0 ||
 			c->claimed[i / 64] & BIT(i % 64))

@@ -3,13 +3,13 @@
 
 #include "config_node.h"
 
-#define MAC_BYTES      6
-#define MAC_LOCAL      0x02u /* locally administered, unicast */
-#define MAC_GROUP      0x01u
-#define REG_DEVFN      8    /* shift in the first cell of `reg` */
-#define REG_BUS        16
-#define FNV_BASIS      0xcbf29ce484222325ull /* FNV-1a, 64 bits */
-#define FNV_PRIME      0x100000001b3ull
+#define MAC_BYTES 6
+#define MAC_LOCAL 0x02u /* locally administered, unicast */
+#define MAC_GROUP 0x01u
+#define REG_DEVFN 8 /* shift in the first cell of `reg` */
+#define REG_BUS   16
+#define FNV_BASIS 0xcbf29ce484222325ull /* FNV-1a, 64 bits */
+#define FNV_PRIME 0x100000001b3ull
 
 /* The function's place, on bus 0. */
 static bool devfn_get(const struct config *c, int node, u8 *devfn)
@@ -178,7 +178,8 @@ bool config_console(struct config *c, struct machine *m, int node)
 			return false;
 		}
 	}
-	if (!virtio_console_init(m, &m->state->virtio.console, devfn, (u8)(ports ? ports : 1), names))
+	if (!virtio_console_init(
+		    m, &m->state->virtio.console, devfn, (u8)(ports ? ports : 1), names))
 		return place_taken(c, node);
 	machine_virtio_bells(m, &m->state->virtio.console.virtio);
 	return true;

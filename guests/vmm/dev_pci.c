@@ -8,6 +8,7 @@
 #define PORTS_IN_DWORD 4u
 #define ALL_ONES       0xffffffffu
 #define DWORD          4u
+#define FUNCTION_MASK  7u /* of devfn */
 
 struct pci_function *pci_find(struct pci *s, u8 devfn)
 {
@@ -53,6 +54,18 @@ bool pci_is_master(const struct pci_function *f)
 	return pci_get(f, PCI_COMMAND, 2) & PCI_CMD_MASTER;
 }
 
+/* Function 0 of a device that has others says so, or software would not look for them. */
+static void set_multi(struct pci *s, u8 devfn)
+{
+	u8 first = devfn & (u8)~FUNCTION_MASK;
+	struct pci_function *f = pci_find(s, first);
+
+	for (u8 i = 1; f && i <= FUNCTION_MASK; i++) {
+		if (pci_find(s, first | i))
+			pci_set(f, PCI_HEADER_TYPE, 1, PCI_HEADER_MULTI, 0);
+	}
+}
+
 struct pci_function *pci_add(struct pci *s, u8 devfn, const struct pci_identity *id)
 {
 	struct pci_function *f;
@@ -74,6 +87,7 @@ struct pci_function *pci_add(struct pci *s, u8 devfn, const struct pci_identity 
 	pci_set(f, PCI_INTERRUPT_LINE, 1, 0, id->interrupt_pin ? 0xff : 0);
 	pci_set(f, PCI_INTERRUPT_PIN, 1, id->interrupt_pin, 0);
 	put(f->write_clear, PCI_STATUS, 2, PCI_STS_WRITE_CLEAR);
+	set_multi(s, devfn);
 	return f;
 }
 

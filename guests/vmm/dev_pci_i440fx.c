@@ -74,7 +74,6 @@ static void add_isa(struct pci *s)
 
 	pci_set(f, PCI_COMMAND, 2, FIXED_ISA_COMMAND, PCI_CMD_SERR);
 	pci_set(f, PCI_STATUS, 2, STATUS_MEDIUM, 0);
-	pci_set(f, PCI_HEADER_TYPE, 1, PCI_HEADER_MULTI, 0);
 	for (u8 i = 0; i < PCI_PIRQS; i++)
 		pci_set(f, PCI_PIRQ + i, 1, PCI_PIRQ_NONE, PIRQ_WRITABLE);
 	pci_set(f, ISA_XBCS, 2, ISA_XBCS_INITIAL, UINT16_MAX);
@@ -197,7 +196,8 @@ u16 pci_pm_base(struct pci *s)
 	return pci_get(f, PCI_PM_BASE, 4) & PCI_PM_BASE_MASK;
 }
 
-/* Places a function's BARs at the next free addresses; those that do not fit stay where they are. */
+/* Places a function's BARs at the next free addresses; those that do not fit stay where they are.
+ */
 static void assign_bars(struct machine *m, struct pci *s, struct pci_function *f, u64 next[2])
 {
 	static const u64 end[2] = {PCI_MEMORY_END, PCI_IO_END};
@@ -215,8 +215,8 @@ static void assign_bars(struct machine *m, struct pci *s, struct pci_function *f
 		decode |= io ? PCI_CMD_IO : PCI_CMD_MEMORY;
 	}
 	if (decode)
-		pci_config_write(m, s, f->devfn, PCI_COMMAND, 2,
-			pci_get(f, PCI_COMMAND, 2) | decode);
+		pci_config_write(
+			m, s, f->devfn, PCI_COMMAND, 2, pci_get(f, PCI_COMMAND, 2) | decode);
 }
 
 void pci_configure(struct machine *m, struct pci *s, u16 pm_base)

@@ -1,8 +1,7 @@
 /* What virtio models need of the transport: queues, reset, notifications. See dev_virtio.h. */
 #include "guests/vmm/dev_virtio_parts.h"
 
-#define STATUS_RUNNING                                                                             \
-	(VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED)
+#define STATUS_RUNNING (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED)
 
 bool virtio_live(struct machine *m, const struct virtio *d, u32 queue)
 {

@@ -149,7 +149,8 @@ struct virtio_model {
 	/* DRIVER_OK was set; every queue is processed afterwards. */
 	void (*start)(struct machine *m, struct virtio *d);
 
-	/* Deals with the chains of a queue. Spurious calls are right at any time while it is live. */
+	/* Deals with the chains of a queue. Spurious calls are right at any time while it is live.
+	 */
 	void (*process)(struct machine *m, struct virtio *d, u32 queue);
 
 	/* A queue is no more: what is under way for it must not touch guest memory any more. */
@@ -183,8 +184,7 @@ void virtio_reset(struct machine *m, struct virtio *d);
 
 /* An access of 1, 2 or 4 bytes at `offset` of the memory BAR, any offset. */
 u32 virtio_memory_read(struct machine *m, struct virtio *d, u64 offset, unsigned size);
-void virtio_memory_write(
-	struct machine *m, struct virtio *d, u64 offset, unsigned size, u32 value);
+void virtio_memory_write(struct machine *m, struct virtio *d, u64 offset, unsigned size, u32 value);
 
 /* A write to the I/O BAR: the port tells the queue, the value does not matter. */
 void virtio_notify(struct machine *m, struct virtio *d, u32 queue);

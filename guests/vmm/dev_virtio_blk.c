@@ -31,8 +31,7 @@ static void config(struct machine *m, const struct virtio *d, u8 *bytes)
 	memcpy(bytes, &c, VIRTIO_BLK_CONFIG_BYTES);
 }
 
-static void config_write(
-	struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value)
+static void config_write(struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value)
 {
 	struct virtio_blk *s = (struct virtio_blk *)d;
 

@@ -201,8 +201,7 @@ enum virtio_blk_op {
  * if so. The buffer stays until virtio_blk_answered returns; it lies in memory that another program
  * sees.
  */
-u32 virtio_blk_backend_buffer(
-	struct machine *m, u8 number, u32 slot, u32 bytes, u8 **buffer);
+u32 virtio_blk_backend_buffer(struct machine *m, u8 number, u32 slot, u32 bytes, u8 **buffer);
 
 /* Starts an operation under `slot` after virtio_blk_backend_buffer said that it can be. */
 void virtio_blk_backend_start(struct machine *m, u8 number, u32 slot, enum virtio_blk_op op,

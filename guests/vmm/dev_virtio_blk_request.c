@@ -72,16 +72,15 @@ static u8 decode_data(const struct virtio_blk *s, struct virtio_blk_request *r,
 			    ? c->write_bytes - STATUS_BYTES
 			    : c->read_bytes - (u32)sizeof(struct virtio_blk_header);
 	r->stable = r->type == VIRTIO_BLK_T_OUT && s->facts.can_flush && is_stable(s);
-	if ((r->type == VIRTIO_BLK_T_OUT && s->facts.read_only) ||
-		r->length % VIRTIO_BLK_SECTOR ||
+	if ((r->type == VIRTIO_BLK_T_OUT && s->facts.read_only) || r->length % VIRTIO_BLK_SECTOR ||
 		!range_valid(s, sector, r->length / VIRTIO_BLK_SECTOR))
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;
 }
 
 /* The same for a discard or write-zeroes, of one segment as the configuration says. */
-static u8 decode_range(const struct virtio_blk *s, struct virtio_blk_request *r,
-	const struct virtqueue_chain *c)
+static u8 decode_range(
+	const struct virtio_blk *s, struct virtio_blk_request *r, const struct virtqueue_chain *c)
 {
 	bool discard = r->type == VIRTIO_BLK_T_DISCARD;
 	u32 most = discard ? s->facts.discard_sectors : s->facts.zeroes_sectors;
@@ -102,8 +101,8 @@ static u8 decode_range(const struct virtio_blk *s, struct virtio_blk_request *r,
 	return VIRTIO_BLK_S_OK;
 }
 
-static u8 get_id(const struct virtio_blk *s, struct virtio_blk_request *r,
-	const struct virtqueue_chain *c)
+static u8 get_id(
+	const struct virtio_blk *s, struct virtio_blk_request *r, const struct virtqueue_chain *c)
 {
 	if (c->write_bytes - STATUS_BYTES < VIRTIO_BLK_ID)
 		return VIRTIO_BLK_S_IOERR;
@@ -145,8 +144,7 @@ static void start_flush(struct machine *m, struct virtio_blk *s, struct virtio_b
 		return;
 	r->piece = 0;
 	r->state = VIRTIO_BLK_SENT;
-	virtio_blk_backend_start(
-		m, s->number, slot_of(s, r), VIRTIO_BLK_OP_FLUSH, 0, 0, false);
+	virtio_blk_backend_start(m, s->number, slot_of(s, r), VIRTIO_BLK_OP_FLUSH, 0, 0, false);
 }
 
 /* Starts the next piece of a discard or write-zeroes. */
@@ -197,8 +195,8 @@ static void start_data(struct machine *m, struct virtio_blk *s, struct virtio_bl
 	r->piece = bytes;
 	r->state = VIRTIO_BLK_SENT;
 	virtio_blk_backend_start(m, s->number, slot_of(s, r),
-		out ? VIRTIO_BLK_OP_WRITE : VIRTIO_BLK_OP_READ, r->sector, bytes / VIRTIO_BLK_SECTOR,
-		false);
+		out ? VIRTIO_BLK_OP_WRITE : VIRTIO_BLK_OP_READ, r->sector,
+		bytes / VIRTIO_BLK_SECTOR, false);
 }
 
 /* Does the next step of a request that is TAKEN; it stays so if the backend cannot now. */
@@ -287,8 +285,8 @@ static void piece_done(struct machine *m, struct virtio_blk *s, struct virtio_bl
 		return;
 	}
 	if (r->type == VIRTIO_BLK_T_IN)
-		virtqueue_write(c, r->done,
-			virtio_blk_backend_data(m, s->number, slot_of(s, r)), r->piece);
+		virtqueue_write(
+			c, r->done, virtio_blk_backend_data(m, s->number, slot_of(s, r)), r->piece);
 	if (has_data(r))
 		r->sector += r->piece / VIRTIO_BLK_SECTOR;
 	if (!r->piece)

@@ -219,7 +219,8 @@ static void write_status(struct machine *m, struct virtio *d, u8 value)
 		virtio_device_reset(m, d);
 		return;
 	}
-	d->status |= set & (VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FAILED);
+	d->status |=
+		set & (VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FAILED);
 	if (set & VIRTIO_STATUS_FEATURES_OK && features_acceptable(d)) {
 		d->status |= VIRTIO_STATUS_FEATURES_OK;
 		if (model && model->negotiated)

@@ -42,8 +42,7 @@ static void config(struct machine *m, const struct virtio *d, u8 *bytes)
 }
 
 /* 5.3.5.1: at any time, also before the driver has said anything; what has no room is lost. */
-static void config_write(
-	struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value)
+static void config_write(struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value)
 {
 	u8 byte = (u8)value;
 
@@ -123,8 +122,8 @@ static void port_ready(struct virtio_console *s, struct virtio_console_port *p)
 }
 
 /* What the driver says; messages that mean nothing here are ignored. */
-static void control(struct machine *m, struct virtio_console *s,
-	const struct virtio_console_control *c)
+static void control(
+	struct machine *m, struct virtio_console *s, const struct virtio_console_control *c)
 {
 	struct virtio_console_port *p = c->id < s->ports ? &s->port[c->id] : NULL;
 
@@ -152,8 +151,8 @@ static void process_control(struct machine *m, struct virtio_console *s)
 	for (done = 0; done < VIRTIO_CONSOLE_SIZE; done++) {
 		if (!virtio_look(m, &s->virtio, QUEUE_CONTROL_TX, 0, &c))
 			break;
-		if (c.write_bytes || !virtqueue_read(&c, 0, &message_of_driver,
-					     sizeof(message_of_driver))) {
+		if (c.write_bytes ||
+			!virtqueue_read(&c, 0, &message_of_driver, sizeof(message_of_driver))) {
 			virtio_broken(m, &s->virtio);
 			return;
 		}
@@ -167,8 +166,8 @@ static void process_control(struct machine *m, struct virtio_console *s)
 }
 
 /* Moves a chain's bytes to the backend; false: some wait. */
-static bool send(struct machine *m, u32 port, struct virtio_console_port *p,
-	const struct virtqueue_chain *c)
+static bool send(
+	struct machine *m, u32 port, struct virtio_console_port *p, const struct virtqueue_chain *c)
 {
 	u8 bytes[CHUNK];
 

@@ -105,7 +105,8 @@ extern const struct virtio_model virtio_console_model;
 
 /* --- the VMM provides these, and a fake does in unit tests --- */
 
-/* Takes bytes of a port; returns how many. After fewer than `count`, virtio_console_ready follows. */
+/* Takes bytes of a port; returns how many. After fewer than `count`, virtio_console_ready follows.
+ */
 u32 virtio_console_backend_put(struct machine *m, u32 port, const u8 *bytes, u32 count);
 
 /* The driver may take bytes of a port again: virtio_console_receive is called for what waits. */

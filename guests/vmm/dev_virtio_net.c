@@ -4,7 +4,8 @@
 
 #define CLASS_ETHERNET 0x020000
 
-static const struct virtio_need needs[] = { /* 5.1.3.1 */
+static const struct virtio_need needs[] = {
+	/* 5.1.3.1 */
 	{VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_CSUM},
 	{VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_CSUM},
 	{VIRTIO_NET_F_GUEST_ECN, VIRTIO_NET_F_GUEST_TSO4 | VIRTIO_NET_F_GUEST_TSO6},
@@ -238,8 +239,8 @@ static bool incoming_fits(const struct virtio_net *s, struct incoming *in)
 	u32 mtu = virtio_has(&s->virtio, VIRTIO_NET_F_MTU) ? s->mtu : 0;
 
 	in->header.num_buffers = 1;
-	in->header.flags &= wants & NET_TAKES_CSUM ? NET_NEEDS_CSUM | NET_DATA_VALID
-						   : NET_NEEDS_CSUM;
+	in->header.flags &=
+		wants & NET_TAKES_CSUM ? NET_NEEDS_CSUM | NET_DATA_VALID : NET_NEEDS_CSUM;
 	if (in->header.header_length > bytes)
 		in->header.header_length = (u16)bytes;
 	return virtio_net_header_fits(&in->header, bytes, wants, mtu);
@@ -382,8 +383,8 @@ const struct virtio_model virtio_net_model = {
 	.reset = reset,
 };
 
-bool virtio_net_init(struct machine *m, struct virtio_net *s, u8 number, u8 devfn, u8 pairs,
-	const u8 mac[6])
+bool virtio_net_init(
+	struct machine *m, struct virtio_net *s, u8 number, u8 devfn, u8 pairs, const u8 mac[6])
 {
 	const struct virtio_setup setup = {
 		.magic = VIRTIO_NET_MAGIC,

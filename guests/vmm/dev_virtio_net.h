@@ -97,16 +97,16 @@ struct virtio_net {
 		struct virtio virtio;
 		struct device_header header;
 	};
-	u64 offloads;    /* VIRTIO_NET_F_GUEST_* that the driver takes now */
-	u32 takes;       /* NET_TAKES_*: what the backend takes */
-	u16 mtu;         /* 0: not told */
-	u8 link;         /* up */
-	u8 announce;     /* the driver shall send gratuitous packets */
-	u8 number;       /* which card it is, for the backend */
-	u8 pairs;        /* there are */
-	u8 pairs_active; /* in use */
-	u8 mac[6];       /* which receive filtering accepts */
-	u8 own_mac[6];   /* at reset */
+	u64 offloads;                 /* VIRTIO_NET_F_GUEST_* that the driver takes now */
+	u32 takes;                    /* NET_TAKES_*: what the backend takes */
+	u16 mtu;                      /* 0: not told */
+	u8 link;                      /* up */
+	u8 announce;                  /* the driver shall send gratuitous packets */
+	u8 number;                    /* which card it is, for the backend */
+	u8 pairs;                     /* there are */
+	u8 pairs_active;              /* in use */
+	u8 mac[6];                    /* which receive filtering accepts */
+	u8 own_mac[6];                /* at reset */
 	u8 mode[VIRTIO_NET_RX_MODES]; /* by command */
 	u8 reserved[7];
 	struct virtio_net_table unicast;
@@ -120,8 +120,8 @@ DEVICE_STATE(struct virtio_net);
  * Makes a network card at a place of the bus, with 1 to VIRTIO_NET_PAIRS pairs of queues; number:
  * the backend's. False: the place is taken.
  */
-bool virtio_net_init(struct machine *m, struct virtio_net *s, u8 number, u8 devfn, u8 pairs,
-	const u8 mac[6]);
+bool virtio_net_init(
+	struct machine *m, struct virtio_net *s, u8 number, u8 devfn, u8 pairs, const u8 mac[6]);
 
 /*
  * The backend is connected, and takes NET_TAKES_* offloads; mtu: 0, or what the link carries. What
@@ -152,9 +152,9 @@ struct virtio_net_frame {
 };
 
 enum virtio_net_result {
-	VIRTIO_NET_TAKEN,  /* delivered */
+	VIRTIO_NET_TAKEN,   /* delivered */
 	VIRTIO_NET_DROPPED, /* filtered, or not what was negotiated, or the device is not at work */
-	VIRTIO_NET_WAIT,   /* no receive buffers now: virtio_net_backend_pull follows */
+	VIRTIO_NET_WAIT,    /* no receive buffers now: virtio_net_backend_pull follows */
 };
 enum virtio_net_result virtio_net_receive(
 	struct machine *m, struct virtio_net *s, const struct virtio_net_frame *frame);

@@ -23,8 +23,8 @@ static bool receive_mode(struct virtio_net *s, const struct virtqueue_chain *c, 
 	u8 on;
 
 	if (mode >= VIRTIO_NET_RX_MODES ||
-		!virtio_has(&s->virtio,
-			extra ? VIRTIO_NET_F_CTRL_RX_EXTRA : VIRTIO_NET_F_CTRL_RX) ||
+		!virtio_has(
+			&s->virtio, extra ? VIRTIO_NET_F_CTRL_RX_EXTRA : VIRTIO_NET_F_CTRL_RX) ||
 		!data_get(c, &on, sizeof(on)) || on > 1)
 		return false;
 	s->mode[mode] = on;

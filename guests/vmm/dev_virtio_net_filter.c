@@ -131,7 +131,9 @@ u32 virtio_net_flow(const u8 *head, u32 size)
 bool virtio_net_header_fits(const struct net_header *h, u32 bytes, u32 takes, u32 mtu)
 {
 	u32 type = h->gso_type & ~NET_GSO_ECN;
-	u32 needs = type == NET_GSO_TCPV4 ? NET_TAKES_TSO4 : type == NET_GSO_TCPV6 ? NET_TAKES_TSO6 : 0;
+	u32 needs = type == NET_GSO_TCPV4   ? NET_TAKES_TSO4
+		    : type == NET_GSO_TCPV6 ? NET_TAKES_TSO6
+					    : 0;
 
 	if (bytes < NET_FRAME_MIN || bytes > NET_FRAME_MAX)
 		return false;

@@ -5,8 +5,7 @@
 
 /* dev_virtio_common.c: the common configuration structure. */
 u32 virtio_common_read(struct machine *m, struct virtio *d, u32 offset, unsigned size);
-void virtio_common_write(
-	struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value);
+void virtio_common_write(struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value);
 
 /* dev_virtio_msix.c: interrupts. */
 
@@ -22,8 +21,7 @@ u8 virtio_isr_read(struct machine *m, struct virtio *d);
 
 /* MSI-X table and pending bits, by offset in the memory BAR. */
 u32 virtio_msix_read(const struct virtio *d, u32 offset, unsigned size);
-void virtio_msix_write(
-	struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value);
+void virtio_msix_write(struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value);
 
 /* No vector is pending, all are masked: the state at reset. */
 void virtio_msix_reset(struct virtio *d);

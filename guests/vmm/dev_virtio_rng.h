@@ -22,7 +22,6 @@ struct virtio_rng {
 DEVICE_STATE(struct virtio_rng);
 
 /* Makes an entropy device at a place of the bus. False: the place is taken. */
-bool virtio_rng_init(
-	struct machine *m, struct virtio_rng *s, u8 devfn, const u8 seed[RANDOM_SEED]);
+bool virtio_rng_init(struct machine *m, struct virtio_rng *s, u8 devfn, const u8 seed[RANDOM_SEED]);
 
 extern const struct virtio_model virtio_rng_model;

@@ -95,8 +95,8 @@ static void ports_bind(struct machine *m, u32 index, const struct virtio *d, u16
 	for (u32 i = 0; i < d->queues; i++) {
 		/* without a doorbell the write exits, which works as well */
 		if (m->virtio.bell[index][i])
-			host_doorbell(m, (u16)(base + i * VIRTIO_NOTIFY_STEP),
-				m->virtio.bell[index][i]);
+			host_doorbell(
+				m, (u16)(base + i * VIRTIO_NOTIFY_STEP), m->virtio.bell[index][i]);
 	}
 }
 
@@ -264,6 +264,6 @@ void machine_virtio_drain(struct machine *m)
 	for (u32 i = 0; i < VIRTIO_CONSOLE_PORTS; i++)
 		bits |= m->virtio.console[i].own_bit;
 	for (u32 i = 0; bits && i < DRAIN_ROUNDS && backend_console_waiting(m); i++)
-		backends_event(m,
-			host_wait(bits, tsc_now() + tsc_from_us(m->clock.hz, DRAIN_US)) & bits);
+		backends_event(
+			m, host_wait(bits, tsc_now() + tsc_from_us(m->clock.hz, DRAIN_US)) & bits);
 }

@@ -24,8 +24,8 @@ static_assert(sizeof(struct machine_virtio) % 8 == 0, "part of the machine's sta
 
 /* What this process knows of them besides; by device: disks, cards, console, entropy. */
 struct virtio_host {
-	u32 bells; /* doorbell event bits given out, ever */
-	u16 ports[MACHINE_VIRTIO]; /* where the notify ports are bound; 0: nowhere */
+	u32 bells;                              /* doorbell event bits given out, ever */
+	u16 ports[MACHINE_VIRTIO];              /* where the notify ports are bound; 0: nowhere */
 	u8 bell[MACHINE_VIRTIO][VIRTIO_QUEUES]; /* event bit of each queue; 0: none yet */
 	struct backend_block block[MACHINE_DISKS];
 	struct backend_net net[MACHINE_CARDS];

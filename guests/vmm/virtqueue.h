@@ -57,12 +57,12 @@ struct virtqueue {
 	u64 driver;      /* available ring */
 	u64 device;      /* used ring */
 	union virtqueue_position at;
-	u16 size;        /* entries, a power of two */
-	u16 size_max;    /* at most VIRTQUEUE_SIZE_MAX */
-	u16 vector;      /* MSI-X vector, or VIRTIO_NO_VECTOR */
-	u8 enabled;      /* the areas are where queue_enable found them valid */
-	u8 indirect;     /* VIRTIO_F_INDIRECT_DESC was negotiated */
-	u8 event_index;  /* VIRTIO_F_EVENT_IDX was negotiated */
+	u16 size;       /* entries, a power of two */
+	u16 size_max;   /* at most VIRTQUEUE_SIZE_MAX */
+	u16 vector;     /* MSI-X vector, or VIRTIO_NO_VECTOR */
+	u8 enabled;     /* the areas are where queue_enable found them valid */
+	u8 indirect;    /* VIRTIO_F_INDIRECT_DESC was negotiated */
+	u8 event_index; /* VIRTIO_F_EVENT_IDX was negotiated */
 	u8 reserved[7];
 };
 static_assert(sizeof(struct virtqueue) == 48, "part of device states");
@@ -76,9 +76,9 @@ struct virtqueue_segment {
 struct virtqueue_chain {
 	u16 head;
 	u16 segments;
-	u16 readable;      /* segments that the device may read: the first ones */
-	u32 read_bytes;    /* in all readable segments */
-	u32 write_bytes;   /* in all writable segments */
+	u16 readable;    /* segments that the device may read: the first ones */
+	u32 read_bytes;  /* in all readable segments */
+	u32 write_bytes; /* in all writable segments */
 	struct virtqueue_segment segment[VIRTQUEUE_SIZE_MAX];
 };
 
@@ -104,8 +104,8 @@ bool virtqueue_areas_valid(const struct gmem *g, const struct virtqueue *q);
  * writable one; the bytes do not fit 32 bits; an indirect table is not negotiated, nested, followed
  * by a further descriptor, or of a length that is no whole number of descriptors.
  */
-enum virtqueue_next virtqueue_look(const struct gmem *g, const struct virtqueue *q, u32 ahead,
-	struct virtqueue_chain *c);
+enum virtqueue_next virtqueue_look(
+	const struct gmem *g, const struct virtqueue *q, u32 ahead, struct virtqueue_chain *c);
 
 /* Looks at the chain with this head again, which was taken before; false: it is broken now. */
 bool virtqueue_chain_of(
@@ -134,7 +134,8 @@ void virtqueue_advance(const struct gmem *g, struct virtqueue *q, u16 taken, u16
 void virtqueue_publish(const struct gmem *g, const struct virtqueue *q);
 
 /*
- * Whether the driver wants an interrupt for what was used since this was asked last (2.7.7, 2.7.10).
+ * Whether the driver wants an interrupt for what was used since this was asked last
+ * (2.7.7, 2.7.10).
  */
 bool virtqueue_wants_interrupt(const struct gmem *g, struct virtqueue *q);
 

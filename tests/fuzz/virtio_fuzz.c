@@ -11,8 +11,8 @@
 #include "guests/vmm/dev_virtio_rng.h"
 #include "tests/unit/virtio_driver.h"
 
-#define STEPS    400u
-#define BUFFER   4096u
+#define STEPS  400u
+#define BUFFER 4096u
 
 /* The unit tests' frame, which virtio_driver.c uses. */
 void test_fail(const char *file, int line, const char *format, ...)
@@ -224,8 +224,8 @@ static void add_chain(void)
 	for (u32 i = 0; i < parts; i++) {
 		u32 length = i ? take(2) : bytes;
 
-		part[i] = (struct driver_part){DRIVER_DATA + i * 0x8000, length,
-			shape >> (4 + i) & 1};
+		part[i] = (struct driver_part){
+			DRIVER_DATA + i * 0x8000, length, shape >> (4 + i) & 1};
 	}
 	if (shape & 8)
 		driver_add_indirect(queue, part, parts);

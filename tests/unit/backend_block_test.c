@@ -99,7 +99,8 @@ static void serve_all(void)
 static void start(bool with_server)
 {
 	struct machine *m = &host_machine;
-	const struct start_resource r = {.size = BLOCK_SESSION_SIZE, .bit = OWN_BIT, .value = BIT(1)};
+	const struct start_resource r = {
+		.size = BLOCK_SESSION_SIZE, .bit = OWN_BIT, .value = BIT(1)};
 	struct start_resource session = r;
 	struct virtio_blk_facts facts;
 
@@ -271,7 +272,8 @@ TEST(noise_in_the_session)
 		u32 *word = (u32 *)memory;
 
 		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-		word[(seed >> 33) % (BLOCK_DATA / 4)] = (u32)(seed >> 20) % 3 ? (u32)(seed >> 40) : 0;
+		word[(seed >> 33) % (BLOCK_DATA / 4)] =
+			(u32)(seed >> 20) % 3 ? (u32)(seed >> 40) : 0;
 		if (i % 7 == 0)
 			request(VIRTIO_BLK_T_IN, i, 512, true);
 		event();

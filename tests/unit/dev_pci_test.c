@@ -365,3 +365,15 @@ TEST(direct_boot_places_bars)
 	CHECK_EQ(other->bar[1].address, PCI_IO_FIRST + 64);
 	CHECK_EQ(in(DISK, PCI_COMMAND, 2) & 7, PCI_CMD_IO | PCI_CMD_MEMORY);
 }
+
+TEST(further_functions_are_announced)
+{
+	start();
+	CHECK_EQ(in(DISK, PCI_HEADER_TYPE, 1), 0);
+	CHECK(pci_add(&pci, DISK + 3, &disk_identity) != NULL);
+	CHECK_EQ(in(DISK, PCI_HEADER_TYPE, 1), PCI_HEADER_MULTI);
+	CHECK(pci_add(&pci, PCI_DEVFN(9, 2), &disk_identity) != NULL);
+	CHECK(pci_add(&pci, PCI_DEVFN(9, 0), &disk_identity) != NULL);
+	CHECK_EQ(in(PCI_DEVFN(9, 0), PCI_HEADER_TYPE, 1), PCI_HEADER_MULTI);
+	CHECK_EQ(in(PCI_DEVFN_ISA, PCI_HEADER_TYPE, 1), PCI_HEADER_MULTI);
+}

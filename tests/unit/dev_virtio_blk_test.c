@@ -147,8 +147,8 @@ static void request(u32 type, u64 sector, u32 length, u32 segment, bool write)
 	driver_ram[STATUS] = NONE;
 	part[parts++] = (struct driver_part){HEADER, sizeof(h), false};
 	for (u32 done = 0; done < length; done += segment)
-		part[parts++] = (struct driver_part){DATA + done,
-			length - done < segment ? length - done : segment, write};
+		part[parts++] = (struct driver_part){
+			DATA + done, length - done < segment ? length - done : segment, write};
 	part[parts++] = (struct driver_part){STATUS, 1, true};
 	driver_add(0, part, parts);
 	driver_kick(0);
@@ -457,7 +457,8 @@ TEST(a_chain_that_changes_under_way)
 TEST(more_requests_than_places)
 {
 	const struct virtio_blk_header h = {VIRTIO_BLK_T_IN, 0, 0};
-	const struct driver_part part[] = {{HEADER, 16, false}, {DATA, 512, true}, {STATUS, 1, true}};
+	const struct driver_part part[] = {
+		{HEADER, 16, false}, {DATA, 512, true}, {STATUS, 1, true}};
 	u32 id, length;
 	u32 used = 0;
 

@@ -2,15 +2,15 @@
 #include "guests/vmm/dev_virtio_net.h"
 #include "tests/unit/virtio_driver.h"
 
-#define RX       0u
-#define TX       1u
-#define CONTROL  2u
-#define HEADER   12u
-#define BUFFERS  (DRIVER_DATA + 0x20000)
-#define COMMAND  DRIVER_DATA
-#define ACK      (DRIVER_DATA + 0x800)
-#define CTRL     (VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_VLAN)
-#define TSO      (VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4)
+#define RX      0u
+#define TX      1u
+#define CONTROL 2u
+#define HEADER  12u
+#define BUFFERS (DRIVER_DATA + 0x20000)
+#define COMMAND DRIVER_DATA
+#define ACK     (DRIVER_DATA + 0x800)
+#define CTRL    (VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_VLAN)
+#define TSO     (VIRTIO_NET_F_GUEST_CSUM | VIRTIO_NET_F_GUEST_TSO4)
 
 static struct virtio_net card;
 static u8 sent[NET_FRAME_MAX + HEADER];
@@ -315,10 +315,14 @@ TEST(receive_buffers_of_the_wrong_kind)
 
 TEST(offloads_are_negotiated)
 {
-	const struct net_header csum = {.flags = NET_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16};
+	const struct net_header csum = {
+		.flags = NET_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16};
 	const struct net_header valid = {.flags = NET_DATA_VALID};
-	const struct net_header tso = {.flags = NET_NEEDS_CSUM, .gso_type = NET_GSO_TCPV4,
-		.gso_size = 1000, .csum_start = 34, .csum_offset = 16};
+	const struct net_header tso = {.flags = NET_NEEDS_CSUM,
+		.gso_type = NET_GSO_TCPV4,
+		.gso_size = 1000,
+		.csum_start = 34,
+		.csum_offset = 16};
 
 	start(0);
 	post(RX, 4, 1526);
@@ -339,8 +343,7 @@ TEST(offloads_are_negotiated)
 
 static u8 command(u8 class, u8 code, const void *data, u32 bytes)
 {
-	const struct driver_part part[] = {
-		{COMMAND, 2 + bytes, false}, {ACK, 1, true}};
+	const struct driver_part part[] = {{COMMAND, 2 + bytes, false}, {ACK, 1, true}};
 	u32 id, length;
 
 	driver_ram[COMMAND] = class;

@@ -20,7 +20,8 @@ static void start(void)
 
 TEST(gives_bytes)
 {
-	const struct driver_part part[] = {{DRIVER_DATA, 100, true}, {DRIVER_DATA + 0x100, 9, true}};
+	const struct driver_part part[] = {
+		{DRIVER_DATA, 100, true}, {DRIVER_DATA + 0x100, 9, true}};
 	static const u8 zero[16];
 	u32 id, length;
 

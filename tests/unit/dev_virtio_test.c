@@ -179,8 +179,8 @@ TEST(features_by_windows)
 TEST(features_ok_is_refused)
 {
 	start();
-	CHECK(!driver_negotiate(0)); /* no VERSION_1 */
-	CHECK(!driver_negotiate(VIRTIO_F_VERSION_1 | BIT(3))); /* not offered */
+	CHECK(!driver_negotiate(0));                              /* no VERSION_1 */
+	CHECK(!driver_negotiate(VIRTIO_F_VERSION_1 | BIT(3)));    /* not offered */
 	CHECK(!driver_negotiate(VIRTIO_F_VERSION_1 | FEATURE_B)); /* needs A or C */
 	CHECK_EQ(device.negotiations, 0);
 	CHECK(driver_negotiate(VIRTIO_F_VERSION_1 | FEATURE_B | FEATURE_C));

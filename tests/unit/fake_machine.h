@@ -53,7 +53,8 @@ struct machine {
 	struct fake_bar bar; /* last one */
 	u32 config_writes;
 	u32 config_reads;
-	void (*config_written)(struct machine *m, u32 offset, unsigned size); /* NULL: only counts */
+	void (*config_written)(
+		struct machine *m, u32 offset, unsigned size); /* NULL: only counts */
 	void (*config_read)(struct machine *m, u32 offset, unsigned size);
 	struct gmem memory; /* of virtio devices: a test adds its own */
 	struct pci *pci;    /* the bus of virtio devices */

@@ -11,8 +11,8 @@ static struct virtio *start(void)
 {
 	static const char names[2][VIRTIO_CONSOLE_NAME] = {"", "second"};
 	struct machine *m = &host_machine;
-	const struct start_resource r = {.address = (u64)&session, .size = sizeof(session),
-		.bit = 7, .value = BIT(3)};
+	const struct start_resource r = {
+		.address = (u64)&session, .size = sizeof(session), .bit = 7, .value = BIT(3)};
 
 	host_setup(false);
 	memset(&session, 0, sizeof(session));
@@ -98,7 +98,8 @@ TEST(bars_move)
 	CHECK_EQ(host.doorbells, 6);
 	guest_config_write(RNG, PCI_COMMAND, 2, PCI_CMD_MASTER | PCI_CMD_IO | PCI_CMD_MEMORY);
 	CHECK_EQ(host.doorbells, 7);
-	guest_config_write(RNG, PCI_BAR0 + 4, 4, PCI_IO_FIRST + VIRTIO_IO_SIZE); /* over the other */
+	guest_config_write(
+		RNG, PCI_BAR0 + 4, 4, PCI_IO_FIRST + VIRTIO_IO_SIZE); /* over the other */
 	CHECK(host_logged("over others"));
 	CHECK_EQ(host.doorbells, 6);
 	guest_config_write(RNG, PCI_BAR0 + 4, 4, 0xd000);

@@ -153,10 +153,10 @@ u16 driver_add(u32 queue, const struct driver_part *part, u32 parts)
 	for (u32 i = 0; i < parts; i++) {
 		u16 at = q->descriptor++ % q->size;
 
-		*driver_descriptor(queue, at) = (struct virtqueue_descriptor){part[i].address,
-			part[i].length,
-			(u16)(write_flag(&part[i]) | (i + 1 < parts ? VIRTQUEUE_NEXT : 0)),
-			(u16)(q->descriptor % q->size)};
+		*driver_descriptor(queue, at) =
+			(struct virtqueue_descriptor){part[i].address, part[i].length,
+				(u16)(write_flag(&part[i]) | (i + 1 < parts ? VIRTQUEUE_NEXT : 0)),
+				(u16)(q->descriptor % q->size)};
 	}
 	driver_offer(queue, head);
 	return head;

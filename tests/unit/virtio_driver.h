@@ -1,4 +1,5 @@
-/* A driver of virtio devices for tests: RAM, rings in it, and a device on the fake machine's bus. */
+/* A driver of virtio devices for tests: RAM, rings in it, and a device on the fake machine's bus.
+ */
 #pragma once
 
 #include "guests/vmm/dev_virtio.h"

@@ -91,7 +91,8 @@ void guest_ring(u8 devfn, u32 queue)
 
 void guest_write_port(u8 devfn, u32 queue)
 {
-	port_write(&host_machine.vcpu[0], (u16)(guest_port(devfn) + queue * VIRTIO_NOTIFY_STEP), 2, queue);
+	port_write(&host_machine.vcpu[0], (u16)(guest_port(devfn) + queue * VIRTIO_NOTIFY_STEP), 2,
+		queue);
 }
 
 void guest_add(u8 devfn, u32 queue, const struct guest_part *part, u32 parts)

@@ -4,12 +4,12 @@
 #include "guests/vmm/mmio.h"
 #include "tests/unit/machine_host.h"
 
-#define GUEST_RINGS     0x40000u
-#define GUEST_STEP      0x4000u
-#define GUEST_AVAIL     0x1000u
-#define GUEST_USED      0x2000u
-#define GUEST_DATA      0x100000u
-#define GUEST_QUEUE     64u /* entries */
+#define GUEST_RINGS 0x40000u
+#define GUEST_STEP  0x4000u
+#define GUEST_AVAIL 0x1000u
+#define GUEST_USED  0x2000u
+#define GUEST_DATA  0x100000u
+#define GUEST_QUEUE 64u /* entries */
 
 struct guest_part {
 	u64 address;

@@ -246,7 +246,7 @@ TEST(indirect_tables)
 	t[2] = (struct virtqueue_descriptor){BUFFERS, 8, VIRTQUEUE_WRITE, 0};
 	set(0, BUFFERS, 2, VIRTQUEUE_NEXT, 1);
 	set(1, OTHER, 48, VIRTQUEUE_INDIRECT | VIRTQUEUE_WRITE, 0); /* WRITE is ignored */
-	CHECK(broken()); /* not negotiated */
+	CHECK(broken());                                            /* not negotiated */
 	q.indirect = 1;
 	CHECK_EQ(virtqueue_look(&g, &q, 0, &c), VIRTQUEUE_CHAIN);
 	CHECK_EQ(c.read_bytes, 6);

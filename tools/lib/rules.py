@@ -9,6 +9,13 @@ MAX_MODULES = 8  # BOOT_MODULES_MAX of the VMM
 CHIPSET_SLOTS = (0, 1)  # host bridge and ISA bridge of the guest's machine
 DEFAULT_POOL_KIB = 256
 MAX_PORTS = 32  # of a switch
+MAX_GUEST_DEVICES = {  # MACHINE_DISKS, MACHINE_CARDS of the VMM; it has one of the others
+    "guest-disk": (4, "virtio disks"),
+    "guest-net": (4, "virtio network cards"),
+    "guest-console": (1, "virtio consoles"),
+    "guest-entropy": (1, "entropy devices"),
+}
+MAX_CONSOLE_PORTS = 4
 MAX_VOLUMES = 16  # of a server that keeps them in memory
 VOLUME_TOP = 1 << 40
 SESSION_BYTES = 0x106000  # of a disk or network card, with its bounce memory
@@ -209,11 +216,28 @@ class Rules:
             message = f"{len(modules)} modules, at most {MAX_MODULES} are supported"
             self.errors.add(machine.child("boot"), message)
         self.ports(of_kind(machine, "guest-uart"))
-        self.pci(of_kind(machine, "guest-net", "guest-disk"), CHIPSET_SLOTS)
+        self.pci(of_kind(machine, *MAX_GUEST_DEVICES), CHIPSET_SLOTS)
+        for kind, (most, what) in MAX_GUEST_DEVICES.items():
+            found = of_kind(machine, kind)
+            if len(found) > most:
+                message = f"{len(found)} {what}, at most {most} are supported"
+                self.errors.add(found[most], message)
+        for console in of_kind(machine, "guest-console"):
+            self.console_ports(console)
+
+    def console_ports(self, console):
+        """Ports of a virtio console are numbered from 0 on, and have the backends then."""
+        ports = of_kind(console, "guest-console-port")
+        self.numbered(console, "port", MAX_CONSOLE_PORTS)
+        numbers = {number for port in ports for number in port.cells("reg")}
+        if numbers and numbers != set(range(len(numbers))):
+            self.errors.add(console, "its ports are not numbered from 0 on")
+        if ports and "backend" in console.props:
+            self.errors.add(console, 'its ports have the "backend"s, not itself', "backend")
 
     def backends(self):
         root = self.root
-        for uart in of_kind(root, "guest-uart"):
+        for uart in of_kind(root, "guest-uart", "guest-console", "guest-console-port"):
             for console in self.targets(uart, "backend"):
                 program = console.text("program")
                 if console.kind == "domain" and program and not program.startswith("console"):
@@ -335,11 +359,11 @@ class Rules:
 def unit_of(node):
     """The spellings of the unit address that a node's reg asks for, the best one first."""
     cells, kind = node.cells("reg"), node.kind
-    if kind in ("cpu", "port", "memory-volume") and len(cells) == 1:
+    if kind in ("cpu", "port", "memory-volume", "guest-console-port") and len(cells) == 1:
         return (f"{cells[0]:x}",)
     if kind in ("uart", "guest-uart") and len(cells) == 3:
         return (f"i{cells[1]:x}",)
-    if kind in ("function", "guest-net", "guest-disk") and len(cells) == 5:
+    if kind in ("function", *MAX_GUEST_DEVICES) and len(cells) == 5:
         device, function = cells[0] >> 11 & 31, cells[0] >> 8 & 7
         spelt = f"{device:x},{function:x}"
         return (spelt,) if function else (spelt, f"{device:x}")

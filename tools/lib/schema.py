@@ -208,6 +208,8 @@ guest-pci
   > *                     many      by-compatible
   | pci1af4,1041          guest-net
   | pci1af4,1042          guest-disk
+  | pci1af4,1043          guest-console
+  | pci1af4,1044          guest-entropy
 
 guest-net
   compatible        required  string
@@ -221,6 +223,23 @@ guest-disk
   reg               required  cells 5
   backend           required  ref volume|memory-volume
   zero-copy         optional  flag
+
+guest-console
+  compatible        required  string
+  reg               required  cells 5
+  backend           optional  ref domain
+  #address-cells    optional  u32 1..1
+  #size-cells       optional  u32 0..0
+  > port                  many      guest-console-port
+
+guest-console-port
+  reg               required  u32 0..3
+  label             optional  string
+  backend           optional  ref domain
+
+guest-entropy
+  compatible        required  string
+  reg               required  cells 5
 """
 
 # How a kind is called in messages, where its own name would not do.
