@@ -6,9 +6,8 @@
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 		CR0_PG)
-#define CR8_MASK         0xfull
-#define LMSW_MASK        (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
-#define HYPERCALL_NO_SYS (-1000ll) /* KVM_ENOSYS */
+#define CR8_MASK  0xfull
+#define LMSW_MASK (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
 
 enum cr_special {
 	CR_CLTS = 1,
@@ -160,16 +159,6 @@ void control_xsetbv_exit(struct vcpu *v)
 	}
 	run->xcr0 = value;
 	run->dirty |= GROUP_XCR;
-	vcpu_skip(v);
-}
-
-/*
- * There are no hypercalls, so none needs a privilege: ring 3 gets the same error code, KVM's, as
- * the guest's kernel. Outside 64-bit mode nobody sees the upper half of RAX.
- */
-void control_hypercall_exit(struct vcpu *v)
-{
-	v->run->gpr[RAX] = (u64)HYPERCALL_NO_SYS;
 	vcpu_skip(v);
 }
 

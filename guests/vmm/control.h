@@ -6,5 +6,4 @@
 
 void control_cr_exit(struct vcpu *v);
 void control_xsetbv_exit(struct vcpu *v);
-void control_hypercall_exit(struct vcpu *v);
 void control_instruction_exit(struct vcpu *v);

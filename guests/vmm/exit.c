@@ -2,6 +2,7 @@
 #include "exit.h"
 #include "control.h"
 #include "emulate.h"
+#include "hypercall.h"
 #include "interrupt.h"
 #include "msr.h"
 #include "portio.h"
@@ -16,13 +17,6 @@ static void exit_cpuid(struct vcpu *v)
 {
 	if (!exit_cpuid_quick(v, v->run, v->cpuid))
 		exit_cpuid_slow(v);
-}
-
-static void exit_hlt(struct vcpu *v)
-{
-	vcpu_skip(v);
-	v->run->activity = ACTIVITY_HLT;
-	v->run->dirty |= GROUP_RIP;
 }
 
 static void exit_wbinvd(struct vcpu *v)
@@ -74,10 +68,10 @@ static const struct {
 	[EXIT_CPUID] = {"cpuid", exit_cpuid, GROUP_RIP},
 	[EXIT_RDMSR] = {"rdmsr", msr_exit_read, GROUP_RIP},
 	[EXIT_WRMSR] = {"wrmsr", msr_exit_write, GROUP_RIP},
-	[EXIT_HLT] = {"hlt", exit_hlt, GROUP_RIP},
+	[EXIT_HLT] = {"hlt", hypercall_hlt, GROUP_RIP},
 	[EXIT_CR] = {"cr", control_cr_exit, GROUP_RIP | GROUP_CR | GROUP_SEG},
 	[EXIT_DR] = {"dr", exit_unknown, GROUP_ALL_REG},
-	[EXIT_HYPERCALL] = {"hypercall", control_hypercall_exit, GROUP_RIP},
+	[EXIT_HYPERCALL] = {"hypercall", hypercall_exit, GROUP_RIP},
 	[EXIT_WINDOW] = {"window", exit_ignore, GROUP_RIP},
 	[EXIT_SHUTDOWN] = {"shutdown", exit_shutdown, GROUP_ALL_REG},
 	[EXIT_EXCEPTION] = {"exception", exit_exception, GROUP_RIP},

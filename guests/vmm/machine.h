@@ -40,6 +40,7 @@ struct vcpu_state {
 	u64 clock_system; /* kvmclock's MSRs as written; bit 0: enabled */
 	u64 nmis;         /* that wait to be delivered: 0, 1 or 2; atomic */
 	u64 wait_startup; /* 1: after INIT, until the start-up IPI */
+	u64 unhalted;     /* 1: the next HLT is none */
 	struct mtrr mtrr;
 };
 
@@ -74,6 +75,7 @@ DEVICE_STATE(struct machine_state);
 #define MAIL_INTR    BIT(3) /* the PIC's output changed */
 #define MAIL_REARM   BIT(4) /* the machine's deadline changed */
 #define MAIL_STOP    BIT(5) /* the machine stopped */
+#define MAIL_UNHALT  BIT(6) /* out of HLT: hypercall.h */
 
 /* One processor of the guest; the thread that runs it is the only one to touch it but for `mail`
  * and what goes with it. */

@@ -1,6 +1,7 @@
 /* Mail between the threads of a machine; INIT and start-up IPI. */
 #include "smp.h"
 #include "host.h"
+#include "hypercall.h"
 #include "lock.h"
 #include "vcpu.h"
 
@@ -52,6 +53,8 @@ void vcpu_open_mail(struct vcpu *v)
 	}
 	if ((mail & MAIL_STARTUP) && v->state->wait_startup)
 		start(v);
+	if (mail & MAIL_UNHALT)
+		hypercall_unhalt(v);
 	if (mail & MAIL_INTR) {
 		machine_lock(v);
 		lapic_lint(m, v->lapic, 0, pic_output(&m->state->pic));

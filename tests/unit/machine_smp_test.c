@@ -1,4 +1,5 @@
 /* Several vCPUs: INIT, start-up IPIs, NMIs, vectors and the end of the machine between threads. */
+#include "guests/vmm/hypercall.h"
 #include "guests/vmm/lock.h"
 #include "guests/vmm/smp.h"
 #include "tests/unit/machine_host.h"
@@ -165,4 +166,64 @@ TEST(smp_lock)
 	CHECK_EQ(host.signals_to[2], BIT(VCPU_BIT_LOCK));
 	CHECK_EQ(host.signals_to[3], BIT(VCPU_BIT_LOCK));
 	CHECK_EQ(host.signals_to[1], 0);
+}
+
+static s64 hypercall(struct vcpu *v, u64 number, u64 rbx, u64 rcx, u64 rdx, u64 rsi)
+{
+	v->run->gpr[RAX] = number;
+	v->run->gpr[RBX] = rbx;
+	v->run->gpr[RCX] = rcx;
+	v->run->gpr[RDX] = rdx;
+	v->run->gpr[RSI] = rsi;
+	v->run->rip = 0x5000;
+	host_exit(v, EXIT_HYPERCALL, 3);
+	CHECK_EQ(v->run->rip, 0x5003);
+	return (s64)v->run->gpr[RAX];
+}
+
+TEST(smp_hypercall_sends_to_many)
+{
+	setup();
+	CHECK_EQ(hypercall(BSP, HYPERCALL_SEND_IPI, 3, 0, 1, 0x61), 2);
+	CHECK_EQ(AP->run->pending.vector[1], BIT(0x61 - 64));
+	CHECK_EQ(THIRD->run->pending.vector[1], BIT(0x61 - 64));
+	CHECK_EQ(BSP->run->pending.vector[1], 0);
+	CHECK_EQ(host.signals_to[2], BIT(VCPU_BIT_LOOK));
+	/* The second word begins 64 IDs further; nobody is there, nor where the sum overflows. */
+	CHECK_EQ(hypercall(BSP, HYPERCALL_SEND_IPI, 0, ~0ull, 1, 0x62), 0);
+	CHECK_EQ(hypercall(BSP, HYPERCALL_SEND_IPI, ~0ull, ~0ull, 0xfffffff0, 0x62), 0);
+	CHECK_EQ(hypercall(BSP, HYPERCALL_SEND_IPI, 7, 0, 0, LAPIC_INIT << 8), HYPERCALL_INVALID);
+	CHECK_EQ(hypercall(BSP, HYPERCALL_SEND_IPI, 2, 0, 0, LAPIC_NMI << 8), 1);
+	CHECK_EQ(AP->state->nmis, 1);
+	CHECK_EQ(hypercall(BSP, 99, 0, 0, 0, 0), HYPERCALL_NO_SYS);
+	BSP->run->ss.attributes |= 3 << 5; /* ring 3 */
+	CHECK_EQ(hypercall(BSP, HYPERCALL_SEND_IPI, 3, 0, 1, 0x63), HYPERCALL_NO_PERM);
+	CHECK_EQ(hypercall(BSP, HYPERCALL_KICK_CPU, 0, 1, 0, 0), HYPERCALL_NO_PERM);
+	CHECK(!(AP->mail & MAIL_UNHALT));
+}
+
+TEST(smp_kick_ends_hlt)
+{
+	setup();
+	AP->state->wait_startup = 0;
+	AP->run->valid = GROUP_RIP;
+	AP->run->activity = ACTIVITY_HLT;
+	CHECK_EQ(hypercall(BSP, HYPERCALL_KICK_CPU, 0, 1, 0, 0), 0);
+	CHECK_EQ(host.signals_to[2], BIT(VCPU_BIT_MAIL));
+	vcpu_open_mail(AP);
+	CHECK_EQ(AP->run->activity, ACTIVITY_ACTIVE);
+	CHECK(AP->run->flags & RUN_HLT_WAIT);
+	/* One that comes before the HLT makes that none. */
+	hypercall(BSP, HYPERCALL_KICK_CPU, 0, 1, 0, 0);
+	vcpu_open_mail(AP);
+	CHECK(!(AP->run->flags & RUN_HLT_WAIT));
+	AP->run->rip = 0x5000;
+	exit_export(AP->run);
+	host_exit(AP, EXIT_HLT, 1);
+	CHECK_EQ(AP->run->rip, 0x5001);
+	CHECK_EQ(AP->run->activity, ACTIVITY_ACTIVE);
+	CHECK(AP->run->flags & RUN_HLT_WAIT);
+	CHECK(!AP->state->unhalted);
+	host_exit(AP, EXIT_HLT, 1);
+	CHECK_EQ(AP->run->activity, ACTIVITY_HLT);
 }

@@ -222,7 +222,7 @@ TEST(machine_xsetbv)
 TEST(machine_instructions)
 {
 	setup();
-	v->run->gpr[RAX] = 5;
+	v->run->gpr[RAX] = 100; /* none that there is */
 	host_exit(v, EXIT_HYPERCALL, 3);
 	CHECK_EQ(v->run->gpr[RAX], (u64)-1000);
 	v->run->exit.instruction.which = INSTR_VMX_SVM;
