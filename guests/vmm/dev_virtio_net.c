@@ -296,7 +296,7 @@ static enum virtio_net_result deliver(
 	u32 done = 0;
 	u32 chains = 0;
 
-	while (done < in->bytes) {
+	do {
 		u32 size = in->bytes - done;
 
 		if (!virtio_look(m, &s->virtio, queue, chains, &c))
@@ -313,7 +313,7 @@ static enum virtio_net_result deliver(
 		virtqueue_fill(machine_memory(m), q, chains, c.head, size);
 		done += size;
 		chains++;
-	}
+	} while (done < in->bytes);
 	in->header.num_buffers = (u16)chains;
 	/* looked at again, as a second chain on the stack is much; c is it already if it is one */
 	if (chains > 1 && !virtio_look(m, &s->virtio, queue, 0, &c))

@@ -237,7 +237,7 @@ bool virtqueue_wants_interrupt(const struct gmem *g, struct virtqueue *q)
 
 	if (at.used == before || !flags || !event)
 		return false;
-	at.signalled = at.used;
+	at = (union virtqueue_position){.avail = at.avail, .used = at.used, .signalled = at.used};
 	position_set(q, at);
 	/* the driver writes used_event, then looks at the used index */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -1,105 +1,10 @@
 /* virtio block device on a disk in memory whose answers the test gives when it wants. */
-#include "guests/vmm/dev_virtio_blk.h"
-#include "tests/unit/virtio_driver.h"
+#include "tests/unit/virtio_medium.h"
 
-#define SECTORS 512u
-#define PIECE   4096u /* bytes that the backend gives at most */
-#define HEADER  DRIVER_DATA
-#define DATA    (DRIVER_DATA + 0x1000)
-#define STATUS  (DRIVER_DATA + 0x800)
-#define NONE    0xaau
-
-struct pending {
-	bool used;
-	bool sent;
-	enum virtio_blk_op op;
-	u64 sector;
-	u32 sectors;
-	bool unmap;
-	u8 buffer[PIECE];
-};
-
-static struct virtio_blk disk;
-static u8 medium[SECTORS * 512];
-static struct pending pending[VIRTIO_BLK_REQUESTS];
-static u32 buffers; /* that the backend has left */
-static u32 operations[VIRTIO_BLK_OP_WRITE_ZEROES + 1];
-
-const struct virtio_model *virtio_model(u8 type)
-{
-	return type == VIRTIO_TYPE_BLOCK ? &virtio_blk_model : NULL;
-}
-
-u32 virtio_blk_backend_buffer(struct machine *m, u8 number, u32 slot, u32 bytes, u8 **buffer)
-{
-	(void)m;
-	CHECK_EQ(number, 3);
-	CHECK(slot < VIRTIO_BLK_REQUESTS && !pending[slot].used && bytes % 512 == 0);
-	if (!buffers)
-		return 0;
-	*buffer = pending[slot].buffer;
-	return bytes == 0 ? 1 : bytes < PIECE ? bytes : PIECE;
-}
-
-void virtio_blk_backend_start(struct machine *m, u8 number, u32 slot, enum virtio_blk_op op,
-	u64 sector, u32 sectors, bool unmap)
-{
-	struct pending *p = &pending[slot];
-
-	(void)m;
-	(void)number;
-	buffers--;
-	CHECK(!p->used);
-	p->used = true;
-	p->op = op;
-	p->sector = sector;
-	p->sectors = sectors;
-	p->unmap = unmap;
-	CHECK(sector + sectors <= SECTORS);
-}
-
-const u8 *virtio_blk_backend_data(struct machine *m, u8 number, u32 slot)
-{
-	(void)m;
-	(void)number;
-	return pending[slot].buffer;
-}
-
-static void carry_out(struct pending *p)
-{
-	u8 *at = medium + p->sector * 512;
-
-	operations[p->op]++;
-	if (p->op == VIRTIO_BLK_OP_READ)
-		memcpy(p->buffer, at, p->sectors * 512);
-	else if (p->op == VIRTIO_BLK_OP_WRITE)
-		memcpy(at, p->buffer, p->sectors * 512);
-	else if (p->op == VIRTIO_BLK_OP_WRITE_ZEROES)
-		memset(at, 0, p->sectors * 512);
-}
-
-/* Answers one operation; false: none is under way. */
-static bool answer(enum virtio_blk_status status)
-{
-	for (u32 i = 0; i < VIRTIO_BLK_REQUESTS; i++) {
-		if (!pending[i].used)
-			continue;
-		if (status == VIRTIO_BLK_S_OK)
-			carry_out(&pending[i]);
-		virtio_blk_answered(&driver.m, &disk, i, status);
-		pending[i].used = false;
-		buffers++;
-		virtio_blk_ready(&driver.m, &disk);
-		return true;
-	}
-	return false;
-}
-
-static void answer_all(void)
-{
-	while (answer(VIRTIO_BLK_S_OK))
-		;
-}
+#define HEADER DRIVER_DATA
+#define DATA   (DRIVER_DATA + 0x1000)
+#define STATUS (DRIVER_DATA + 0x800)
+#define NONE   0xaau
 
 static struct virtio_blk_facts facts(void)
 {
@@ -124,7 +29,7 @@ static void start_with(const struct virtio_blk_facts *f, u8 queues, u64 features
 	buffers = VIRTIO_BLK_REQUESTS;
 	for (u32 i = 0; i < sizeof(medium); i++)
 		medium[i] = (u8)(i / 512 + i);
-	CHECK(virtio_blk_init(driver_machine(), &disk, 3, DRIVER_DEVFN, queues, f));
+	CHECK(virtio_blk_init(driver_machine(), &disk, MEDIUM_NUMBER, DRIVER_DEVFN, queues, f));
 	driver_attach(&disk.virtio);
 	driver_start(features, 256);
 }
@@ -241,9 +146,9 @@ TEST(write_in_pieces)
 TEST(data_are_read_once)
 {
 	start(VIRTIO_BLK_F_FLUSH);
-	memset(driver_ram + DATA, 1, 512);
+	driver_ram[DATA] = 1;
 	request(VIRTIO_BLK_T_OUT, 0, 512, 512, false);
-	memset(driver_ram + DATA, 2, 512); /* too late */
+	driver_ram[DATA] = 2; /* too late */
 	answer_all();
 	CHECK_EQ(medium[0], 1);
 }
@@ -529,9 +434,9 @@ TEST(queue_reset_with_requests_under_way)
 
 TEST(another_volume)
 {
-	struct virtio_blk_facts f = {0};
+	struct virtio_blk_facts f = {0}; /* not there yet */
 
-	start_with(&f, 1, VIRTIO_BLK_F_FLUSH); /* not there yet */
+	start_with(&f, 1, VIRTIO_BLK_F_FLUSH);
 	CHECK_EQ(driver_read(DRIVER_CONFIG, 4), 0);
 	f = facts();
 	virtio_blk_facts(&driver.m, &disk, &f);
@@ -542,6 +447,15 @@ TEST(another_volume)
 	CHECK(driver_offered() & VIRTIO_BLK_F_DISCARD);
 }
 
+/* A process takes over, and its session is there. */
+static void resume(void)
+{
+	memset(pending, 0, sizeof(pending));
+	virtio_blk_resume(&driver.m, &disk);
+	virtio_resume(&driver.m, &disk.virtio);
+	virtio_blk_ready(&driver.m, &disk);
+}
+
 TEST(a_fresh_process_goes_on)
 {
 	struct virtio_blk saved;
@@ -550,12 +464,9 @@ TEST(a_fresh_process_goes_on)
 	start(VIRTIO_BLK_F_FLUSH);
 	request(VIRTIO_BLK_T_IN, 3, 512, 512, true); /* at the backend */
 	saved = disk;
-	memset(pending, 0, sizeof(pending));
 	memset(&disk, 0, sizeof(disk));
 	disk = saved;
-	virtio_blk_resume(&driver.m, &disk);
-	virtio_resume(&driver.m, &disk.virtio);
-	virtio_blk_ready(&driver.m, &disk); /* its session is there */
+	resume();
 	answer_all();
 	CHECK_EQ(done(&length), VIRTIO_BLK_S_OK);
 	CHECK(!memcmp(driver_ram + DATA, medium + 3 * 512, 512));
@@ -563,8 +474,8 @@ TEST(a_fresh_process_goes_on)
 
 TEST(a_process_that_died_at_the_steps_of_giving_back)
 {
-	u32 length;
 	struct virtio_blk_request *r = &disk.request[0];
+	u32 id, length;
 
 	for (u32 step = 0; step < 3; step++) {
 		start(VIRTIO_BLK_F_FLUSH);
@@ -573,12 +484,10 @@ TEST(a_process_that_died_at_the_steps_of_giving_back)
 			.state = VIRTIO_BLK_DONE, .written = 1, .used_at = 0};
 		if (step > 0)
 			virtqueue_fill(&driver.m.memory, &disk.virtio.queue[0], 0, 0, 1);
-		if (step > 1) {
+		if (step > 1)
 			disk.virtio.queue[0].at.used = 1;
-		}
-		virtio_blk_resume(&driver.m, &disk);
-		virtio_resume(&driver.m, &disk.virtio);
-		CHECK(done(&length) != NONE || driver_ram[STATUS] == NONE);
+		resume();
+		CHECK(driver_used(0, &id, &length));
 		CHECK_EQ(length, 1);
 		CHECK_EQ(driver_used_ring(0)[1], 1);
 		CHECK_EQ(r->state, VIRTIO_BLK_FREE);
@@ -592,10 +501,7 @@ TEST(a_process_that_died_between_taking_and_advancing)
 	start(VIRTIO_BLK_F_FLUSH);
 	request(VIRTIO_BLK_T_IN, 3, 512, 512, true);
 	disk.virtio.queue[0].at.avail = 0;
-	memset(pending, 0, sizeof(pending));
-	virtio_blk_resume(&driver.m, &disk);
-	virtio_resume(&driver.m, &disk.virtio);
-	virtio_blk_ready(&driver.m, &disk);
+	resume();
 	answer_all();
 	CHECK_EQ(done(&length), VIRTIO_BLK_S_OK);
 	CHECK_EQ(done(&length), NONE); /* once */
