@@ -197,10 +197,12 @@ static void ap_main(u32 came)
 			do_job(index);
 			cpu[index].done = job_number;
 		}
-		if (job == JOB_HALT)
-			__asm__ volatile("hlt");
+		/* The IPI of a new job must not come between the look and the HLT. */
+		__asm__ volatile("cli");
+		if (job == JOB_HALT && cpu[index].done == job_number)
+			__asm__ volatile("sti\n\thlt");
 		else
-			__asm__ volatile("pause");
+			__asm__ volatile("sti\n\tpause");
 	}
 }
 

@@ -2,6 +2,13 @@
 
 from boot import Boot, Check
 
+# Each processor writes a quarter of the disk, by a queue of its own, and reads it back.
+DISK = (r"dd if=/dev/urandom of=/tmp/p bs=64k count=32 2>/dev/null; "
+        r"for i in 0 1 2 3; do (taskset $((1 << i)) dd if=/tmp/p of=/dev/vda bs=64k seek=$((i * 32)) oflag=direct; "
+        r"taskset $((1 << i)) dd if=/dev/vda of=/tmp/q$i bs=64k skip=$((i * 32)) count=32 iflag=direct) 2>/dev/null & "
+        r"done; wait; n=0; for i in 0 1 2 3; do cmp /tmp/p /tmp/q$i && n=$((n + 1)); done; echo same-$n; "
+        r"grep req /proc/interrupts; echo end-$((40+2))\n")
+
 BOOTS = [
     Boot("smp-qemu-svm", "smp.dts", [
         Check("own", r"^\[own\] smp: [1-9]\d* passed, 0 failed"),
@@ -10,14 +17,17 @@ BOOTS = [
     Boot("smp-linux-qemu-svm", "guests/systems/smp.dts", [
         Check("cpus", r"^\[linux\] Hello from guest a: Linux .* 4 CPU\(s\)"),
         Check("compute", r"^\[linux\] +4 [0-9a-f]{64} +/bin/busybox$"),
+        Check("disk", r"^\[linux\] same-4$"),
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
     ], cpus=4, timeout=180, steps=[
         (r"/ # ", r"for i in 0 1 2 3; do taskset $((1 << i)) sha256sum /bin/busybox & done | sort | uniq -c; "
                   r"echo end-$((40+1))\n"),
-        (r"end-41", r"poweroff\n"),
+        (r"end-41", DISK),
+        (r"end-42", r"poweroff\n"),
     ]),
     Boot("smp-shared-qemu-svm", "guests/systems/smp-shared.dts", [
         Check("cpus", r"^\[linux\] Hello from guest a: Linux .* 4 CPU\(s\)"),
+        Check("disk", r"^\[linux\] same-4$"),
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
-    ], timeout=180, steps=[(r"/ # ", r"poweroff\n")]),
+    ], timeout=180, steps=[(r"/ # ", DISK), (r"end-42", r"poweroff\n")]),
 ]
