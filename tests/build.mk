@@ -103,7 +103,7 @@ $(TESTS)/%.efi: $(TESTS)/efi/%.o
 # What a run has found interesting is kept and built upon in $(TESTS)/corpus.
 FUZZ_instr := $(UNIT_INSTR)
 FUZZ_virtio := $(UNIT_VIRTIO) \
-	$(wildcard guests/vmm/dev_virtio_[bnr]*.c) guests/vmm/dev_virtio_console.c guests/vmm/chacha20.c
+	$(wildcard guests/vmm/dev_virtio_[bnr]*.c) guests/vmm/dev_virtio_console.c drivers/lib/chacha20.c
 FUZZ_session := $(addprefix drivers/,ramdisk/disk.c ramdisk/volume.c switch/switch.c switch/wire.c switch/table.c \
 	switch/offload.c)
 FUZZ_dev_ioapic := tests/unit/fake_machine.c guests/vmm/dev_ioapic.c guests/vmm/dev_lapic_route.c

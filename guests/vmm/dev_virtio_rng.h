@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "guests/vmm/chacha20.h"
+#include "drivers/lib/chacha20.h"
 #include "guests/vmm/dev_virtio.h"
 
 #define VIRTIO_RNG_MAGIC DEVICE_MAGIC('V', 'R', 'N', 'G')

@@ -1,5 +1,5 @@
 /* ChaCha20 by the vectors of RFC 8439, and the generator. */
-#include "guests/vmm/chacha20.h"
+#include "drivers/lib/chacha20.h"
 #include "tests/unit/test.h"
 
 TEST(block_of_rfc_8439_2_3_2)

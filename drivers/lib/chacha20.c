@@ -1,5 +1,5 @@
 /* ChaCha20: see chacha20.h. */
-#include "guests/vmm/chacha20.h"
+#include "drivers/lib/chacha20.h"
 #include "drivers/lib/lib.h"
 
 #define WORDS    16u
