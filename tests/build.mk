@@ -17,7 +17,7 @@ test: check-setup
 UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
-UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c \
+UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c drivers/lib/chacha20.c \
 	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(wildcard guests/vmm/*.c))
 UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c elf.c flat.c gmem.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)

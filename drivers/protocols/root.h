@@ -15,6 +15,10 @@ enum root_op {
 
 #define ROOT_LOG_MAX 240u
 
+/* A bit of the event of each partition's first thread: root asks the VMM to log the registers of
+ * its vCPUs. Sessions have the bits below. */
+#define ROOT_BIT_REPORT 31
+
 enum root_stop_reason {
 	ROOT_STOP_POWEROFF = 0, /* the guest switched its machine off */
 	ROOT_STOP_RESET = 1,    /* the guest reset its machine: start it again */

@@ -1,4 +1,5 @@
 /* The operator's commands. */
+#include "drivers/protocols/root.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
 #include "kernel/abi/run.h"
@@ -159,6 +160,14 @@ static void stats(struct member *m)
 	show_pool("process", p->domain);
 }
 
+static void regs(struct member *m)
+{
+	if (m->node->class != NODE_PARTITION || m->state != MEMBER_RUNNING)
+		say("%s is no partition that runs\n", m->node->name);
+	else
+		sys_event_signal(m->process.event, BIT(ROOT_BIT_REPORT));
+}
+
 static void show_log(struct member *none)
 {
 	(void)none;
@@ -182,6 +191,7 @@ static const struct command command[] = {
 		"a domain: a fresh program with the same sessions; a partition: from scratch",
 		restart},
 	{"stats", "NAME", "run time and vCPU exits", stats},
+	{"regs", "NAME", "the registers of a partition's vCPUs, in the log", regs},
 	{"log", NULL, "the recent lines of the log", show_log},
 	{"poweroff", NULL, "switch the machine off, whatever runs", command_power_off},
 	{"help", NULL, "this list", help},

@@ -2,6 +2,7 @@
  */
 #include "drivers/protocols/block.h"
 #include "drivers/protocols/console.h"
+#include "drivers/protocols/root.h"
 #include "drivers/protocols/net.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/resources.h"
@@ -31,7 +32,7 @@ static bool usable(u32 node)
 /* The next bit of a node for sessions. */
 static u32 end_bit(u32 node)
 {
-	return node == NODE_ROOT ? ROOT_BIT_CONSOLE : member[node].session_bits++ % START_BIT_OWN;
+	return node == NODE_ROOT ? ROOT_BIT_CONSOLE : member[node].session_bits++ % ROOT_BIT_REPORT;
 }
 
 void sessions_init(void)

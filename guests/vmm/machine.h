@@ -76,6 +76,7 @@ DEVICE_STATE(struct machine_state);
 #define MAIL_REARM   BIT(4) /* the machine's deadline changed */
 #define MAIL_STOP    BIT(5) /* the machine stopped */
 #define MAIL_UNHALT  BIT(6) /* out of HLT: hypercall.h */
+#define MAIL_REPORT  BIT(7) /* log the registers */
 
 /* One processor of the guest; the thread that runs it is the only one to touch it but for `mail`
  * and what goes with it. */

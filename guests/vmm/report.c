@@ -5,6 +5,7 @@
 #include "lock.h"
 
 #define CODE_BYTES 16
+#define REASON_MAX 120
 
 static void report_segment(const char *name, const struct run_segment *s)
 {
@@ -28,7 +29,7 @@ static void report_code(struct vcpu *v)
 	log_line("  code at rip:%s", count ? text : " not readable");
 }
 
-void vcpu_report(struct vcpu *v, const char *why)
+void vcpu_report(struct vcpu *v, const char *what)
 {
 	static const char names[16][4] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 		"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -38,7 +39,7 @@ void vcpu_report(struct vcpu *v, const char *why)
 	vcpu_need(v, GROUP_ALL_REG);
 	for (u32 i = 0; i < 16; i++)
 		g[i] = run->gpr[i];
-	log_line("vcpu %u stopped: %s", v->index, why);
+	log_line("vcpu %u %s", v->index, what);
 	log_line("  exit %u, number %llu, length %u, details %llx %llx %llx", run->exit_kind,
 		(unsigned long long)run->sequence, run->exit_length,
 		(unsigned long long)run->exit.raw[0], (unsigned long long)run->exit.raw[1],
@@ -69,11 +70,14 @@ void vcpu_report(struct vcpu *v, const char *why)
 
 void vcpu_fail(struct vcpu *v, const char *why)
 {
+	char text[REASON_MAX];
+
 	if (v->machine->stop)
 		return;
 	machine_end(v->machine, MACHINE_FAILED);
 	machine_lock(v);
 	console_flush(v->machine); /* so that what the guest wrote comes before the report */
 	machine_unlock(v);
-	vcpu_report(v, why);
+	format(text, sizeof(text), "stopped: %s", why);
+	vcpu_report(v, text);
 }

@@ -24,6 +24,10 @@ static void handle_wake(struct vcpu *v, status_t status, u64 bits)
 			machine_virtio_event(m, bits);
 		machine_unlock(v);
 	}
+	if (status == STATUS_EVENT && bits & BIT(ROOT_BIT_REPORT)) {
+		for (u32 i = 0; i < m->vcpus; i++)
+			vcpu_post(&m->vcpu[i], MAIL_REPORT);
+	}
 	machine_settle(v);
 }
 
@@ -66,7 +70,7 @@ _Noreturn void run_guest(struct vcpu *v)
 
 	exit_export(run);
 	if (v->index == 0)
-		v->wake_mask |= v->machine->wake_mask;
+		v->wake_mask |= v->machine->wake_mask | BIT(ROOT_BIT_REPORT);
 	machine_settle(v);
 	for (;;) {
 		status_t status;

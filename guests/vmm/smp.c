@@ -60,6 +60,11 @@ void vcpu_open_mail(struct vcpu *v)
 		lapic_lint(m, v->lapic, 0, pic_output(&m->state->pic));
 		machine_unlock(v);
 	}
+	if (mail & MAIL_REPORT) {
+		machine_lock(v); /* one after the other */
+		vcpu_report(v, v->state->wait_startup ? "waits for a start-up IPI" : "runs");
+		machine_unlock(v);
+	}
 	if (m->stop || v->state->wait_startup)
 		v->pause = true;
 }

@@ -67,7 +67,7 @@ void vcpu_reset(struct vcpu *v);
 void vcpu_init_signal(struct vcpu *v);
 
 /* Logs all registers and the code bytes at RIP. */
-void vcpu_report(struct vcpu *v, const char *why);
+void vcpu_report(struct vcpu *v, const char *what);
 
 /* Reports and ends the guest: the VMM cannot do what it did. */
 void vcpu_fail(struct vcpu *v, const char *why);

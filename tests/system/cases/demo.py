@@ -17,7 +17,8 @@ GUESTS = [
 OPERATOR = [
     (r"operator's prompt[^?]*bulkhead> ", r"list\n"),
     (r"MiB of memory are free", r"stats linux-a\n"),
-    (r"process pool: ", r"help\n"),
+    (r"process pool: ", r"regs linux-a\n"),
+    (r"linux-a:   code at rip", r"help\n"),
     (r"help +this list", r"nonsense\n"),
     (r"is no command", r"stop nobody\n"),
     (r"is called \"nobody\"", r"stop uart\n"),
@@ -64,6 +65,8 @@ CHECKS = [
           r"^vmlinuz +\d+ +[0-9a-f]{16}$"),
     Check("stats", r"^linux-a: running, started 1 times", r"^thread 0: CPU 0, priority 10, run time [1-9]",
           r"^vcpu 0: entries [1-9]", r"^ +exits: .*\bio [1-9]", r"^holder pool: \d+ of \d+ KiB"),
+    Check("regs", r"linux-a: vcpu 0 runs$", r"linux-a:   rax [0-9a-f]{16} rcx ", r"linux-a:   cr0 8[0-9a-f]{7} cr2 ",
+          r"linux-a:   code at rip: [0-9a-f]{2} "),
     Check("help", r"^list +domains", r"^poweroff +switch the machine off"),
     Check("no-such-command", r"^\"nonsense\" is no command"),
     Check("no-such-name", r"^no domain or partition is called \"nobody\""),
