@@ -97,6 +97,9 @@ void svm_import(struct vcpu *v, u64 groups)
 	if (groups & GROUP_CONTROL) {
 		v->backend[SVM_EXCEPTIONS] = __atomic_load_n(&r->exceptions, __ATOMIC_RELAXED);
 		b->intercept_exceptions = (u32)v->backend[SVM_EXCEPTIONS] | SVM_EXCEPTIONS_ALWAYS;
+		b->intercept_misc1 &= ~(u32)SVM_PAUSE;
+		if (r->flags & RUN_PAUSE_EXIT)
+			b->intercept_misc1 |= (u32)SVM_PAUSE;
 	}
 }
 

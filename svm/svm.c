@@ -9,6 +9,7 @@
 #define SVM_FEATURE_NP         BIT(0)
 #define SVM_FEATURE_FLUSH_ASID BIT(6)
 #define IOPM_SIZE              0x3000
+#define PAUSE_COUNT            3000 /* before an intercepted one exits, if the CPU has a filter */
 #define MSRPM_SIZE             0x2000
 
 /*
@@ -96,6 +97,7 @@ static status_t vcpu_init(struct vcpu *v)
 			SVM_SKINIT | SVM_WBINVD | SVM_MONITOR | SVM_MWAIT | SVM_XSETBV);
 	b->iopm_base = image_pa(iopm);
 	b->msrpm_base = window_pa(v->vm->msr_bitmap);
+	b->pause_count = PAUSE_COUNT;
 	b->vintr = VINTR_MASKING;
 	b->nested_control = NESTED_PAGING;
 	b->nested_cr3 = v->vm->ptable.root;

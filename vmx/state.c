@@ -154,6 +154,10 @@ static void import_control(struct vcpu *v)
 
 	x->exceptions = v->run->exceptions & ~(u32)BIT(VECTOR_NMI);
 	vmwrite(EXCEPTION_BITMAP, x->exceptions | BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC));
+	if (vmx_machine.proc2 & PROC2_PAUSE_LOOP)
+		vmwrite(PROC2_CONTROLS, v->run->flags & RUN_PAUSE_EXIT
+						? vmx_machine.proc2
+						: vmx_machine.proc2 & ~(u32)PROC2_PAUSE_LOOP);
 }
 
 void vmx_import(struct vcpu *v, u64 groups)

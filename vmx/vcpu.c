@@ -4,6 +4,8 @@
 #include "vmx/vmx.h"
 
 #define RUN_LIMIT_HZ          100
+#define PAUSE_GAP             128  /* cycles between two PAUSEs of one loop, at most */
+#define PAUSE_WINDOW          4096 /* cycles that a loop may last */
 #define ACTIVITY_FIELD_ACTIVE 0
 #define NO_LINKED_VMCS        (~0ull)
 #define GUEST_LIST_SIZE       (sizeof(struct msr_entry) * SWITCHED_COUNT)
@@ -55,7 +57,11 @@ static void init_controls(struct vcpu *v)
 		vmwrite(PREEMPTION_TIMER,
 			(boot->tsc_hz / RUN_LIMIT_HZ) >> (read_msr(MSR_VMX_MISC) & 31));
 	vmwrite(PROC_CONTROLS, x->proc);
-	vmwrite(PROC2_CONTROLS, vmx_machine.proc2);
+	vmwrite(PROC2_CONTROLS, vmx_machine.proc2 & ~(u32)PROC2_PAUSE_LOOP);
+	if (vmx_machine.proc2 & PROC2_PAUSE_LOOP) {
+		vmwrite(PLE_GAP, PAUSE_GAP);
+		vmwrite(PLE_WINDOW, PAUSE_WINDOW);
+	}
 	vmwrite(EXIT_CONTROLS, vmx_machine.exit);
 	vmwrite(ENTRY_CONTROLS, vmx_machine.entry);
 	/* With both 0, bit 14 of the exception bitmap alone decides on page faults (26.2). */

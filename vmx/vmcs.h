@@ -48,6 +48,8 @@ enum vmcs_field {
 	ENTRY_LENGTH = 0x401a,
 	TPR_THRESHOLD = 0x401c,
 	PROC2_CONTROLS = 0x401e,
+	PLE_GAP = 0x4020,
+	PLE_WINDOW = 0x4022,
 	INSTRUCTION_ERROR = 0x4400,
 	EXIT_REASON = 0x4402,
 	EXIT_INFO = 0x4404,
@@ -136,6 +138,7 @@ enum vmcs_segment {
 #define PROC2_VPID         BIT(5)
 #define PROC2_WBINVD       BIT(6)
 #define PROC2_UNRESTRICTED BIT(7)
+#define PROC2_PAUSE_LOOP   BIT(10)
 #define PROC2_INVPCID      BIT(12)
 #define PROC2_XSAVES       BIT(20)
 

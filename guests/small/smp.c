@@ -35,7 +35,9 @@
 #define ICR_STARTUP   (6u << 8)
 #define VECTOR        0x41u
 #define TIMER         0x42u
-#define WAIT          2000000000ull /* TSC cycles, about a second */
+#define WAIT          10000000000ull /* TSC cycles: others may have the CPU meanwhile */
+#define A_WHILE       (WAIT / 100)
+#define TRIES         50u
 #define ROUNDS        1000u
 
 extern u8 ap_begin[], ap_end[], ap_cr3[], ap_entry[], ap_gdt[], ap_gdt_base[];
@@ -238,6 +240,21 @@ static void zero_counts(void)
 		cpu[i].ipis = cpu[i].nmis = 0;
 }
 
+static u32 sum_of_ipis(void)
+{
+	u32 sum = 0;
+
+	for (u32 i = 0; i < cpus; i++)
+		sum += cpu[i].ipis;
+	return sum;
+}
+
+static void wait_a_while(void)
+{
+	for (u64 end = now() + A_WHILE; now() < end;)
+		__asm__ volatile("pause");
+}
+
 static void put_trampoline(u32 page)
 {
 	u8 *to = (u8 *)(u64)page;
@@ -269,8 +286,6 @@ static void try_start(void)
 
 static void try_ipis(enum job meanwhile)
 {
-	u32 sum = 0;
-
 	give_job(meanwhile);
 	verdict("job", WAIT_FOR(OTHERS(done, job_number)));
 	zero_counts();
@@ -289,11 +304,9 @@ static void try_ipis(enum job meanwhile)
 	verdict("logical", WAIT_FOR(OTHERS(ipis, 4)) && cpu[0].ipis == 2);
 	zero_counts();
 	apic_send((1u << cpus) - 1, ICR_LOGICAL | ICR_LOWEST | ICR_ASSERT | VECTOR);
-	for (u64 end = now() + WAIT / 100; now() < end;)
-		;
-	for (u32 i = 0; i < cpus; i++)
-		sum += cpu[i].ipis;
-	verdict("lowest-priority", sum == 1);
+	(void)WAIT_FOR(sum_of_ipis() != 0);
+	wait_a_while();
+	verdict("lowest-priority", sum_of_ipis() == 1);
 	for (u32 i = 1; i < cpus; i++)
 		apic_send(i, ICR_ASSERT | ICR_NMI);
 	verdict("nmi", WAIT_FOR(OTHERS(nmis, 1)) && cpu[0].nmis == 0);
@@ -304,17 +317,18 @@ static void try_ipis(enum job meanwhile)
 static void try_init(void)
 {
 	u32 last = cpus - 1;
-	u32 turns;
+	bool stands = false;
+	u32 turns = 0;
 
 	give_job(JOB_SPIN);
 	verdict("spins", WAIT_FOR(cpu[last].done == job_number));
 	apic_send(last, ICR_ASSERT | ICR_INIT);
-	for (u64 end = now() + WAIT / 100; now() < end;)
-		;
-	turns = cpu[last].turns;
-	for (u64 end = now() + WAIT / 50; now() < end;)
-		;
-	verdict("init-stops", cpu[last].turns == turns);
+	for (u32 i = 0; i < TRIES && !stands; i++) {
+		turns = cpu[last].turns;
+		wait_a_while();
+		stands = cpu[last].turns == turns;
+	}
+	verdict("init-stops", stands);
 	apic_send(last, ICR_ASSERT | ICR_STARTUP | PAGE_TWO >> 12);
 	verdict("starts-again", WAIT_FOR(ap_came == cpus) && WAIT_FOR(cpu[last].turns > turns));
 }

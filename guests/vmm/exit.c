@@ -8,15 +8,24 @@
 #include "portio.h"
 #include "task.h"
 
+#define YIELD_US 20u
+
 static void exit_ignore(struct vcpu *v)
 {
-	(void)v; /* a window, a pause: settling is all there is to do */
+	(void)v; /* a window: settling is all there is to do */
 }
 
 static void exit_cpuid(struct vcpu *v)
 {
 	if (!exit_cpuid_quick(v, v->run, v->cpuid))
 		exit_cpuid_slow(v);
+}
+
+/* Whoever holds what this one spins for may wait for its CPU. */
+static void exit_pause(struct vcpu *v)
+{
+	vcpu_skip(v);
+	host_wait(0, tsc_now() + tsc_from_us(v->machine->clock.hz, YIELD_US));
 }
 
 static void exit_wbinvd(struct vcpu *v)
@@ -81,7 +90,7 @@ static const struct {
 	[EXIT_XSETBV] = {"xsetbv", control_xsetbv_exit,
 		GROUP_RIP | GROUP_CR | GROUP_SEG | GROUP_XCR},
 	[EXIT_WBINVD] = {"wbinvd", exit_wbinvd, GROUP_RIP},
-	[EXIT_PAUSE] = {"pause", exit_ignore, GROUP_RIP},
+	[EXIT_PAUSE] = {"pause", exit_pause, GROUP_RIP},
 	[EXIT_EOI] = {"eoi", exit_eoi, GROUP_RIP},
 	[EXIT_INIT] = {"init", exit_ignore, GROUP_RIP},
 	[EXIT_UNKNOWN] = {"unknown", exit_unknown, GROUP_ALL_REG},

@@ -91,6 +91,7 @@ struct vcpu {
 	u32 mail;          /* MAIL_*; atomic */
 	u8 startup_page;   /* of the last start-up IPI; atomic */
 	bool pause;        /* the machine stopped, or INIT: the thread must not enter the guest */
+	bool shares_cpu;   /* with another vCPU: one that spins gives the CPU up */
 	cap_t event;       /* the thread's event, for the others; CAP_NULL if there are none */
 	const void *self;  /* thread_self() of its thread */
 	u64 wake_mask;     /* event bits that end vcpu_run */

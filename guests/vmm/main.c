@@ -55,6 +55,23 @@ static bool find_state(struct machine *m, const struct start_info *info)
 	return true;
 }
 
+/* Index of the CPU of a vCPU's thread. */
+static u32 cpu_of(const struct start_info *info, u32 index)
+{
+	const struct start_resource *thread = start_find(info, START_THREAD, index - 1);
+
+	return index && thread ? (u32)thread->value : info->cpu;
+}
+
+static bool shares_cpu(const struct start_info *info, u32 index)
+{
+	bool shares = false;
+
+	for (u32 i = 0; start_find(info, START_VCPU, i); i++)
+		shares |= i != index && cpu_of(info, i) == cpu_of(info, index);
+	return shares;
+}
+
 /* The pages can only be mapped on the vCPU's own CPU. */
 static bool map_pages(struct vcpu *v)
 {
@@ -124,6 +141,7 @@ static bool find_vcpus(struct machine *m, const struct start_info *info)
 		v->cap = r->cap;
 		v->run = (struct run_page *)at;
 		m->lapic[i].page = (struct lapic_page *)(at + PAGE_SIZE);
+		v->shares_cpu = shares_cpu(info, i);
 		if (!(i == 0 ? map_pages(v) : start_thread(info, v)))
 			return false;
 		m->vcpus++;

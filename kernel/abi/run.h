@@ -79,6 +79,9 @@ enum exit_instruction {
 #define RUN_WINDOW     BIT(1) /* exit as soon as the guest can take an external interrupt */
 #define RUN_NMI_WINDOW BIT(2) /* exit (EXIT_WINDOW) as soon as it can take an NMI */
 #define RUN_DR_EXIT    BIT(3) /* not used so far */
+#define RUN_PAUSE_EXIT                                                                             \
+	BIT(4) /* exit (EXIT_PAUSE) from a loop of PAUSEs, or from each where the hardware does    \
+		  not count them; never where it cannot */
 
 /* run_page.shadow: interruptibility */
 #define SHADOW_STI    BIT(0) /* the instruction after STI or MOV SS: no interrupts */
