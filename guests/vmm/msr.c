@@ -15,6 +15,7 @@
 #define VM_CR_LOCK     BIT(3)
 #define VM_CR_SVMDIS   BIT(4)
 #define PAT_TYPES      8
+#define PERF_LEGACY    4 /* counters that each AMD64 processor has */
 #define UNKNOWN_LOGGED 64
 
 struct msr_entry {
@@ -294,6 +295,8 @@ static const struct msr_entry table[] = {
 	{MSR_STAR, 4, switched_read, switched_write},
 	{MSR_FS_BASE, 2, segment_base_read, segment_base_write},
 	{MSR_KERNEL_GS_BASE, 2, switched_read, switched_write},
+	/* APM vol. 2, 13.2.1: no CPUID bit hides these; they do not count here. */
+	{MSR_AMD_PERF_CTL, 2 * PERF_LEGACY, amd_read, amd_write},
 	{MSR_AMD_SYSCFG, 1, amd_read, amd_write},
 	{MSR_AMD_HWCR, 1, amd_read, amd_write},
 	{MSR_AMD_NB_CFG, 2, amd_read, amd_write}, /* and PATCH_LOADER */

@@ -142,6 +142,7 @@ enum gpr {
 #define MSR_GS_BASE         0xc0000101
 #define MSR_KERNEL_GS_BASE  0xc0000102
 #define MSR_TSC_AUX         0xc0000103
+#define MSR_AMD_PERF_CTL    0xc0010000 /* four event selects, then four counters */
 #define MSR_AMD_SYSCFG      0xc0010010
 #define MSR_AMD_HWCR        0xc0010015
 #define MSR_AMD_NB_CFG      0xc001001f

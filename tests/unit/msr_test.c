@@ -65,6 +65,8 @@ TEST(msr_unknown)
 
 TEST(msr_amd)
 {
+	u64 value;
+
 	v = host_setup(true);
 	CHECK_EQ(value_of(MSR_AMD_VM_CR), BIT(3) | BIT(4));
 	CHECK_EQ(value_of(MSR_AMD_DE_CFG), 2);
@@ -72,6 +74,11 @@ TEST(msr_amd)
 	CHECK_EQ(value_of(MSR_AMD_NB_CFG), 0);
 	CHECK_EQ(value_of(MSR_AMD_OSVW_STATUS), 0);
 	CHECK(write_msr(MSR_AMD_DE_CFG, 2));
+	for (u32 i = 0; i < 8; i++) { /* counters that do not count: PERF_CTL0-3, PERF_CTR0-3 */
+		CHECK(write_msr(0xc0010000 + i, 0x1234));
+		CHECK_EQ(value_of(0xc0010000 + i), 0);
+	}
+	CHECK(!read_msr(0xc0010008, &value));
 }
 
 TEST(msr_switched)
