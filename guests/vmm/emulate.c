@@ -90,7 +90,7 @@ static void execute(struct bus *b, const struct instr *in, u32 iterations)
 	struct run_page *run = v->run;
 	const struct run_segment *segment[INSTR_SEGMENTS] = {
 		&run->es, &run->cs, &run->ss, &run->ds, &run->fs, &run->gs};
-	struct instr_cpu cpu = {.rip = run->rip, .rflags = run->rflags};
+	struct instr_cpu cpu = {.rip = run->rip, .rflags = run->rflags, .cr0 = run->cr0};
 	enum instr_status status;
 
 	memcpy(cpu.gpr, run->gpr, sizeof(cpu.gpr));

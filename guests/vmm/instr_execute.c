@@ -123,6 +123,12 @@ static enum instr_status execute_xlat(struct run *run)
 	return INSTR_OK;
 }
 
+/* Whatever the operand size, memory gets 16 bits (SDM vol. 2B, SMSW). */
+static enum instr_status execute_smsw(struct run *run)
+{
+	return operand_write(run, 0, run->cpu->cr0 & UINT16_MAX);
+}
+
 static enum instr_status execute_nop(struct run *run)
 {
 	(void)run;
@@ -148,6 +154,7 @@ static enum instr_status (*const handlers[INSTR_OPERATIONS])(struct run *run) = 
 	[INSTR_PUSH... INSTR_JMP] = execute_stack,
 	[INSTR_MOVS... INSTR_OUTS] = execute_string,
 	[INSTR_MOVUPS... INSTR_MOVHPS] = execute_vector,
+	[INSTR_SMSW] = execute_smsw,
 	[INSTR_NOP] = execute_nop,
 };
 

@@ -89,6 +89,7 @@ const struct row instr_rows[] = {
 	ROW(0xfe, INC, {Eo}, ADD_REG, .reg = BIT(0) | BIT(1), .more = 1),
 	ROW(0xff, CALL, {Ev}, NEAR_64, .reg = BIT(2)), ROW(0xff, JMP, {Ev}, NEAR_64, .reg = BIT(4)),
 	ROW(0xff, PUSH, {Ev}, STACK_64, .reg = BIT(6)), UNDEFINED(0xff, .reg = BIT(7)),
+	ROW(0x101, SMSW, {Ew}, MEMORY, .reg = BIT(4)),
 	UNDEFINED(0x104), UNDEFINED(0x10a, .more = 2), ROW(0x10d, NOP, {Eb}, MEMORY),
 	ROW(0x110, MOVUPS, {Vx, Wx}, VEX, .prefix = NP | P66),
 	ROW(0x110, MOVSS, {Vd, Wd}, VEX_MEMORY, .prefix = PF3),

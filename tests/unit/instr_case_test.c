@@ -413,6 +413,26 @@ TEST(xlat_and_movdiri)
 	CHECK_EQ(machine.memory[0x402], 0xaa);
 }
 
+/* SMSW stores 16 bits in memory with any operand size; its register form is not ours. */
+TEST(smsw)
+{
+	static const char *const code[] = {"0f 01 23", "66 0f 01 23", "48 0f 01 23"};
+
+	for (u32 i = 0; i < ARRAY_SIZE(code); i++) {
+		reset();
+		memset(machine.memory + 0x400, 0x77, 8);
+		machine.cpu.gpr[INSTR_RBX] = 0x400;
+		machine.cpu.cr0 = 0x8005003b;
+		CHECK_EQ(run(code[i], INSTR_MODE_64), INSTR_OK);
+		CHECK_EQ(machine.memory[0x400], 0x3b);
+		CHECK_EQ(machine.memory[0x401], 0);
+		CHECK_EQ(machine.memory[0x402], 0x77);
+	}
+	machine.refuse = 0x400;
+	run_failing("0f 01 23", INSTR_MODE_64, INSTR_FAULT);
+	machine.refuse = ~0ull;
+}
+
 /* Limits, types and presence of segments. SDM vol. 3, 5.3 to 5.5. */
 TEST(segment_checks)
 {

@@ -401,6 +401,8 @@ static bool run_case(bool wide, unsigned *counts)
 		return false;
 	if (undefined_shift(&g.in, cpu.gpr[INSTR_RCX]))
 		return true;
+	if (g.in.operation == INSTR_SMSW)
+		return true; /* under UMIP the system answers, with a CR0 of its own */
 	cpu.rip = code;
 	cpu.rflags = 0x202 | (random_next() & (ARITHMETIC | DF));
 	memcpy(native->gpr, cpu.gpr, sizeof(cpu.gpr));
@@ -452,7 +454,7 @@ static void against_processor(bool wide)
 		wide ? 64 : 32, tries);
 	CHECK_EQ(done, CASES);
 	for (unsigned i = 1; i < INSTR_OPERATIONS; i++)
-		if (i != INSTR_INS && i != INSTR_OUTS && counts[i] < 50)
+		if (i != INSTR_INS && i != INSTR_OUTS && i != INSTR_SMSW && counts[i] < 50)
 			test_fail(
 				__FILE__, __LINE__, "operation %u ran %u times only", i, counts[i]);
 }
