@@ -184,7 +184,7 @@ struct instr_cpu {
 	u64 gpr[INSTR_GPRS]; /* by enum instr_gpr */
 	u64 rip;             /* of the instruction itself */
 	u64 rflags;
-	u64 cr0; /* for SMSW */
+	u64 cr0;                        /* for SMSW */
 	u64 base[INSTR_SEGMENTS];       /* bytes; in 64-bit mode only those of FS and GS count */
 	u32 limit[INSTR_SEGMENTS];      /* last byte, expanded; without effect in 64-bit mode */
 	u16 attributes[INSTR_SEGMENTS]; /* as in struct run_segment; only if is_protected */
