@@ -95,5 +95,5 @@ BOOTS = [
     stays("tree-schema", other_schema, r'schema "bulkhead,system-v9" is not known'),
     stays("tree-broken", broken_tree, r"damaged device tree"),
     other_runs("guest-short", lambda v: v.truncate("vmlinuz", 5000000), r"vmlinuz: damaged: the file is shorter"),
-    other_runs("guest-junk", lambda v: v.write("vmlinuz", b"junk" * 5000), r"vmlinuz: neither a bzImage nor an ELF"),
+    other_runs("guest-junk", lambda v: v.write("vmlinuz", b"junk" * 5000), r"vmlinuz: neither a bzImage, an ELF program, a Multiboot"),
 ]
