@@ -32,7 +32,7 @@ struct cpu {
 	void *fpu_owner; /* struct vcpu or struct thread whose registers are loaded */
 	bool fpu_owner_vcpu;
 	u8 task_switched;        /* CR0.TS is set */
-	struct vcpu *loaded;     /* last vcpu that ran: VMCS, debug registers */
+	struct vcpu *loaded;     /* last vcpu that ran: its control block, debug registers */
 	struct domain *ports_of; /* whose bitmap is in the TSS */
 	u8 ports_on;             /* and in force */
 	void *hw;                /* backend: VMXON region or host save area */

@@ -50,7 +50,7 @@ enum vcpu_event {
 struct vcpu {
 	/* assembly knows these offsets */
 	struct run_page *run; /* 0: gpr[] are saved there at an exit and loaded from there */
-	void *hw;             /* 8: VMCS or VMCB, in the window */
+	void *hw;             /* 8: its control block, in the window */
 	paddr_t hw_pa;        /* 16 */
 	u64 guest_cr2;        /* 24: VT-x only */
 	u64 backend[24]; /* 32: the backend's own; SVM: backend[0] = physical VMCB of the host's
