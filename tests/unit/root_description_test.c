@@ -10,9 +10,7 @@
 #include "drivers/lib/lib.h"
 #include "drivers/root/config.h"
 #include "drivers/root/description.h"
-#include "tests/unit/test.h"
-
-#define TREE_MAX 65536
+#include "tests/unit/root_reader.h"
 
 static const char good[] =
 	"/dts-v1/;\n"
@@ -52,48 +50,6 @@ static const char good[] =
 	"    };\n"
 	"  };\n"
 	"};\n";
-
-static struct boot_info boot;
-static struct description d;
-static u8 tree[TREE_MAX];
-static size_t tree_size;
-static char said[65536];
-
-void check_failed(const char *file, int line, const char *what)
-{
-	test_fail(file, line, "%s", what);
-	abort();
-}
-
-void string_copy(char *to, size_t size, const char *from)
-{
-	snprintf(to, size, "%s", from);
-}
-
-static void complain(const char *line)
-{
-	if (strlen(said) + strlen(line) + 2 < sizeof(said)) {
-		strcat(said, line);
-		strcat(said, "\n");
-	}
-}
-
-/* Compiles a source with dtc into `tree`. */
-static void compile(const char *source)
-{
-	char path[] = "/tmp/description-XXXXXX";
-	char command[128];
-	int fd = mkstemp(path);
-	FILE *out;
-
-	CHECK(write(fd, source, strlen(source)) == (ssize_t)strlen(source));
-	close(fd);
-	snprintf(command, sizeof(command), "dtc -q -f -I dts -O dtb %s", path);
-	out = popen(command, "r");
-	tree_size = fread(tree, 1, sizeof(tree), out);
-	CHECK_EQ(pclose(out), 0);
-	unlink(path);
-}
 
 static bool read_tree(void)
 {

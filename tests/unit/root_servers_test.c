@@ -13,10 +13,9 @@
 #include "drivers/root/config.h"
 #include "drivers/root/description.h"
 #include "drivers/switch/switch.h"
-#include "tests/unit/test.h"
+#include "tests/unit/root_reader.h"
 
-#define TREE_MAX 65536
-#define MIB      0x100000ull
+#define MIB 0x100000ull
 
 static const char good[] =
 	"/dts-v1/;\n"
@@ -66,47 +65,7 @@ static const char good[] =
 	"  };\n"
 	"};\n";
 
-static struct boot_info boot;
-static struct description d;
-static u8 tree[TREE_MAX];
 static u8 config[TREE_MAX] __attribute__((aligned(8)));
-static size_t tree_size;
-static char said[65536];
-
-void check_failed(const char *file, int line, const char *what)
-{
-	test_fail(file, line, "%s", what);
-	abort();
-}
-
-void string_copy(char *to, size_t size, const char *from)
-{
-	snprintf(to, size, "%s", from);
-}
-
-static void complain(const char *line)
-{
-	if (strlen(said) + strlen(line) + 2 < sizeof(said)) {
-		strcat(said, line);
-		strcat(said, "\n");
-	}
-}
-
-static void compile(const char *source)
-{
-	char path[] = "/tmp/servers-XXXXXX";
-	char command[128];
-	int fd = mkstemp(path);
-	FILE *out;
-
-	CHECK(write(fd, source, strlen(source)) == (ssize_t)strlen(source));
-	close(fd);
-	snprintf(command, sizeof(command), "dtc -q -f -I dts -O dtb %s", path);
-	out = popen(command, "r");
-	tree_size = fread(tree, 1, sizeof(tree), out);
-	CHECK_EQ(pclose(out), 0);
-	unlink(path);
-}
 
 static bool read_tree(void)
 {
