@@ -7,7 +7,8 @@ PROGRAMS += $(O)/programs/vmm.elf
 SMALL_NAMES := hello bench hostile smp
 GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf)
 
-VMM_OBJECTS   := $(patsubst %,$(O)/%.o,$(sort $(wildcard guests/vmm/*.c)))
+VMM_SOURCES   := $(sort $(wildcard guests/vmm/*.c guests/vmm/*/*.c))
+VMM_OBJECTS   := $(patsubst %,$(O)/%.o,$(VMM_SOURCES))
 SMALL_OBJECTS := $(patsubst %,$(O)/%.o,$(sort $(wildcard guests/small/*.c guests/small/*.S)))
 SMALL_COMMON  := $(O)/guests/small/start.S.o $(O)/guests/small/small.c.o
 
@@ -35,15 +36,15 @@ $(O)/guests/smp.elf: $(O)/guests/small/smp_start.S.o
 
 # Unit tests of virtio: a driver in plain memory; models with the transport below them.
 UNIT_VIRTIO := tests/unit/fake_machine.c tests/unit/virtio_driver.c \
-	$(addprefix guests/vmm/,gmem.c virtqueue.c dev_pci.c dev_pci_i440fx.c dev_virtio.c dev_virtio_common.c \
-	dev_virtio_msix.c dev_virtio_pci.c)
-UNIT_virtqueue          := guests/vmm/virtqueue.c guests/vmm/gmem.c
-UNIT_dev_virtio         := $(UNIT_VIRTIO)
-UNIT_dev_virtio_msix    := $(UNIT_VIRTIO)
-UNIT_dev_virtio_blk     := $(UNIT_VIRTIO) tests/unit/virtio_medium.c $(wildcard guests/vmm/dev_virtio_blk*.c)
-UNIT_dev_virtio_net     := $(UNIT_VIRTIO) $(wildcard guests/vmm/dev_virtio_net*.c)
-UNIT_dev_virtio_console := $(UNIT_VIRTIO) guests/vmm/dev_virtio_console.c
-UNIT_dev_virtio_rng     := $(UNIT_VIRTIO) guests/vmm/dev_virtio_rng.c drivers/lib/chacha20.c
+	$(addprefix guests/vmm/,gmem.c dev/pci.c dev/pci_i440fx.c) \
+	$(addprefix guests/vmm/virtio/,virtqueue.c virtio.c common.c msix.c pci.c)
+UNIT_virtqueue := guests/vmm/virtio/virtqueue.c guests/vmm/gmem.c
+UNIT_virtio := $(UNIT_VIRTIO)
+UNIT_virtio_msix := $(UNIT_VIRTIO)
+UNIT_virtio_blk := $(UNIT_VIRTIO) tests/unit/virtio_medium.c $(wildcard guests/vmm/virtio/blk*.c)
+UNIT_virtio_net := $(UNIT_VIRTIO) $(wildcard guests/vmm/virtio/net*.c)
+UNIT_virtio_console := $(UNIT_VIRTIO) guests/vmm/virtio/console.c
+UNIT_virtio_rng := $(UNIT_VIRTIO) guests/vmm/virtio/rng.c drivers/lib/chacha20.c
 UNIT_machine_virtio      = tests/unit/virtio_guest.c $(UNIT_VMM)
 UNIT_backend_block       = tests/unit/virtio_guest.c $(UNIT_VMM)
 UNIT_backend_net         = tests/unit/virtio_guest.c $(UNIT_VMM)

@@ -18,23 +18,23 @@ UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c)
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
 UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c drivers/lib/chacha20.c \
-	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(wildcard guests/vmm/*.c))
-UNIT_LOADER  := $(addprefix guests/vmm/,boot.c bzimage.c elf.c flat.c gmem.c multiboot.c pvh.c)
-UNIT_INSTR   := $(wildcard guests/vmm/instr*.c)
+	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(VMM_SOURCES))
+UNIT_LOADER  := guests/vmm/gmem.c $(addprefix guests/vmm/boot/,boot.c bzimage.c elf.c flat.c multiboot.c pvh.c)
+UNIT_INSTR   := $(wildcard guests/vmm/cpu/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
 
-UNIT_LAPIC   := tests/unit/fake_machine.c $(wildcard guests/vmm/dev_lapic*.c)
+UNIT_LAPIC   := tests/unit/fake_machine.c $(wildcard guests/vmm/dev/lapic*.c)
 
 UNIT_dev_lapic_route := $(UNIT_LAPIC)
 UNIT_dev_lapic_timer := $(UNIT_LAPIC)
-UNIT_acpi_tables   := $(wildcard guests/vmm/acpi_*.c)
+UNIT_acpi_tables   := $(wildcard guests/vmm/boot/acpi_*.c)
 UNIT_acpi          := $(UNIT_ACPI)
 UNIT_acpi_iommu    := $(UNIT_ACPI)
 UNIT_bzimage       := $(UNIT_LOADER)
 UNIT_loader        := $(UNIT_LOADER)
 UNIT_multiboot     := $(UNIT_LOADER)
 UNIT_doorbell      := kernel/doorbell.c kernel/object.c
-UNIT_gwalk         := guests/vmm/gwalk.c guests/vmm/gmem.c
+UNIT_gwalk         := guests/vmm/cpu/gwalk.c guests/vmm/gmem.c
 UNIT_instr_case    := $(UNIT_INSTR)
 UNIT_instr_decode  := tests/unit/instr_capstone.c $(UNIT_INSTR)
 UNIT_instr_execute := tests/unit/instr_native.c $(UNIT_INSTR)
@@ -42,9 +42,9 @@ UNIT_ptable        := $(wildcard mm/ptable*.c) mm/pool.c
 UNIT_ptable_change := $(UNIT_ptable)
 UNIT_root_parts    := $(addprefix drivers/root/,prompt.c report.c) drivers/lib/format.c
 
-UNIT_FOLDERS := boot kernel mm vmx svm guests/vmm $(patsubst %/,%,$(wildcard drivers/*/))
+UNIT_FOLDERS := boot kernel mm vmx svm guests/vmm $(patsubst %/,%,$(wildcard guests/vmm/*/ drivers/*/))
 unit_named   = $(firstword $(foreach d,$(UNIT_FOLDERS),$(wildcard $(d)/$(patsubst $(notdir $(d))_%,%,$(1)).c)))
-unit_device  = tests/unit/fake_machine.c $(wildcard guests/vmm/$(1).c guests/vmm/$(1)_*.c)
+unit_device  = tests/unit/fake_machine.c $(wildcard guests/vmm/dev/$(1:dev_%=%).c guests/vmm/dev/$(1:dev_%=%)_*.c)
 unit_default = $(if $(filter $(1),$(UNIT_HOSTED)),$(UNIT_VMM),$(if $(filter dev_%,$(1)),$(unit_device),$(unit_named)))
 unit_sources = tests/unit/$(1)_test.c tests/unit/test_main.c \
 	$(if $(filter undefined,$(origin UNIT_$(1))),$(unit_default),$(UNIT_$(1)))
@@ -103,10 +103,10 @@ $(TESTS)/%.efi: $(TESTS)/efi/%.o
 # What a run has found interesting is kept and built upon in $(TESTS)/corpus.
 FUZZ_instr := $(UNIT_INSTR)
 FUZZ_virtio := $(UNIT_VIRTIO) \
-	$(wildcard guests/vmm/dev_virtio_[bnr]*.c) guests/vmm/dev_virtio_console.c drivers/lib/chacha20.c
+	$(wildcard guests/vmm/virtio/[nr]*.c guests/vmm/virtio/blk*.c) guests/vmm/virtio/console.c drivers/lib/chacha20.c
 FUZZ_session := $(addprefix drivers/,ramdisk/disk.c ramdisk/volume.c switch/switch.c switch/wire.c switch/table.c \
 	switch/offload.c)
-FUZZ_dev_ioapic := tests/unit/fake_machine.c guests/vmm/dev_ioapic.c guests/vmm/dev_lapic_route.c
+FUZZ_dev_ioapic := tests/unit/fake_machine.c guests/vmm/dev/ioapic.c guests/vmm/dev/lapic_route.c
 FUZZ_RUNS  ?= 200000
 FUZZ_TIME  ?= 120
 FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))

@@ -1,7 +1,7 @@
 /* The partition's node: what the guest's machine has, and how it starts. */
 #pragma once
 
-#include "guests/vmm/boot.h"
+#include "guests/vmm/boot/boot.h"
 #include "guests/vmm/machine.h"
 
 struct config {

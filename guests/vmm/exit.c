@@ -1,12 +1,12 @@
 /* The dispatch table of exits, and the handlers that fit on a line or two. */
 #include "exit.h"
 #include "control.h"
-#include "emulate.h"
+#include "guests/vmm/cpu/emulate.h"
 #include "hypercall.h"
 #include "interrupt.h"
-#include "msr.h"
+#include "guests/vmm/cpu/msr.h"
 #include "portio.h"
-#include "task.h"
+#include "guests/vmm/cpu/task.h"
 
 #define YIELD_US 20u
 

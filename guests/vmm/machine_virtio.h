@@ -4,10 +4,10 @@
  */
 #pragma once
 
-#include "guests/vmm/backend_block.h"
-#include "guests/vmm/backend_console.h"
-#include "guests/vmm/backend_net.h"
-#include "guests/vmm/dev_virtio_rng.h"
+#include "guests/vmm/virtio/backend_block.h"
+#include "guests/vmm/virtio/backend_console.h"
+#include "guests/vmm/virtio/backend_net.h"
+#include "guests/vmm/virtio/rng.h"
 
 #define MACHINE_DISKS  4u
 #define MACHINE_CARDS  4u
@@ -39,7 +39,7 @@ struct virtio_host {
  */
 void machine_virtio_bells(struct machine *m, const struct virtio *d);
 
-/* A BAR of a function changed: pci_bar_changed of dev_pci.h. */
+/* A BAR of a function changed: pci_bar_changed of pci.h. */
 void machine_virtio_bar(struct machine *m, u8 devfn, unsigned number);
 
 /* Configuration space of a function was written, or is about to be read. */

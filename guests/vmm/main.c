@@ -1,7 +1,7 @@
 /* The virtual machine monitor of one partition: from root's start page to a running guest. */
 #include "config.h"
 #include "host.h"
-#include "msr.h"
+#include "guests/vmm/cpu/msr.h"
 #include "run.h"
 #include "start.h"
 

@@ -1,6 +1,6 @@
 /* Port dispatch. */
 #include "portio.h"
-#include "emulate.h"
+#include "guests/vmm/cpu/emulate.h"
 #include "lock.h"
 
 bool port_add(struct port_map *map, const struct port_range *range)

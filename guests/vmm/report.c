@@ -1,7 +1,7 @@
 /* A vCPU's registers in the log, when the guest cannot go on. */
 #include "vcpu.h"
 #include "console.h"
-#include "emulate.h"
+#include "guests/vmm/cpu/emulate.h"
 #include "lock.h"
 
 #define CODE_BYTES 16

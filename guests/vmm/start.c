@@ -1,6 +1,6 @@
 /* Sets up the machine as firmware would, builds the ACPI tables and loads the kernel. */
 #include "start.h"
-#include "acpi_tables.h"
+#include "guests/vmm/boot/acpi_tables.h"
 #include "entry.h"
 
 #define COM1       0x3f8u

@@ -1,6 +1,6 @@
 /* Exceptions, instruction ends and reset of a vCPU. */
 #include "vcpu.h"
-#include "emulate.h"
+#include "guests/vmm/cpu/emulate.h"
 
 #define CPUID_LEAF_FEATURES 1
 #define RESET_RIP           0xfff0u

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "guests/vmm/host.h"
-#include "guests/vmm/x86.h"
+#include "guests/vmm/cpu/x86.h"
 
 /* Makes register groups current in the run page. Call before changing a field of a group. */
 static inline void vcpu_need(struct vcpu *v, u64 groups)

@@ -1,5 +1,5 @@
 /* Fuzzes the keyboard controller's ports and port 0x92. */
-#include "guests/vmm/dev_i8042.h"
+#include "guests/vmm/dev/i8042.h"
 #include "tests/fuzz/device_fuzz.h"
 
 static const u16 ports[] = {I8042_DATA, I8042_COMMAND, I8042_PORT92};

@@ -1,5 +1,5 @@
 /* Fuzzes the I/O APIC's registers, pins and ends of interrupts. */
-#include "guests/vmm/dev_ioapic.h"
+#include "guests/vmm/dev/ioapic.h"
 #include "tests/fuzz/device_fuzz.h"
 
 static void init(void *state)

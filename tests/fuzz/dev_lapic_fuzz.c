@@ -1,5 +1,5 @@
 /* Fuzzes the local APIC: its page, its MSRs, interrupts that come in, and its timer. */
-#include "guests/vmm/dev_lapic.h"
+#include "guests/vmm/dev/lapic.h"
 #include "tests/fuzz/device_fuzz.h"
 
 /* What outlives a VMM: the state, the page and the pending word. */

@@ -1,5 +1,5 @@
 /* Fuzzes PCI configuration space through the ports, with functions that have BARs of each kind. */
-#include "guests/vmm/dev_pci.h"
+#include "guests/vmm/dev/pci.h"
 #include "tests/fuzz/device_fuzz.h"
 
 #define DEVFN_A (4u << 3)

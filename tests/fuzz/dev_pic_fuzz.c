@@ -1,5 +1,5 @@
 /* Fuzzes the interrupt controllers' registers, lines and acknowledge cycles. */
-#include "guests/vmm/dev_pic.h"
+#include "guests/vmm/dev/pic.h"
 #include "tests/fuzz/device_fuzz.h"
 
 static const u16 ports[] = {PIC_MASTER_COMMAND, PIC_MASTER_DATA, PIC_SLAVE_COMMAND, PIC_SLAVE_DATA,

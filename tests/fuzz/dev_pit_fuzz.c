@@ -1,5 +1,5 @@
 /* Fuzzes the interval timer's registers under passing time. */
-#include "guests/vmm/dev_pit.h"
+#include "guests/vmm/dev/pit.h"
 #include "tests/fuzz/device_fuzz.h"
 
 static u16 port(u8 where)

@@ -1,5 +1,5 @@
 /* Fuzzes the ACPI power management block and the APM ports under passing time. */
-#include "guests/vmm/dev_pm.h"
+#include "guests/vmm/dev/pm.h"
 #include "tests/fuzz/device_fuzz.h"
 
 #define APM 0x80u /* bit of `where` */

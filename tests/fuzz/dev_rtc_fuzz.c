@@ -1,5 +1,5 @@
 /* Fuzzes the real-time clock's registers under passing time. */
-#include "guests/vmm/dev_rtc.h"
+#include "guests/vmm/dev/rtc.h"
 #include "tests/fuzz/device_fuzz.h"
 
 #define LINE 8

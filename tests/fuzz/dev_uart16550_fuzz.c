@@ -1,6 +1,6 @@
 /* Fuzzes the serial port's registers with bytes from outside and a backend that is full at times.
  */
-#include "guests/vmm/dev_uart16550.h"
+#include "guests/vmm/dev/uart16550.h"
 #include "tests/fuzz/device_fuzz.h"
 
 #define BASE 0x3f8u

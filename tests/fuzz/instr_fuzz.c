@@ -1,11 +1,11 @@
 /*
  * Fuzzes the instruction decoder and emulator: the input is the mode, the registers and the code;
  * memory reads answer from the input's rest, and callbacks refuse now and then.
- * clang -fsanitize=fuzzer,address,undefined -I. tests/fuzz/instr_fuzz.c guests/vmm/instr_*.c
+ * clang -fsanitize=fuzzer,address,undefined -I. tests/fuzz/instr_fuzz.c guests/vmm/cpu/instr_*.c
  */
 #include <stdlib.h>
 #include <string.h>
-#include "guests/vmm/instr.h"
+#include "guests/vmm/cpu/instr.h"
 
 #define MAX_ITERATIONS 16
 

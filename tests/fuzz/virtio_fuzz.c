@@ -5,10 +5,10 @@
  * outside it is found by the sanitizer.
  */
 #include <stdlib.h>
-#include "guests/vmm/dev_virtio_blk.h"
-#include "guests/vmm/dev_virtio_console.h"
-#include "guests/vmm/dev_virtio_net.h"
-#include "guests/vmm/dev_virtio_rng.h"
+#include "guests/vmm/virtio/blk.h"
+#include "guests/vmm/virtio/console.h"
+#include "guests/vmm/virtio/net.h"
+#include "guests/vmm/virtio/rng.h"
 #include "tests/unit/virtio_driver.h"
 
 #define STEPS  400u

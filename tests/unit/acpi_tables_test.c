@@ -1,6 +1,6 @@
 /* The guest's ACPI tables: layout, sums, pointers, and what iasl says to them. */
-#include "guests/vmm/acpi_tables.h"
-#include "guests/vmm/acpi_aml.h"
+#include "guests/vmm/boot/acpi_tables.h"
+#include "guests/vmm/boot/acpi_aml.h"
 #include "tests/unit/test.h"
 #include <stdlib.h>
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 /* Loading bzImages: a good one, and files that lie about themselves. */
 #include <stdlib.h>
-#include "guests/vmm/boot.h"
+#include "guests/vmm/boot/boot.h"
 #include "tests/unit/test.h"
 
 #define RAM       (64ull << 20)

@@ -1,8 +1,8 @@
 /* The CPUID policy: what reaches the guest from made-up Intel and AMD hosts that have every
  * feature. */
-#include "guests/vmm/cpuid.h"
-#include "guests/vmm/cpuid_bits.h"
-#include "guests/vmm/x86.h"
+#include "guests/vmm/cpu/cpuid.h"
+#include "guests/vmm/cpu/cpuid_bits.h"
+#include "guests/vmm/cpu/x86.h"
 #include "tests/unit/test.h"
 
 static bool host_amd;

@@ -1,5 +1,5 @@
 /* The keyboard controller as Linux, firmware and boot loaders probe it. */
-#include "guests/vmm/dev_i8042.h"
+#include "guests/vmm/dev/i8042.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

@@ -1,5 +1,5 @@
 /* The I/O APIC as operating systems drive it. */
-#include "guests/vmm/dev_ioapic.h"
+#include "guests/vmm/dev/ioapic.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

@@ -1,5 +1,5 @@
 /* Which local APICs a message reaches, and the pins LINT0 and LINT1. */
-#include "guests/vmm/dev_lapic.h"
+#include "guests/vmm/dev/lapic.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

@@ -1,5 +1,5 @@
 /* The local APIC's registers, by page and by MSR. */
-#include "guests/vmm/dev_lapic.h"
+#include "guests/vmm/dev/lapic.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

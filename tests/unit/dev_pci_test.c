@@ -1,5 +1,5 @@
 /* Configuration space: probing, sizing, BARs, capabilities, interrupt pins. */
-#include "guests/vmm/dev_pci.h"
+#include "guests/vmm/dev/pci.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

@@ -1,5 +1,5 @@
 /* The pair of 8259As as operating systems and firmware drive it. */
-#include "guests/vmm/dev_pic.h"
+#include "guests/vmm/dev/pic.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

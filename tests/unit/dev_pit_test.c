@@ -1,5 +1,5 @@
 /* The i8254 and port 0x61. */
-#include "guests/vmm/dev_pit.h"
+#include "guests/vmm/dev/pit.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

@@ -1,5 +1,5 @@
 /* ACPI power management: PM1, PM timer, GPE0 and the APM ports. */
-#include "guests/vmm/dev_pm.h"
+#include "guests/vmm/dev/pm.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

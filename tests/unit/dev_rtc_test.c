@@ -1,6 +1,6 @@
 /* The real-time clock, its calendar, and the CMOS bytes that firmware reads. */
-#include "guests/vmm/dev_rtc.h"
-#include "guests/vmm/dev_rtc_calendar.h"
+#include "guests/vmm/dev/rtc.h"
+#include "guests/vmm/dev/rtc_calendar.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 #include <time.h>

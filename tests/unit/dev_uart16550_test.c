@@ -1,5 +1,5 @@
 /* The 16550A as Linux's 8250 driver and firmware drive it. */
-#include "guests/vmm/dev_uart16550.h"
+#include "guests/vmm/dev/uart16550.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

@@ -2,9 +2,9 @@
  * hand. */
 #pragma once
 
-#include "guests/vmm/dev_ioapic.h"
-#include "guests/vmm/dev_lapic.h"
-#include "guests/vmm/dev_pci.h"
+#include "guests/vmm/dev/ioapic.h"
+#include "guests/vmm/dev/lapic.h"
+#include "guests/vmm/dev/pci.h"
 #include "guests/vmm/gmem.h"
 
 #define FAKE_LINES    24

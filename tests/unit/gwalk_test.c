@@ -1,7 +1,7 @@
 /* Page walks of the guest against tables made by hand, and against garbage. */
 #include <stdlib.h>
-#include "guests/vmm/gwalk.h"
-#include "guests/vmm/x86.h"
+#include "guests/vmm/cpu/gwalk.h"
+#include "guests/vmm/cpu/x86.h"
 #include "tests/unit/test.h"
 
 #define RAM 0x400000ull

@@ -1,5 +1,5 @@
 /* What capstone calls operations and registers, in the numbers of the decoder. */
-#include "guests/vmm/instr.h"
+#include "guests/vmm/cpu/instr.h"
 #include "tests/unit/instr_capstone.h"
 
 /* Which mnemonics of capstone stand for which operation. */

@@ -1,6 +1,6 @@
 /* The instruction emulator by hand: resumption, faults, access bits, ports and 16-bit code. */
 #include <stdlib.h>
-#include "guests/vmm/instr.h"
+#include "guests/vmm/cpu/instr.h"
 #include "tests/unit/test.h"
 
 #define MEMORY_SIZE 0x20000u

@@ -1,7 +1,7 @@
 /* The instruction decoder against capstone on random bytes, and by hand where capstone is mute. */
 #include <stdlib.h>
 #include <capstone/capstone.h>
-#include "guests/vmm/instr.h"
+#include "guests/vmm/cpu/instr.h"
 #include "tests/unit/instr_capstone.h"
 #include "tests/unit/instr_random.h"
 #include "tests/unit/test.h"

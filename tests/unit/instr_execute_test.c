@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "guests/vmm/instr.h"
+#include "guests/vmm/cpu/instr.h"
 #include "tests/unit/instr_native.h"
 #include "tests/unit/instr_random.h"
 #include "tests/unit/test.h"

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "guests/vmm/instr.h"
+#include "guests/vmm/cpu/instr.h"
 
 /* Low enough that 16-bit addresses reach it. */
 #define MEMORY_START 0x8000ull

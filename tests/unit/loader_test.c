@@ -1,7 +1,7 @@
 /* Loading ELF programs with a PVH note, of both classes, and the memory map. */
 #include <elf.h>
 #include <stdlib.h>
-#include "guests/vmm/boot.h"
+#include "guests/vmm/boot/boot.h"
 #include "tests/unit/test.h"
 
 #define RAM       (16ull << 20)

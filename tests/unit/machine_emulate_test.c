@@ -1,7 +1,7 @@
 /* Exits for which a whole machine looks at the guest's instructions: memory-mapped devices, string
  * I/O, garbage. */
 #include <stdlib.h>
-#include "guests/vmm/boot.h"
+#include "guests/vmm/boot/boot.h"
 #include "tests/unit/machine_host.h"
 
 #define CODE  0x10000u

@@ -1,6 +1,6 @@
 /* The fake host, and machines made for tests. */
 #include <stdlib.h>
-#include "guests/vmm/boot.h"
+#include "guests/vmm/boot/boot.h"
 #include "guests/vmm/entry.h"
 #include "tests/unit/machine_host.h"
 

@@ -1,6 +1,6 @@
 /* MSRs through RDMSR and WRMSR exits. */
 #include "guests/vmm/kvmclock.h"
-#include "guests/vmm/msr.h"
+#include "guests/vmm/cpu/msr.h"
 #include "tests/unit/machine_host.h"
 
 static struct vcpu *v;

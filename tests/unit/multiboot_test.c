@@ -1,7 +1,7 @@
 /* Multiboot 1 kernels, as ELF and by address fields, with modules; and flat boot images. */
 #include <elf.h>
 #include <stdlib.h>
-#include "guests/vmm/boot.h"
+#include "guests/vmm/boot/boot.h"
 #include "tests/unit/test.h"
 
 #define RAM       (16ull << 20)

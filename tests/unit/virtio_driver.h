@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "guests/vmm/dev_virtio.h"
+#include "guests/vmm/virtio/virtio.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/test.h"
 

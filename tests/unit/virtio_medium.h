@@ -1,7 +1,7 @@
 /* The backend of a virtio disk for its test: a medium in memory, answers when the test wants. */
 #pragma once
 
-#include "guests/vmm/dev_virtio_blk.h"
+#include "guests/vmm/virtio/blk.h"
 #include "tests/unit/virtio_driver.h"
 
 #define SECTORS       512u

@@ -1,6 +1,6 @@
 /* Split virtqueues: chains, malformed ones, used ring, notification suppression both ways. */
 #include <stdlib.h>
-#include "guests/vmm/virtqueue.h"
+#include "guests/vmm/virtio/virtqueue.h"
 #include "tests/unit/test.h"
 
 #define RAM     0x20000u

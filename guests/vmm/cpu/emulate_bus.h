@@ -1,0 +1,43 @@
+/* What an emulated instruction reaches: memory through the guest's page tables, ports, vector
+ * registers. */
+#pragma once
+
+#include "guests/vmm/cpu/gwalk.h"
+#include "guests/vmm/cpu/instr.h"
+#include "guests/vmm/vcpu.h"
+
+struct bus {
+	struct vcpu *v;
+	enum instr_mode mode;
+	bool user;       /* ring 3 */
+	u32 linear_bits; /* of canonical addresses */
+	struct gwalk_mode walk;
+
+	/* the fault that a failed access gives */
+	bool faulted;
+	u8 vector;
+	u32 error;
+	u64 address; /* of a page fault */
+};
+
+/* Prepares for one instruction of the vCPU; fetches the register groups that it needs. */
+void bus_init(struct bus *b, struct vcpu *v);
+
+/* Linear address of `rip`, an offset in the code segment. */
+u64 bus_code_address(const struct bus *b, u64 rip);
+
+/* Is a linear address canonical? Always so outside 64-bit mode. */
+bool bus_canonical(const struct bus *b, u64 linear);
+
+/* Notes a fault. */
+void bus_fault(struct bus *b, u8 vector, u32 error);
+
+/* Gives the guest the fault that was noted. */
+void bus_deliver(struct bus *b);
+
+/* Linear to guest-physical for GWALK_WRITE, GWALK_FETCH or 0; false: a page fault is noted. */
+bool bus_translate(struct bus *b, u64 linear, u32 access, gpa_t *gpa);
+
+/* instr_execute with the callbacks of this machine. */
+enum instr_status bus_execute(
+	struct bus *b, const struct instr *in, struct instr_cpu *cpu, u32 iterations);

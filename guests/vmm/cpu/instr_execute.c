@@ -1,0 +1,183 @@
+/*
+ * Executes a decoded instruction. Each operation has a handler that works on a copy of the
+ * registers; the copy becomes the guest's only when nothing can fail any more.
+ */
+#include "guests/vmm/cpu/instr_parts.h"
+
+/* SDM vol. 1 app. B. */
+static bool condition_holds(u64 rflags, u8 condition)
+{
+	bool less = !(rflags & FLAG_SF) != !(rflags & FLAG_OF);
+	const bool tests[] = {rflags & FLAG_OF, rflags & FLAG_CF, rflags & FLAG_ZF,
+		rflags & (FLAG_CF | FLAG_ZF), rflags & FLAG_SF, rflags & FLAG_PF, less,
+		less || rflags & FLAG_ZF};
+
+	return tests[condition >> 1 & 7] != (condition & 1);
+}
+
+/* A CMOV that does not move still reads memory and zero-extends a 4-byte destination. */
+static enum instr_status execute_move(struct run *run)
+{
+	const struct instr *in = run->in;
+	bool holds = condition_holds(run->cpu->rflags, in->condition);
+	u64 value = holds;
+	enum instr_status status = INSTR_OK;
+
+	if (in->operation != INSTR_SETCC)
+		status = operand_read(run, 1, 0, &value);
+	if (status != INSTR_OK)
+		return status;
+	switch (in->operation) {
+	case INSTR_MOVSX:
+		value = sign_extend(value, in->operand[1].size);
+		break;
+	case INSTR_MOVBE:
+		value = __builtin_bswap64(value) >> (64 - 8 * in->size);
+		break;
+	case INSTR_CMOV:
+		if (!holds)
+			operand_read(run, 0, 0, &value);
+		break;
+	}
+	return operand_write(run, 0, value);
+}
+
+/* The stack pointer has 8 bytes in 64-bit mode, else what SS.B says. */
+static unsigned stack_size(const struct run *run)
+{
+	if (run->in->mode == INSTR_MODE_64)
+		return 8;
+	return run->cpu->stack_size == 2 ? 2 : 4;
+}
+
+static enum instr_status push(struct run *run, u64 value, unsigned size)
+{
+	unsigned width = stack_size(run);
+	u64 sp = (gpr_get(run->cpu, INSTR_RSP, width) - size) & size_mask(width);
+
+	u64 linear;
+	enum instr_status status = segment_access(run, INSTR_SS, sp, size, true, &linear);
+
+	if (status != INSTR_OK)
+		return status;
+	if (run->bus->write(run->opaque, linear, &value, size, INSTR_ACCESS_STACK))
+		return INSTR_FAULT;
+	gpr_set(run->cpu, INSTR_RSP, width, sp);
+	return INSTR_OK;
+}
+
+static enum instr_status pop(struct run *run, u64 *value, unsigned size)
+{
+	unsigned width = stack_size(run);
+	u64 sp = gpr_get(run->cpu, INSTR_RSP, width);
+
+	u64 linear;
+	enum instr_status status = segment_access(run, INSTR_SS, sp, size, false, &linear);
+
+	*value = 0;
+	if (status != INSTR_OK)
+		return status;
+	if (run->bus->read(run->opaque, linear, value, size, INSTR_ACCESS_STACK))
+		return INSTR_FAULT;
+	gpr_set(run->cpu, INSTR_RSP, width, sp + size);
+	return INSTR_OK;
+}
+
+/* POP to memory computes the address with the new rSP (SDM vol. 2B, POP). */
+static enum instr_status execute_stack(struct run *run)
+{
+	const struct instr *in = run->in;
+	u64 value;
+	enum instr_status status = in->operation == INSTR_POP ? pop(run, &value, in->size)
+							      : operand_read(run, 0, 0, &value);
+
+	if (status != INSTR_OK)
+		return status;
+	if (in->operation == INSTR_POP)
+		return operand_write(run, 0, value);
+	if (in->operation == INSTR_PUSH)
+		return push(run, value, in->size);
+	status = branch_check(run, value);
+	if (status == INSTR_OK && in->operation == INSTR_CALL)
+		status = push(run, run->next_rip & size_mask(in->mode), in->size);
+	run->next_rip = value;
+	return status;
+}
+
+/* AL becomes the byte at rBX + AL. */
+static enum instr_status execute_xlat(struct run *run)
+{
+	const struct instr_memory *memory = &run->in->memory;
+	u64 offset = run->cpu->gpr[INSTR_RBX] + gpr_get(run->cpu, INSTR_RAX, 1);
+	u64 linear;
+	u8 byte;
+	enum instr_status status = segment_access(
+		run, memory->segment, offset & size_mask(memory->size), 1, false, &linear);
+
+	if (status != INSTR_OK)
+		return status;
+	if (run->bus->read(run->opaque, linear, &byte, 1,
+		    memory->segment == INSTR_SS ? INSTR_ACCESS_STACK : 0))
+		return INSTR_FAULT;
+	gpr_set(run->cpu, INSTR_RAX, 1, byte);
+	return INSTR_OK;
+}
+
+/* Whatever the operand size, memory gets 16 bits (SDM vol. 2B, SMSW). */
+static enum instr_status execute_smsw(struct run *run)
+{
+	return operand_write(run, 0, run->cpu->cr0 & UINT16_MAX);
+}
+
+static enum instr_status execute_nop(struct run *run)
+{
+	(void)run;
+	return INSTR_OK;
+}
+
+static enum instr_status (*const handlers[INSTR_OPERATIONS])(struct run *run) = {
+	[INSTR_ADD... INSTR_CMP] = execute_binary,
+	[INSTR_ROL... INSTR_SHRD] = execute_shift,
+	[INSTR_BT... INSTR_BTC] = execute_bit,
+	[INSTR_NOT... INSTR_NEG] = execute_unary,
+	[INSTR_MUL... INSTR_IMUL] = execute_multiply,
+	[INSTR_DIV... INSTR_IDIV] = execute_divide,
+	[INSTR_TEST] = execute_binary,
+	[INSTR_INC... INSTR_DEC] = execute_unary,
+	[INSTR_XCHG... INSTR_XADD] = execute_exchange,
+	[INSTR_CMPXCHG] = execute_compare_exchange,
+	[INSTR_CMPXCHG_PAIR] = execute_compare_exchange_pair,
+	[INSTR_BSF... INSTR_POPCNT] = execute_scan,
+	[INSTR_MOV... INSTR_MOVBE] = execute_move,
+	[INSTR_XLAT] = execute_xlat,
+	[INSTR_CMOV... INSTR_SETCC] = execute_move,
+	[INSTR_PUSH... INSTR_JMP] = execute_stack,
+	[INSTR_MOVS... INSTR_OUTS] = execute_string,
+	[INSTR_MOVUPS... INSTR_MOVHPS] = execute_vector,
+	[INSTR_SMSW] = execute_smsw,
+	[INSTR_NOP] = execute_nop,
+};
+
+enum instr_status instr_execute(
+	const struct instr *in, struct instr_cpu *cpu, const struct instr_bus *bus, void *opaque)
+{
+	struct instr_cpu next = *cpu;
+	struct run run = {
+		.in = in,
+		.cpu = &next,
+		.bus = bus,
+		.opaque = opaque,
+		.next_rip = cpu->rip + in->length,
+	};
+	enum instr_status status;
+
+	if (handlers[in->operation] == execute_string && in->rep)
+		status = execute_repeated(&run, cpu);
+	else
+		status = handlers[in->operation](&run);
+	if (status == INSTR_OK) {
+		next.rip = run.next_rip & size_mask(in->mode);
+		*cpu = next;
+	}
+	return status;
+}
