@@ -16,6 +16,7 @@ test: check-setup
 # whole VMM; for a device model its own files and the fake machine.
 UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
+FUZZ_NAMES   := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
 UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c drivers/lib/chacha20.c \
 	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(VMM_SOURCES))
@@ -71,7 +72,7 @@ unit-programs: $(UNIT_NAMES:%=$(O)/unit/%)
 # A test that does not build fails on its own: the others still run.
 unit:
 	+@MAKE='$(MAKE) --no-print-directory $(parallel)' tests/unit/run --logs $(TESTS)/unit \
-		$(UNIT_NAMES:%=$(O)/unit/%) $(UNIT_SCRIPTS)
+		$(UNIT_NAMES:%=$(O)/unit/%) $(FUZZ_NAMES:%=$(O)/unit/seeds_%) $(UNIT_SCRIPTS)
 
 unit-%: $(O)/unit/%
 	$<
@@ -100,7 +101,7 @@ $(TESTS)/%.efi: $(TESTS)/efi/%.o
 
 # Fuzzers: tests/fuzz/NAME_fuzz.c with the source files in FUZZ_NAME, which default like those of a unit test.
 # FUZZ_RUNS inputs each, for FUZZ_TIME seconds at most.
-# What a run has found interesting is kept and built upon in $(TESTS)/corpus.
+# What a run has found interesting is kept and built upon in $(TESTS)/corpus; `make fuzz-seeds` chooses seeds from it.
 FUZZ_instr := $(UNIT_INSTR)
 FUZZ_virtio := $(UNIT_VIRTIO) \
 	$(wildcard guests/vmm/virtio/[nr]*.c guests/vmm/virtio/blk*.c) guests/vmm/virtio/console.c drivers/lib/chacha20.c
@@ -109,8 +110,7 @@ FUZZ_session := $(addprefix drivers/,ramdisk/disk.c ramdisk/volume.c switch/swit
 FUZZ_dev_ioapic := tests/unit/fake_machine.c guests/vmm/dev/ioapic.c guests/vmm/dev/lapic_route.c
 FUZZ_RUNS  ?= 200000
 FUZZ_TIME  ?= 120
-FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
-fuzz_sources = $(if $(filter undefined,$(origin FUZZ_$(1))),$(unit_default),$(FUZZ_$(1)))
+fuzz_sources = tests/fuzz/count.c $(if $(filter undefined,$(origin FUZZ_$(1))),$(unit_default),$(FUZZ_$(1)))
 
 define fuzz_program
 $(O)/fuzz/$(1): tests/fuzz/$(1)_fuzz.c $(fuzz_sources)
@@ -120,13 +120,23 @@ $(O)/fuzz/$(1): tests/fuzz/$(1)_fuzz.c $(fuzz_sources)
 endef
 $(foreach t,$(FUZZ_NAMES),$(eval $(call fuzz_program,$(t))))
 
-.PHONY: fuzz check-fuzz
-fuzz check-fuzz: $(FUZZ_NAMES:%=fuzz-%)
+.PHONY: fuzz fuzz-seeds
+fuzz: $(FUZZ_NAMES:%=$(O)/fuzz/%)
+	@tests/fuzz/run --runs $(FUZZ_RUNS) --seconds $(FUZZ_TIME) --corpus $(TESTS)/corpus $^
+
+fuzz-seeds: $(FUZZ_NAMES:%=$(O)/fuzz/%)
+	@tests/fuzz/run --seeds --corpus $(TESTS)/corpus $^
 
 fuzz-%: $(O)/fuzz/%
-	@mkdir -p $(TESTS)/corpus/$*
-	$< -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_TIME) -timeout=10 -print_final_stats=1 \
-		-artifact_prefix=$(TESTS)/corpus/$*- $(TESTS)/corpus/$*
+	@tests/fuzz/run --runs $(FUZZ_RUNS) --seconds $(FUZZ_TIME) --corpus $(TESTS)/corpus $<
+
+# Their seeds are unit tests, as programs seeds_NAME.
+define replay_program
+$(O)/unit/seeds_$(1): tests/fuzz/replay.c tests/fuzz/$(1)_fuzz.c $(fuzz_sources) tests/fuzz/seeds/$(1).hex
+	@mkdir -p $$(@D)
+	$$(CC) $(filter-out -MMD -MP,$(UNIT_CFLAGS)) -DSEEDS='"tests/fuzz/seeds/$(1).hex"' -o $$@ $$(filter %.c,$$^)
+endef
+$(foreach t,$(FUZZ_NAMES),$(eval $(call replay_program,$(t))))
 
 # The sources: style, static analysis, and the tree's own rules.
 .PHONY: lint format

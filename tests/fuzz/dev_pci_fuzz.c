@@ -52,7 +52,7 @@ static void outside(struct machine *m, void *state, const struct fuzz_op *op)
 	if (op->size & 4)
 		pci_intx(m, state, devfn, op->value & 1);
 	else if (op->size & 8)
-		pci_config_read(state, devfn, op->where, size);
+		pci_config_read(m, state, devfn, op->where, size);
 	else
 		pci_config_write(m, state, devfn, op->where, size, op->value & device_mask(size));
 }

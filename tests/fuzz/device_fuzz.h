@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include <stdlib.h>
 #include <string.h>
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/fake_machine.h"
 
 /* Eight bytes of the input. */
@@ -39,14 +39,6 @@ struct fuzz_device {
 #define FUZZ_OPS       512u
 #define FUZZ_FIRINGS   512u
 #define FUZZ_DELAY_MAX 34u /* powers of two of nanoseconds: 17 s */
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
-static inline void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void fuzz_fire(const struct fuzz_device *d, struct machine *m, void *state)
 {
@@ -99,6 +91,7 @@ static void *fuzz_step(
 {
 	unsigned size = 1u << op->size % 3;
 
+	fuzz_operations++;
 	switch (op->kind % 8) {
 	case 0:
 	case 1:

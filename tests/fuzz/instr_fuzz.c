@@ -3,9 +3,9 @@
  * memory reads answer from the input's rest, and callbacks refuse now and then.
  * clang -fsanitize=fuzzer,address,undefined -I. tests/fuzz/instr_fuzz.c guests/vmm/cpu/instr_*.c
  */
-#include <stdlib.h>
 #include <string.h>
 #include "guests/vmm/cpu/instr.h"
+#include "tests/fuzz/fuzz.h"
 
 #define MAX_ITERATIONS 16
 
@@ -31,12 +31,6 @@ struct world {
 	unsigned accesses;
 	enum instr_mode mode;
 };
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static int count(struct world *world)
 {
@@ -103,8 +97,6 @@ static void vector_write(void *opaque, unsigned number, const void *data, unsign
 	memcpy(vectors[number], data, size);
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static const enum instr_mode modes[] = {INSTR_MODE_16, INSTR_MODE_32, INSTR_MODE_64};
@@ -127,6 +119,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	status = instr_decode(code, code_size, world.mode, &in);
 	free(code);
 	require(status <= INSTR_UNSUPPORTED);
+	fuzz_operations++;
 	if (status != INSTR_OK)
 		return 0;
 	require(in.length && in.length <= INSTR_LENGTH_MAX && in.length <= code_size);

@@ -3,11 +3,11 @@
  * the input is what a hostile peer does to its session, word by word, between turns of the server.
  * At the end an honest client of the same server must still be served.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "drivers/ramdisk/disk.h"
 #include "drivers/switch/switch.h"
+#include "tests/fuzz/fuzz.h"
 
 #define SECTORS   64u
 #define BYTES     (SECTORS * 512u)
@@ -64,12 +64,6 @@ void check_failed(const char *file, int line, const char *what)
 	(void)line;
 	(void)what;
 	abort();
-}
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
 }
 
 static void reset(void)
@@ -214,8 +208,6 @@ static void check_honest(void)
 	require(net_transmitting(&n) == 0 && honest[1].net.server.errors == 0);
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct act a;
@@ -230,6 +222,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	for (u32 i = 0; i < STEPS_MAX && (i + 1) * sizeof(a) <= size; i++) {
 		memcpy(&a, data + i * sizeof(a), sizeof(a));
 		act(&a);
+		fuzz_operations++;
 	}
 	turn();
 	check_honest();

@@ -4,11 +4,11 @@
  * time. The first byte says which device it is. RAM ends where the allocation does, so a byte
  * outside it is found by the sanitizer.
  */
-#include <stdlib.h>
 #include "guests/vmm/virtio/blk.h"
 #include "guests/vmm/virtio/console.h"
 #include "guests/vmm/virtio/net.h"
 #include "guests/vmm/virtio/rng.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/virtio_driver.h"
 
 #define STEPS  400u
@@ -40,12 +40,6 @@ static u8 buffers[VIRTIO_BLK_REQUESTS][BUFFER];
 static bool under_way[VIRTIO_BLK_REQUESTS];
 static u8 frame[NET_FRAME_MAX + sizeof(struct net_header)];
 static u32 room; /* of the backends */
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static u32 take(unsigned bytes)
 {
@@ -377,8 +371,6 @@ static void check_state(void)
 	require(orphans == device.blk.orphans);
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	input.at = data;
@@ -386,6 +378,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	make_device(take(1));
 	for (u32 i = 0; i < STEPS && input.left; i++) {
 		step();
+		fuzz_operations++;
 		check_state();
 	}
 	return 0;
