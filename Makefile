@@ -1,4 +1,4 @@
-# Bulkhead. `make run`, `make test`, `make image SYSTEM=file.dts OUT=file.img`, `make bench`, `make lint`; see README.md.
+# Bulkhead. `make run`, `make check`, `make test`, `make image SYSTEM=file.dts OUT=file.img`, `make bench`, `make lint`; see README.md.
 
 O      := build
 CC     := gcc
@@ -13,7 +13,7 @@ USER_CFLAGS := -std=gnu17 -O2 -g $(WARN) -I. -ffreestanding -fno-pic -no-pie -mn
 	-fno-strict-aliasing -MMD -MP
 USER_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
 
-.PHONY: all run test image bench lint format check-setup run-setup unit system clean
+.PHONY: all run check test image bench lint format check-setup run-setup unit system clean
 all: programs
 
 include kernel/build.mk
@@ -31,12 +31,17 @@ run-setup:
 check-setup:
 	@tools/setup test
 
+# Those of guest-files that the description names.
+GUEST_FILES = $(shell grep -oshE 'vmlinuz[-0-9]*|[a-z0-9]+\.cpio' $(SYSTEM))
+
 run: run-setup
-	@$(MAKE) --no-print-directory programs guest-files
+	@$(MAKE) --no-print-directory programs
+	@$(if $(GUEST_FILES),tools/guest-files $(O)/guests $(GUEST_FILES))
 	tools/run $(SYSTEM) --timeout 0
 
 image: run-setup
-	@$(MAKE) --no-print-directory programs guest-files
+	@$(MAKE) --no-print-directory programs
+	@$(if $(GUEST_FILES),tools/guest-files $(O)/guests $(GUEST_FILES))
 	tools/image $(SYSTEM) $(OUT)
 
 .PHONY: guest-files

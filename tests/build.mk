@@ -1,4 +1,4 @@
-# Tests, benchmarks and checks of the sources. Expects O (the build folder), CC. Targets: test, unit, unit-NAME, system,
+# Tests, benchmarks and checks of the sources. Expects O (the build folder), CC. Targets: check, test, unit, unit-NAME, system,
 # system-CASE, fuzz, lint, format, bench; see tests/README.md.
 
 TESTS := $(O)/tests
@@ -9,7 +9,19 @@ parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 # Everything; the last line is the sum over all parts.
 .PHONY: test
 test: check-setup
-	+@MAKE='$(MAKE) --no-print-directory $(parallel)' TESTS=$(TESTS) tests/all
+	+@MAKE='$(MAKE) --no-print-directory $(parallel)' TESTS=$(TESTS) tests/all guest-files unit system
+
+# A quick subset: unit tests, the demonstration on AMD-V, and every system call on VT-x.
+CHECK_BOOTS := demo-qemu-svm calls-bochs-vmx
+.PHONY: check check-files check-boots
+check: check-setup
+	+@MAKE='$(MAKE) --no-print-directory $(parallel)' TESTS=$(TESTS) tests/all check-files unit check-boots
+
+check-files:
+	@tools/guest-files $(O)/guests a.cpio b.cpio
+
+check-boots: programs check-files
+	@tests/system/run --logs $(TESTS)/system $(CHECK_BOOTS)
 
 # Unit tests: tests/unit/NAME_test.c is linked with the source files in UNIT_NAME and with test_main.c. Without a
 # UNIT_NAME: the file NAME.c, or REST.c in the folder FOLDER when NAME is FOLDER_REST; for a test on the fake host the

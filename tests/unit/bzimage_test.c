@@ -93,6 +93,22 @@ TEST(bzimage_loads)
 	CHECK_EQ(get(BOOT_PARAMS + 0xff8, 8), 0);
 }
 
+/* As i386 kernels are: the entry is the first byte, with the zero page in ESI and all else 0. */
+TEST(bzimage_without_64_bit_entry)
+{
+	setup();
+	set(0x236, 0, 2);
+	CHECK(load() == NULL);
+	CHECK_EQ(entry.mode, BOOT_MODE_PROTECTED);
+	CHECK_EQ(entry.rip, 0x1000000);
+	CHECK_EQ(entry.rsi, BOOT_PARAMS);
+	CHECK_EQ(entry.rbx, 0);
+	CHECK(memcmp(ram + 0x1000000, file + PAYLOAD, FILE_SIZE - PAYLOAD) == 0);
+	CHECK_EQ(get(BOOT_PARAMS + 0x214, 4), 0x1000000);
+	set(0x1f4, 0x10, 4); /* shorter than the offset of a 64-bit entry */
+	CHECK(load() == NULL);
+}
+
 TEST(bzimage_relocates)
 {
 	setup();
@@ -133,7 +149,7 @@ TEST(bzimage_damaged)
 	set(0x206, 0x20b, 2);
 	CHECK(load() != NULL);
 	setup();
-	set(0x236, 2, 2);
+	set(0x211, 0, 1); /* a zImage */
 	CHECK(load() != NULL);
 	setup();
 	set(0x1f1, 0xff, 1); /* setup beyond the file */

@@ -199,6 +199,8 @@ TEST(gwalk_pae)
 	CHECK_EQ(gpa, 0x7678);
 	CHECK_EQ(get64(0x1020 + 3 * 8) & A, 0);
 	CHECK(!gwalk(&memory, &mode, 0xc0005678, GWALK_FETCH, &gpa, &error));
+	put64(0x1020 + 3 * 8, 0x2000 | P | A); /* as an emulator leaves it */
+	CHECK(gwalk(&memory, &mode, 0xc0005678, GWALK_WRITE, &gpa, &error));
 	put64(0x1020 + 3 * 8, 0x2000 | P | RW); /* reserved there */
 	CHECK(!gwalk(&memory, &mode, 0xc0005678, 0, &gpa, &error));
 	CHECK_EQ(error, PF_PRESENT | PF_RESERVED);

@@ -1,6 +1,7 @@
 /*
- * Linux's bzImage, entered at its 64-bit entry point (Linux, Documentation/arch/x86/boot.rst: "The
- * real-mode kernel header", "64-bit boot protocol").
+ * Linux's bzImage, entered at its 64-bit entry point, or without one at its 32-bit entry point
+ * (Linux, Documentation/arch/x86/boot.rst: "The real-mode kernel header", "32-bit boot protocol",
+ * "64-bit boot protocol").
  */
 #include "boot.h"
 #include "drivers/lib/lib.h"
@@ -95,6 +96,17 @@ bool bzimage_is(const struct boot_image *image)
 	return signature == SIGNATURE;
 }
 
+static bool has_entry_64(const struct setup_header *h)
+{
+	return h->xloadflags & XLF_KERNEL_64;
+}
+
+/* Of the entry point in the part that is loaded, in bytes. */
+static u32 entry_offset(const struct setup_header *h)
+{
+	return has_entry_64(h) ? ENTRY_64 : 0;
+}
+
 /* Checks what does not depend on the machine; finds the part that is loaded. */
 static const char *check_header(
 	const struct boot_image *image, const struct setup_header *h, u64 *offset, u64 *size)
@@ -105,8 +117,8 @@ static const char *check_header(
 		return "damaged: the boot flag is missing";
 	if (h->version < VERSION_MIN)
 		return "its boot protocol is older than 2.12";
-	if (!(h->loadflags & LOADED_HIGH) || !(h->xloadflags & XLF_KERNEL_64))
-		return "it has no 64-bit entry point";
+	if (!(h->loadflags & LOADED_HIGH))
+		return "it is a zImage, to be loaded low";
 	*offset = (sectors + 1) * SECTOR;
 	*size = (u64)h->syssize * 16;
 	if (*offset >= image->size || !*size)
@@ -115,7 +127,7 @@ static const char *check_header(
 		return "damaged: the file is shorter than its header says";
 	if (*size > image->size - *offset)
 		*size = image->size - *offset; /* rounding of syssize */
-	if (*size <= ENTRY_64)
+	if (*size <= entry_offset(h))
 		return "damaged: the kernel is too small for its entry point";
 	if (h->init_size < *size)
 		return "damaged: init_size is less than the kernel's size";
@@ -219,8 +231,8 @@ const char *bzimage_load(const struct boot_request *r, struct boot_entry *entry)
 	put_e820(r->memory, zero);
 
 	*entry = (struct boot_entry){
-		.mode = BOOT_MODE_LONG,
-		.rip = at + ENTRY_64,
+		.mode = has_entry_64(&h) ? BOOT_MODE_LONG : BOOT_MODE_PROTECTED,
+		.rip = at + entry_offset(&h),
 		.rsi = BOOT_PARAMS,
 		.rsp = BOOT_LOW_END,
 		.cr3 = BOOT_PAGING,

@@ -40,9 +40,12 @@ struct gwalk_format {
 
 #define LARGE_RESERVED(shift) ((BIT(shift) - 1) & ADDRESS_MASK & ~LEAF_PAT)
 #define NO_SOFTWARE_BITS      (BIT(63) - BIT(52)) /* PAE has none in 62:52 */
-/* PDPTE of PAE (SDM vol. 3, table 4-8) */
+/*
+ * PDPTE of PAE (SDM vol. 3, table 4-8), but bit 5 passes: QEMU 7.2 sets it as an accessed bit when
+ * it walks. A processor that minds it has refused the entry before this walk.
+ */
 #define PDPTE_RESERVED                                                                             \
-	(ENTRY_RW | ENTRY_US | ENTRY_A | ENTRY_D | ENTRY_PS | BIT(8) | ENTRY_NX | NO_SOFTWARE_BITS)
+	(ENTRY_RW | ENTRY_US | ENTRY_D | ENTRY_PS | BIT(8) | ENTRY_NX | NO_SOFTWARE_BITS)
 
 static const struct gwalk_format format_32 = {
 	2, 4, 10, 0xfffff000, {{22, true, true, 0, PSE_RESERVED}, {12, false, true, 0, 0}}};

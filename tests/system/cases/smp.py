@@ -8,6 +8,8 @@ DISK = (r"dd if=/dev/urandom of=/tmp/p bs=64k count=32 2>/dev/null; "
         r"taskset $((1 << i)) dd if=/dev/vda of=/tmp/q$i bs=64k skip=$((i * 32)) count=32 iflag=direct) 2>/dev/null & "
         r"done; wait; n=0; for i in 0 1 2 3; do cmp /tmp/p /tmp/q$i && n=$((n + 1)); done; echo same-$n; "
         r"grep req /proc/interrupts; echo end-$((40+2))\n")
+COMPILE = r"compile-test; echo end-$((40+3))\n"  # it compares the program with the one that the host made
+COMPILED = Check("compile", r"^\[linux\] compile-test: PASS [0-9a-f]{16}, \d+ passed, 0 failed$")
 
 BOOTS = [
     Boot("smp-qemu-svm", "smp.dts", [
@@ -15,19 +17,20 @@ BOOTS = [
         Check("shared", r"^\[shared\] smp: [1-9]\d* passed, 0 failed"),
     ], counted=r"\[shared\] ", timeout=120),
     Boot("smp-linux-qemu-svm", "guests/systems/smp.dts", [
-        Check("cpus", r"^\[linux\] Hello from guest a: Linux .* 4 CPU\(s\)"),
+        Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
         Check("compute", r"^\[linux\] +4 [0-9a-f]{64} +/bin/busybox$"),
-        Check("disk", r"^\[linux\] same-4$"),
+        Check("disk", r"^\[linux\] same-4$"), COMPILED,
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
-    ], cpus=4, timeout=180, steps=[
+    ], cpus=4, timeout=400, steps=[
         (r"/ # ", r"for i in 0 1 2 3; do taskset $((1 << i)) sha256sum /bin/busybox & done | sort | uniq -c; "
                   r"echo end-$((40+1))\n"),
         (r"end-41", DISK),
-        (r"end-42", r"poweroff\n"),
+        (r"end-42", COMPILE),
+        (r"end-43", r"poweroff\n"),
     ]),
     Boot("smp-shared-qemu-svm", "guests/systems/smp-shared.dts", [
-        Check("cpus", r"^\[linux\] Hello from guest a: Linux .* 4 CPU\(s\)"),
-        Check("disk", r"^\[linux\] same-4$"),
+        Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
+        Check("disk", r"^\[linux\] same-4$"), COMPILED,
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
-    ], timeout=180, steps=[(r"/ # ", DISK), (r"end-42", r"poweroff\n")]),
+    ], timeout=400, steps=[(r"/ # ", DISK), (r"end-42", COMPILE), (r"end-43", r"poweroff\n")]),
 ]
