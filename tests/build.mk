@@ -35,6 +35,7 @@ UNIT_loader        := $(UNIT_LOADER)
 UNIT_multiboot     := $(UNIT_LOADER)
 UNIT_doorbell      := kernel/doorbell.c kernel/object.c
 UNIT_gdb           = tests/unit/debug_line.c $(UNIT_VMM)
+UNIT_gdb_trap      = $(UNIT_gdb)
 UNIT_gdb_packet    := guests/vmm/debug/packet.c
 UNIT_gwalk         := guests/vmm/cpu/gwalk.c guests/vmm/gmem.c
 UNIT_instr_case    := $(UNIT_INSTR)

@@ -56,12 +56,13 @@ static_assert(NUMBER_EFER + 1 == GDB_REGISTERS);
 /* RAX RBX RCX RDX RSI RDI RBP RSP R8-R15 */
 static const u8 gpr_of[16] = {RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, 8, 9, 10, 11, 12, 13, 14, 15};
 
-static struct run_segment *segment_of(struct run_page *run, u32 index)
+static u16 selector_of(const struct run_page *run, u32 number)
 {
-	struct run_segment *const segments[] = {
+	const struct run_segment *const segments[] = {
 		&run->cs, &run->ss, &run->ds, &run->es, &run->fs, &run->gs};
+	u32 index = number - FIRST_SEGMENT;
 
-	return segments[index];
+	return index < ARRAY_SIZE(segments) ? segments[index]->selector : 0;
 }
 
 /* A 64-bit register and its group, where the VMM has it as a field; NULL: it is none of those. */
@@ -220,8 +221,8 @@ u32 gdb_register_read(struct vcpu *v, u32 number, void *value)
 		word = run->rflags;
 	else if (number == NUMBER_CR8)
 		word = v->lapic->page->word[LAPIC_TPR / 4] >> 4;
-	else if (size)
-		word = segment_of(run, number - FIRST_SEGMENT)->selector;
+	else
+		word = selector_of(run, number);
 	memcpy(value, &word, size);
 	return size;
 }
