@@ -93,6 +93,8 @@ void hypercall_hlt(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 
+	if (debug_hlt(v))
+		return;
 	vcpu_skip(v);
 	debug_show_interrupts(v);
 	if (!v->state->unhalted) {
@@ -100,6 +102,8 @@ void hypercall_hlt(struct vcpu *v)
 		run->dirty |= GROUP_RIP;
 	}
 	v->state->unhalted = 0;
+	if (debug_wants_hlt(v))
+		return;
 	run->flags |= RUN_HLT_WAIT;
 	run->dirty |= GROUP_CONTROL;
 }

@@ -43,11 +43,12 @@ static void guest_acts(struct machine *m, u8 what)
 
 	if (m->debug.held & BIT(what & 1))
 		return;
-	v->run->exit.exception.vector = what & 2 ? 1 : 3;
+	v->run->exit.exception.vector = what & 2 ? 1 : 13;
 	v->run->exit.exception.address = what & 4 ? DR6_BS : what >> 4;
 	v->run->rip = CODE_AREA + (what >> 3);
 	v->pause = false;
-	host_exit(v, what & 8 ? EXIT_CPUID : EXIT_EXCEPTION, what & 8 ? 2 : what & 1);
+	host_exit(v, what & 8 ? (what & 2 ? EXIT_CPUID : EXIT_HLT) : EXIT_EXCEPTION,
+		what & 8 ? 2 : 0);
 }
 
 /* A byte onto the line; `#` gets the checksum that is right, unless the input has one. */

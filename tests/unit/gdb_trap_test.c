@@ -29,20 +29,27 @@ TEST(gdb_software_breakpoint)
 	memcpy(host_ram + CODE, "\x90\x91\x92\x93", 4);
 	ASK("Z0,10001,1", "OK");
 	ASK("Z0,10001,1", "OK");
-	CHECK_EQ(host_ram[CODE + 1], 0xcc);
+	CHECK_EQ(host_ram[CODE + 1], 0xf4);
 	ASK("m10000,4", "90919293");
 	ASK("M10000,3:a0a1a2", "OK");
-	CHECK(memcmp(host_ram + CODE, "\xa0\xcc\xa2\x93", 4) == 0);
+	CHECK(memcmp(host_ram + CODE, "\xa0\xf4\xa2\x93", 4) == 0);
 	ASK("m10000,3", "a0a1a2");
 	ASK("vCont;c", "");
 	line_leave(v);
-	CHECK_EQ(v->run->exceptions, BIT(1) | BIT(3));
+	CHECK_EQ(v->run->exceptions, BIT(1) | BIT(13));
+	CHECK(!(v->run->flags & RUN_HLT_WAIT));
 	v->run->rip = CODE + 1;
-	trap(v, 3, 0, 1);
+	host_exit(v, EXIT_HLT, 1);
 	CHECK(v->pause && host_machine.debug.hold);
 	CHECK(!(v->run->inject & INJECT_VALID));
 	CHECK_EQ(v->run->rip, CODE + 1);
 	EXPECT("T05swbreak:;thread:1;");
+	ASK("vCont;c", "");
+	line_leave(v);
+	v->run->ss.attributes |= 3 << 5; /* ring 3: there HLT faults */
+	trap(v, 13, 0, 0);
+	EXPECT("T05swbreak:;thread:1;");
+	CHECK(v->run->flags & RUN_HLT_WAIT);
 	ASK("z0,10001,1", "OK");
 	ASK("z0,10001,1", "OK");
 	CHECK_EQ(host_ram[CODE + 1], 0xa1);
@@ -85,28 +92,29 @@ TEST(gdb_open_removes_what_is_left)
 	setup();
 	host_ram[CODE] = 0x55;
 	ASK("Z0,10000,1", "OK");
-	CHECK_EQ(host_ram[CODE], 0xcc);
+	CHECK_EQ(host_ram[CODE], 0xf4);
 	line_open();
 	CHECK_EQ(host_ram[CODE], 0x55);
 	CHECK_EQ(host_machine.state->debug.soft[0].used, 0);
 }
 
-/* The guest's own INT3, INTO and #DB. */
+/* The guest's own HLT, #GP and #DB. */
 TEST(gdb_reflects_the_guests_traps)
 {
 	setup();
+	ASK("Z0,10100,1", "OK");
 	ASK("vCont;c", "");
 	line_leave(v);
 	v->run->rip = CODE;
-	v->run->rflags = 0x202;
-	trap(v, 3, 0, 1);
-	CHECK(host_raised(v, 3));
+	host_exit(v, EXIT_HLT, 1);
 	CHECK_EQ(v->run->rip, CODE + 1);
-	CHECK_EQ(v->run->rflags, 0x202);
-	v->run->rip = CODE;
-	trap(v, 4, 0, 0); /* no length from the hardware */
-	CHECK(host_raised(v, 4));
-	CHECK_EQ(v->run->rip, CODE + 1);
+	CHECK_EQ(v->run->activity, ACTIVITY_HLT);
+	CHECK(!(v->run->flags & RUN_HLT_WAIT));
+	v->run->exit.exception.error = 8;
+	v->run->exit.exception.vector = 13;
+	host_exit(v, EXIT_EXCEPTION, 0);
+	CHECK(host_raised(v, 13));
+	CHECK_EQ(v->run->inject >> 32, 8);
 	v->run->dr6 = 0xffff0ff1;
 	v->run->dr7 = BIT(13) | 0x400;
 	trap(v, 1, BIT(13) | BIT(14) | 2, 0);
@@ -235,7 +243,7 @@ TEST(gdb_step_given_up)
 	CHECK_EQ(host_machine.state->debug.strays, 1);
 	ASK("D", "OK");
 	line_leave(v);
-	CHECK_EQ(v->run->exceptions, BIT(1) | BIT(3));
+	CHECK_EQ(v->run->exceptions, BIT(1));
 	v->run->rflags = RFLAGS_FIXED | RFLAGS_TF;
 	v->run->dr6 = 0xffff4ff0;
 	trap(v, 1, DR6_BS, 0);

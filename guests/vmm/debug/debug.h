@@ -89,6 +89,18 @@ bool debug_point_clear(struct vcpu *v, enum debug_point type, u64 linear, u64 le
 /* Removes all; also those that a VMM before this one left behind. */
 void debug_points_clear(struct machine *m);
 
+/* HLT exited. True: it was a breakpoint. */
+bool debug_hlt(struct vcpu *v);
+
+/* Must HLT exit? */
+static inline bool debug_wants_hlt(const struct vcpu *v)
+{
+	return v->state->debug.hlt;
+}
+
+/* Is there any software breakpoint? */
+bool debug_soft_any(const struct machine *m);
+
 /* Is there a software breakpoint at a guest-physical address? */
 bool debug_soft_at(const struct machine *m, gpa_t gpa);
 

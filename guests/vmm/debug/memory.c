@@ -3,7 +3,7 @@
 #include "guests/vmm/cpu/gwalk.h"
 #include "guests/vmm/vcpu.h"
 
-#define INT3          0xcc
+#define HLT           0xf4
 #define DR7_EXACT     (BIT(8) | BIT(9)) /* LE and GE; beside them DR7_FIXED */
 #define DR7_GLOBAL(i) BIT((i)*2 + 1)
 #define DR7_TYPE(i)   (16 + (i)*4) /* R/W: 0 execution, 1 writes, 3 accesses */
@@ -44,6 +44,15 @@ static struct debug_soft *soft_at(const struct machine *m, gpa_t gpa)
 	return NULL;
 }
 
+bool debug_soft_any(const struct machine *m)
+{
+	bool any = false;
+
+	for (u32 i = 0; i < DEBUG_SOFT_MAX; i++)
+		any |= m->state->debug.soft[i].used != 0;
+	return any;
+}
+
 bool debug_soft_at(const struct machine *m, gpa_t gpa)
 {
 	return soft_at(m, gpa) != NULL;
@@ -65,18 +74,18 @@ static bool move(struct vcpu *v, u64 linear, u8 *data, u32 size, bool write)
 		struct debug_soft *s = &m->state->debug.soft[i];
 		u64 offset = s->gpa - gpa;
 
-		if (!s->used || offset >= size || ram[offset] != INT3)
+		if (!s->used || offset >= size || ram[offset] != HLT)
 			continue;
 		if (write) { /* the new byte is for later */
 			s->original = data[offset];
-			data[offset] = INT3;
+			data[offset] = HLT;
 		}
 	}
 	memcpy(write ? ram : data, write ? data : ram, size);
 	for (u32 i = 0; i < DEBUG_SOFT_MAX && !write; i++) {
 		struct debug_soft *s = &m->state->debug.soft[i];
 
-		if (s->used && s->gpa - gpa < size && data[s->gpa - gpa] == INT3)
+		if (s->used && s->gpa - gpa < size && data[s->gpa - gpa] == HLT)
 			data[s->gpa - gpa] = (u8)s->original;
 	}
 	return true;
@@ -140,7 +149,7 @@ static bool soft_set(struct vcpu *v, u64 linear)
 		s->gpa = gpa;
 		s->original = *byte;
 		__atomic_store_n(&s->used, 1, __ATOMIC_RELEASE);
-		__atomic_store_n(byte, INT3, __ATOMIC_RELEASE);
+		__atomic_store_n(byte, HLT, __ATOMIC_RELEASE);
 		return true;
 	}
 	return false;
@@ -151,7 +160,7 @@ static void soft_remove(struct machine *m, struct debug_soft *s)
 {
 	u8 *byte = gmem_at(&m->memory, s->gpa, 1);
 
-	if (byte && *byte == INT3)
+	if (byte && *byte == HLT)
 		__atomic_store_n(byte, (u8)s->original, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->used, 0, __ATOMIC_RELEASE);
 }

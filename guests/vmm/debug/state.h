@@ -8,7 +8,11 @@
 #define DEBUG_HARD_MAX 4u   /* debug address registers */
 #define DEBUG_FPU_SIZE 576u /* of an XSAVE image: legacy area and header */
 
-/* A breakpoint that is an INT3 in guest memory. */
+/*
+ * A breakpoint that is a HLT in guest memory: that exits in ring 0, and raises #GP, which is made
+ * to exit, elsewhere. INT3 would be the usual one, but QEMU delivers it in a guest of AMD-V though
+ * the exception is intercepted; and the guest may have INT3 for itself.
+ */
 struct debug_soft {
 	u64 used; /* written before the guest's byte is, and cleared after it is there again */
 	u64 linear;
@@ -28,6 +32,7 @@ struct debug_saved {
 	u64 armed; /* dr and dr7 are the guest's own */
 	u64 dr[4];
 	u64 dr7;
+	u64 hlt;      /* HLT exits, for breakpoints or a step */
 	u64 step;     /* one instruction is executed with RFLAGS.TF set */
 	u64 step_own; /* the guest's own RFLAGS.TF */
 	u64 step_rip;

@@ -1,6 +1,6 @@
 /*
- * Traps: #BP and #DB that are the debugger's or the guest's, debug registers, and executing one
- * instruction.
+ * Traps: breakpoints and #DB that are the debugger's or the guest's, debug registers, and executing
+ * one instruction.
  *
  * Both vendors have RFLAGS.TF for that, and no better thing in common. The guest must not see it:
  * interrupts wait until the step is done; what the instruction pushed or loaded is put right
@@ -13,8 +13,6 @@
 #include "guests/vmm/cpu/emulate.h"
 #include "guests/vmm/vcpu.h"
 
-#define VECTOR_BP   3
-#define VECTOR_OF   4
 #define DR6_POINTS  0xfull
 #define DR6_BD      BIT(13)
 #define DR6_STATUS  (DR6_POINTS | DR6_BD | DR6_BS)
@@ -133,8 +131,7 @@ static void step_begin(struct vcpu *v)
 	 * interrupt can come now. */
 	run->shadow &= SHADOW_NMI;
 	run->rflags |= RFLAGS_TF;
-	run->flags &= ~RUN_HLT_WAIT; /* so that it is completed here */
-	run->dirty |= GROUP_RIP | GROUP_CONTROL;
+	run->dirty |= GROUP_RIP;
 }
 
 /* What the instruction left of our TF in the guest; it is done. */
@@ -173,9 +170,6 @@ static void step_end(struct vcpu *v)
 
 	d->step = 0;
 	debug_show_interrupts(v);
-	if (!v->state->unhalted)
-		run->flags |= RUN_HLT_WAIT;
-	run->dirty |= GROUP_CONTROL;
 	if (done) {
 		step_clean(v);
 		if (d->step_own) /* the trap was the guest's, too */
@@ -194,7 +188,7 @@ u32 debug_exceptions(const struct machine *m)
 	bool wanted =
 		m->debug.attached || __atomic_load_n(&m->state->debug.strays, __ATOMIC_RELAXED);
 
-	return wanted ? BIT(VECTOR_DB) | BIT(VECTOR_BP) : 0;
+	return (wanted ? BIT(VECTOR_DB) : 0) | (debug_soft_any(m) ? BIT(VECTOR_GP) : 0);
 }
 
 /* Puts the debugger's breakpoints in the place of the guest's. */
@@ -214,16 +208,26 @@ static void arm_points(struct vcpu *v)
 	run->dirty |= GROUP_DR;
 }
 
-void debug_arm(struct vcpu *v, enum debug_action action)
+/* A HLT that is stepped over is completed by the VMM, which ends the step. */
+static void arm_exits(struct vcpu *v)
 {
+	struct debug_saved *d = &v->state->debug;
 	struct run_page *run = v->run;
 
+	d->hlt = d->step || debug_soft_any(v->machine);
+	if (d->hlt)
+		run->flags &= ~RUN_HLT_WAIT;
+	run->exceptions = debug_exceptions(v->machine);
+	run->dirty |= GROUP_CONTROL;
+}
+
+void debug_arm(struct vcpu *v, enum debug_action action)
+{
 	if (debug_dr7(v->machine))
 		arm_points(v);
 	if (action == DEBUG_STEP && !v->state->wait_startup)
 		step_begin(v);
-	run->exceptions = debug_exceptions(v->machine);
-	run->dirty |= GROUP_CONTROL;
+	arm_exits(v);
 }
 
 void debug_init_signal(struct vcpu *v)
@@ -234,7 +238,7 @@ void debug_init_signal(struct vcpu *v)
 	d->step = 0;
 	if (d->armed)
 		arm_points(v);
-	v->run->exceptions = debug_exceptions(v->machine);
+	arm_exits(v);
 }
 
 /* What the guest wrote meanwhile stays. */
@@ -246,6 +250,11 @@ void debug_disarm(struct vcpu *v)
 
 	if (d->step)
 		step_end(v);
+	if (d->hlt && !v->state->unhalted) {
+		run->flags |= RUN_HLT_WAIT;
+		run->dirty |= GROUP_CONTROL;
+	}
+	d->hlt = 0;
 	if (!d->armed)
 		return;
 	for (u32 i = 0; i < DEBUG_HARD_MAX; i++) {
@@ -329,21 +338,6 @@ static bool debug_trap(struct vcpu *v)
 	return true;
 }
 
-/* INT3 and INTO trap: the handler returns behind them. */
-static void reflect_soft(struct vcpu *v, u8 vector)
-{
-	struct run_page *run = v->run;
-	u64 flags;
-
-	vcpu_need(v, GROUP_RIP | GROUP_CR | GROUP_SEG);
-	run->rip += run->exit_length ? run->exit_length : 1;
-	if (!in_64_bit_mode(run))
-		run->rip = (u32)run->rip;
-	flags = run->rflags;
-	vcpu_raise(v, vector);
-	run->rflags = flags; /* a trap sets no RF in its frame */
-}
-
 static u64 code_address(const struct vcpu *v)
 {
 	const struct run_page *run = v->run;
@@ -351,25 +345,33 @@ static u64 code_address(const struct vcpu *v)
 	return in_64_bit_mode(run) ? run->rip : (u32)(run->cs.base + run->rip);
 }
 
-bool debug_exception(struct vcpu *v)
+static bool at_breakpoint(struct vcpu *v)
 {
-	u8 vector = v->run->exit.exception.vector & 31;
 	gpa_t gpa;
 
-	switch (vector) {
+	vcpu_need(v, GROUP_RIP | GROUP_CR | GROUP_SEG);
+	return debug_translate(v, code_address(v), &gpa) && debug_soft_at(v->machine, gpa);
+}
+
+bool debug_hlt(struct vcpu *v)
+{
+	if (!debug_wants_hlt(v) || !at_breakpoint(v))
+		return false;
+	stop(v, DEBUG_WHY_SOFT);
+	return true;
+}
+
+bool debug_exception(struct vcpu *v)
+{
+	switch (v->run->exit.exception.vector) {
 	case VECTOR_DB:
 		if (!debug_trap(v))
 			debug_reflect(v, v->run->exit.exception.address);
 		return true;
-	case VECTOR_BP:
-		vcpu_need(v, GROUP_RIP | GROUP_CR | GROUP_SEG);
-		if (debug_translate(v, code_address(v), &gpa) && debug_soft_at(v->machine, gpa))
-			stop(v, DEBUG_WHY_SOFT);
-		else
-			reflect_soft(v, vector);
-		return true;
-	case VECTOR_OF:
-		reflect_soft(v, vector);
+	case VECTOR_GP: /* HLT of ring 3 */
+		if (!at_breakpoint(v))
+			return false;
+		stop(v, DEBUG_WHY_SOFT);
 		return true;
 	}
 	return false;
