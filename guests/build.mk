@@ -4,7 +4,7 @@
 
 PROGRAMS += $(O)/programs/vmm.elf
 
-SMALL_NAMES := hello bench hostile smp
+SMALL_NAMES := hello bench hostile smp debuggee
 GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf) $(O)/guests/multiboot.elf
 
 VMM_SOURCES   := $(sort $(wildcard guests/vmm/*.c guests/vmm/*/*.c))

@@ -47,6 +47,9 @@ UNIT_bzimage       := $(UNIT_LOADER)
 UNIT_loader        := $(UNIT_LOADER)
 UNIT_multiboot     := $(UNIT_LOADER)
 UNIT_doorbell      := kernel/doorbell.c kernel/object.c
+UNIT_gdb           = tests/unit/debug_line.c $(UNIT_VMM)
+UNIT_gdb_trap      = $(UNIT_gdb)
+UNIT_gdb_packet    := guests/vmm/debug/packet.c
 UNIT_gwalk         := guests/vmm/cpu/gwalk.c guests/vmm/gmem.c
 UNIT_instr_case    := $(UNIT_INSTR)
 UNIT_instr_decode  := tests/unit/instr_capstone.c $(UNIT_INSTR)
@@ -114,6 +117,7 @@ $(TESTS)/%.efi: $(TESTS)/efi/%.o
 # Fuzzers: tests/fuzz/NAME_fuzz.c with the source files in FUZZ_NAME, which default like those of a unit test.
 # FUZZ_RUNS inputs each, for FUZZ_TIME seconds at most.
 # What a run has found interesting is kept and built upon in $(TESTS)/corpus; `make fuzz-seeds` chooses seeds from it.
+FUZZ_gdb   = tests/unit/debug_line.c $(UNIT_VMM)
 FUZZ_instr := $(UNIT_INSTR)
 FUZZ_virtio := $(UNIT_VIRTIO) \
 	$(wildcard guests/vmm/virtio/[nr]*.c guests/vmm/virtio/blk*.c) guests/vmm/virtio/console.c drivers/lib/chacha20.c
@@ -128,7 +132,7 @@ define fuzz_program
 $(O)/fuzz/$(1): tests/fuzz/$(1)_fuzz.c $(fuzz_sources)
 	@mkdir -p $$(@D)
 	clang -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
-		-Wno-c2x-extensions -DHOST_TEST -I. -o $$@ $$^
+		-Wno-c2x-extensions -Wno-gnu-variable-sized-type-not-at-end -DHOST_TEST -I. -o $$@ $$^
 endef
 $(foreach t,$(FUZZ_NAMES),$(eval $(call fuzz_program,$(t))))
 

@@ -158,6 +158,38 @@ static void link_backend(struct description *d, u32 client, int node)
 	add(d, node, link, name);
 }
 
+/* A partition's own serial line, for a debugger: `debug` names the port. */
+static void link_debug(struct description *d, u32 client)
+{
+	struct tree *t = &d->tree;
+	int node = d->node[client].offset;
+	struct link link = {.client = client, .protocol = "serial"};
+	int target;
+
+	if (tree_cells(t, node, "debug") != 1) {
+		tree_complain(t, node, "\"debug\" must name one serial port");
+		return;
+	}
+	target = tree_target(t, node, "debug", 0);
+	if (target < 0)
+		return;
+	link.phandle = tree_cell(t, node, "debug", 0);
+	link.server = description_driver(d, link.phandle);
+	if (link.server == NODE_NONE || link.server == client ||
+		!tree_compatible(t, target, "ns16550a")) {
+		tree_complain(t, node, "\"debug\" %s: no domain drives that as a serial port",
+			fdt_get_name(t->fdt, target, NULL));
+		return;
+	}
+	if (is_taken(d, link.phandle, link.protocol)) {
+		tree_complain(t, node,
+			"\"debug\" %s is used already, by the console or another partition",
+			fdt_get_name(t->fdt, target, NULL));
+		return;
+	}
+	add(d, node, link, d->node[client].name);
+}
+
 /* Finds the console server and the driver of the port at /chosen stdout-path. */
 static void find_console(struct description *d)
 {
@@ -202,6 +234,8 @@ void description_link(struct description *d)
 		int depth = 0;
 		int node = d->node[i].offset;
 
+		if (d->node[i].class == NODE_PARTITION && tree_has(t, node, "debug"))
+			link_debug(d, i);
 		for (;;) {
 			node = fdt_next_node(t->fdt, node, &depth);
 			if (node < 0 || depth <= 0)

@@ -2,6 +2,7 @@
 #include <libfdt.h>
 
 #include "config_node.h"
+#include "guests/vmm/debug/gdb.h"
 #include "host.h"
 
 #define ISA_SPACE_IO 1 /* first cell of `reg` below an ISA bus */
@@ -196,7 +197,25 @@ static bool create_children(struct config *c, struct machine *m, int node)
 	return true;
 }
 
+/* The serial line of a debugger is the partition's own, not the guest's. */
+static bool open_debugger(struct config *c, struct machine *m)
+{
+	bool wait = fdt_getprop(c->fdt, 0, "debug-wait", NULL);
+	const struct start_resource *r;
+
+	if (!fdt_getprop(c->fdt, 0, "debug", NULL))
+		return true;
+	for (u32 i = 0; (r = start_find(c->info, START_SESSION, i)); i++) {
+		if (r->role == START_CLIENT && strcmp(r->protocol, "serial") == 0)
+			break;
+	}
+	if (r && gdb_open(m, r, wait))
+		return true;
+	config_complain(c, 0, "nobody drives the serial port of \"debug\": there is no debugger");
+	return true;
+}
+
 bool config_devices(struct config *c, struct machine *m)
 {
-	return create_children(c, m, c->machine);
+	return create_children(c, m, c->machine) && open_debugger(c, m);
 }

@@ -1,6 +1,7 @@
 /* The dispatch table of exits, and the handlers that fit on a line or two. */
 #include "exit.h"
 #include "control.h"
+#include "guests/vmm/debug/debug.h"
 #include "guests/vmm/cpu/emulate.h"
 #include "hypercall.h"
 #include "interrupt.h"
@@ -38,11 +39,13 @@ static void exit_eoi(struct vcpu *v)
 	lapic_eoi_vector(v->machine, v->lapic, (u8)v->run->exit.raw[0]);
 }
 
-/* Nothing asks for these exits: the exception goes to the guest as if it had not exited. */
+/* What is not the debugger's goes to the guest as if it had not exited. */
 static void exit_exception(struct vcpu *v)
 {
 	u8 vector = v->run->exit.exception.vector & 31;
 
+	if (debug_exception(v))
+		return;
 	if (vector == VECTOR_PF)
 		vcpu_page_fault(v, v->run->exit.exception.address, v->run->exit.exception.error);
 	else if (BIT(vector) & (BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(17)))

@@ -3,6 +3,7 @@
  * vCPUs that share a CPU do not spin against one another. An IPI to many costs one exit.
  */
 #include "hypercall.h"
+#include "guests/vmm/debug/debug.h"
 #include "smp.h"
 #include "vcpu.h"
 
@@ -92,12 +93,17 @@ void hypercall_hlt(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 
+	if (debug_hlt(v))
+		return;
 	vcpu_skip(v);
+	debug_show_interrupts(v);
 	if (!v->state->unhalted) {
 		run->activity = ACTIVITY_HLT;
 		run->dirty |= GROUP_RIP;
 	}
 	v->state->unhalted = 0;
+	if (debug_wants_hlt(v))
+		return;
 	run->flags |= RUN_HLT_WAIT;
 	run->dirty |= GROUP_CONTROL;
 }

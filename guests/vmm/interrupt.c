@@ -1,5 +1,6 @@
 /* Wiring of the interrupt controllers, and what they ask of the run page. */
 #include "interrupt.h"
+#include "guests/vmm/debug/debug.h"
 #include "lock.h"
 #include "smp.h"
 #include "vcpu.h"
@@ -212,11 +213,17 @@ void interrupt_settle(struct vcpu *v)
 	if (lapic->todo & LAPIC_TODO_DELIVER)
 		v->run->dirty |= GROUP_APIC;
 	lapic->todo = 0; /* BASE and EXTINT are looked at in any case */
-	if (v->state->nmis || (v->run->flags & RUN_NMI_WINDOW))
-		settle_nmi(v);
-	if (lapic->bsp)
-		settle_extint(v);
 	v->deadline = v->periodic;
+	if (unlikely(debug_hides(v))) {
+		cycles_t late = tsc_now() + tsc_from_us(m->clock.hz, DEBUG_HIDE_US);
+
+		v->deadline = late < v->deadline ? late : v->deadline;
+	} else {
+		if (v->state->nmis || (v->run->flags & RUN_NMI_WINDOW))
+			settle_nmi(v);
+		if (lapic->bsp)
+			settle_extint(v);
+	}
 	if (v->index == 0) {
 		machine_lock(v);
 		if (m->rearm)

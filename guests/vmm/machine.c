@@ -1,6 +1,7 @@
 /* The machine: its devices' power-on state, their wiring, and their time. */
 #include "machine.h"
 #include "console.h"
+#include "lock.h"
 #include "smp.h"
 #include "vcpu.h"
 
@@ -99,6 +100,24 @@ void machine_timers(struct machine *m)
 	if (m->console.flush_at <= tsc_now())
 		console_flush(m);
 	machine_rearm(m);
+}
+
+void machine_events(struct vcpu *v, u64 bits, bool timeout)
+{
+	struct machine *m = v->machine;
+
+	machine_lock(v);
+	if (timeout)
+		machine_timers(m);
+	if (bits & m->console.own_bit)
+		console_event(m);
+	if (bits)
+		machine_virtio_event(m, bits);
+	machine_unlock(v);
+	if (bits & BIT(ROOT_BIT_REPORT)) {
+		for (u32 i = 0; i < m->vcpus; i++)
+			vcpu_post(&m->vcpu[i], MAIL_REPORT);
+	}
 }
 
 /* Port handlers: a model's functions on its state in this machine. */

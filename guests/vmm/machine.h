@@ -5,6 +5,7 @@
 #pragma once
 
 #include "guests/vmm/clock.h"
+#include "guests/vmm/debug/state.h"
 #include "guests/vmm/cpu/cpuid.h"
 #include "guests/vmm/dev/i8042.h"
 #include "guests/vmm/dev/ioapic.h"
@@ -42,10 +43,11 @@ struct vcpu_state {
 	u64 wait_startup; /* 1: after INIT, until the start-up IPI */
 	u64 unhalted;     /* 1: the next HLT is none */
 	struct mtrr mtrr;
+	struct debug_saved debug;
 };
 
 #define MACHINE_MAGIC   DEVICE_MAGIC('B', 'H', 'V', 'M')
-#define MACHINE_VERSION 2
+#define MACHINE_VERSION 3
 
 /* Everything that a fresh VMM must know to go on; no pointers. */
 struct machine_state {
@@ -65,6 +67,7 @@ struct machine_state {
 	struct i8042 i8042;
 	struct pci pci;
 	struct machine_virtio virtio;
+	struct debug_state debug;
 };
 DEVICE_STATE(struct machine_state);
 
@@ -77,6 +80,7 @@ DEVICE_STATE(struct machine_state);
 #define MAIL_STOP    BIT(5) /* the machine stopped */
 #define MAIL_UNHALT  BIT(6) /* out of HLT: hypercall.h */
 #define MAIL_REPORT  BIT(7) /* log the registers */
+#define MAIL_HOLD    BIT(8) /* all vCPUs are to be held, or this one may go on: debug.h */
 
 /* One processor of the guest; the thread that runs it is the only one to touch it but for `mail`
  * and what goes with it. */
@@ -88,17 +92,19 @@ struct vcpu {
 	struct lapic_view *lapic;
 	cap_t cap;
 	u32 index;
-	u32 mail;          /* MAIL_*; atomic */
-	u8 startup_page;   /* of the last start-up IPI; atomic */
-	bool pause;        /* the machine stopped, or INIT: the thread must not enter the guest */
-	bool shares_cpu;   /* with another vCPU: one that spins gives the CPU up */
-	cap_t event;       /* the thread's event, for the others; CAP_NULL if there are none */
-	const void *self;  /* thread_self() of its thread */
-	u64 wake_mask;     /* event bits that end vcpu_run */
+	u32 mail;         /* MAIL_*; atomic */
+	u8 startup_page;  /* of the last start-up IPI; atomic */
+	bool pause;       /* the machine stopped, INIT, or a debugger: the thread must not enter the
+			     guest */
+	bool shares_cpu;  /* with another vCPU: one that spins gives the CPU up */
+	cap_t event;      /* the thread's event, for the others; CAP_NULL if there are none */
+	const void *self; /* thread_self() of its thread */
+	u64 wake_mask;    /* event bits that end vcpu_run */
 	cycles_t deadline; /* of vcpu_run */
 	u64 timer_set;     /* what run->timer was set to; 0: not armed */
 	cycles_t periodic; /* host TSC at which a periodic timer has fired; TIME_NEVER */
 	u64 exits[EXIT_KIND_COUNT];
+	struct debug_vcpu debug;
 };
 
 /* The console session behind the serial port. */
@@ -152,6 +158,7 @@ struct machine {
 	struct console console;
 	struct virtio_host virtio;
 	u32 fpu_size; /* bytes of an XSAVE image */
+	struct debug debug;
 };
 
 /*
@@ -165,6 +172,12 @@ void machine_end(struct machine *m, enum machine_stop why);
 
 /* Calls the models whose time has come. */
 void machine_timers(struct machine *m);
+
+/*
+ * What the first vCPU's thread does when event bits are set, or m->deadline has passed: consoles,
+ * backends, timers, root's wish for a report. Without the lock.
+ */
+void machine_events(struct vcpu *v, u64 bits, bool timeout);
 
 /* Has m->deadline computed anew, on the first vCPU's thread. Under the lock. */
 void machine_rearm(struct machine *m);

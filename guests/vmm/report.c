@@ -1,6 +1,7 @@
 /* A vCPU's registers in the log, when the guest cannot go on. */
 #include "vcpu.h"
 #include "console.h"
+#include "guests/vmm/debug/debug.h"
 #include "guests/vmm/cpu/emulate.h"
 #include "lock.h"
 
@@ -72,9 +73,10 @@ void vcpu_fail(struct vcpu *v, const char *why)
 {
 	char text[REASON_MAX];
 
-	if (v->machine->stop)
+	if (v->machine->stop || v->debug.why == DEBUG_WHY_FAILED)
 		return;
-	machine_end(v->machine, MACHINE_FAILED);
+	if (!debug_failed(v))
+		machine_end(v->machine, MACHINE_FAILED);
 	machine_lock(v);
 	console_flush(v->machine); /* so that what the guest wrote comes before the report */
 	machine_unlock(v);

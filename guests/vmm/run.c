@@ -1,6 +1,8 @@
 /* Enters the guest, and handles what comes back. */
 #include "run.h"
 #include "console.h"
+#include "guests/vmm/debug/debug.h"
+#include "guests/vmm/debug/gdb.h"
 #include "exit.h"
 #include "interrupt.h"
 #include "lock.h"
@@ -11,22 +13,17 @@ static void handle_wake(struct vcpu *v, status_t status, u64 bits)
 {
 	struct machine *m = v->machine;
 
+	debug_show_interrupts(v);
 	if (status != STATUS_EVENT && status != STATUS_TIMEOUT) {
 		log_line("vcpu %u cannot run: %s", v->index, status_text(status));
 		machine_end(m, MACHINE_FAILED);
 	} else if (v->index == 0) {
-		machine_lock(v);
-		if (status == STATUS_TIMEOUT)
-			machine_timers(m);
-		else if (bits & m->console.own_bit)
-			console_event(m);
-		if (status == STATUS_EVENT)
-			machine_virtio_event(m, bits);
-		machine_unlock(v);
+		machine_events(v, status == STATUS_EVENT ? bits : 0, status == STATUS_TIMEOUT);
 	}
-	if (status == STATUS_EVENT && bits & BIT(ROOT_BIT_REPORT)) {
-		for (u32 i = 0; i < m->vcpus; i++)
-			vcpu_post(&m->vcpu[i], MAIL_REPORT);
+	if (v->index == 0 && status == STATUS_EVENT && bits & m->debug.line.own_bit) {
+		machine_lock(v);
+		gdb_attend(m);
+		machine_unlock(v);
 	}
 	machine_settle(v);
 }
@@ -46,6 +43,7 @@ _Noreturn static void end_guest(struct vcpu *v)
 	while (__atomic_exchange_n(&m->ending, 1, __ATOMIC_SEQ_CST))
 		host_wait(0, TIME_NEVER);
 	machine_lock(v);
+	gdb_guest_ended(m, m->stop == MACHINE_FAILED);
 	console_drain(m);
 	machine_virtio_drain(m);
 	for (u32 i = 0; i < m->vcpus; i++)
@@ -53,10 +51,14 @@ _Noreturn static void end_guest(struct vcpu *v)
 	host_stop(reasons[m->stop]);
 }
 
-/* The vCPU must not run now: the machine stopped, or it waits for a start-up IPI. */
+/* The vCPU must not run now: the machine stopped, a debugger holds it, or it waits for a start-up
+ * IPI. */
 static void handle_pause(struct vcpu *v)
 {
-	vcpu_wait_startup(v);
+	do {
+		debug_hold(v);
+		vcpu_wait_startup(v);
+	} while (debug_wanted(v));
 	v->pause = false;
 	if (v->machine->stop)
 		end_guest(v);

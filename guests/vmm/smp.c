@@ -1,5 +1,6 @@
 /* Mail between the threads of a machine; INIT and start-up IPI. */
 #include "smp.h"
+#include "guests/vmm/debug/debug.h"
 #include "host.h"
 #include "hypercall.h"
 #include "lock.h"
@@ -49,6 +50,7 @@ void vcpu_open_mail(struct vcpu *v)
 	if (mail & MAIL_INIT) {
 		lapic_init_signal(m, v->lapic);
 		vcpu_init_signal(v);
+		debug_init_signal(v);
 		v->state->wait_startup = 1;
 	}
 	if ((mail & MAIL_STARTUP) && v->state->wait_startup)
@@ -65,13 +67,14 @@ void vcpu_open_mail(struct vcpu *v)
 		vcpu_report(v, v->state->wait_startup ? "waits for a start-up IPI" : "runs");
 		machine_unlock(v);
 	}
-	if (m->stop || v->state->wait_startup)
+	if (m->stop || v->state->wait_startup || debug_wanted(v))
 		v->pause = true;
 }
 
 void vcpu_wait_startup(struct vcpu *v)
 {
-	while (v->state->wait_startup && !__atomic_load_n(&v->machine->stop, __ATOMIC_ACQUIRE)) {
+	while (v->state->wait_startup && !__atomic_load_n(&v->machine->stop, __ATOMIC_ACQUIRE) &&
+		!debug_wanted(v)) {
 		if (!__atomic_load_n(&v->mail, __ATOMIC_SEQ_CST))
 			host_wait(BIT(VCPU_BIT_MAIL), TIME_NEVER);
 		vcpu_open_mail(v);

@@ -27,5 +27,6 @@ void vcpu_open_mail(struct vcpu *v);
  */
 void vcpu_post_startup(struct vcpu *v, u8 page);
 
-/* Holds the thread while its vCPU waits for a start-up IPI; returns when the machine stops too. */
+/* Holds the thread while its vCPU waits for a start-up IPI; also returns when the machine stops or
+ * a debugger wants to hold it. */
 void vcpu_wait_startup(struct vcpu *v);

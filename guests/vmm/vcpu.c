@@ -1,5 +1,6 @@
 /* Exceptions, instruction ends and reset of a vCPU. */
 #include "vcpu.h"
+#include "guests/vmm/debug/debug.h"
 #include "guests/vmm/cpu/emulate.h"
 
 #define CPUID_LEAF_FEATURES 1
@@ -75,7 +76,7 @@ void vcpu_complete(struct vcpu *v, u64 rip)
 	run->shadow &= SHADOW_NMI;
 	run->dirty |= GROUP_RIP;
 	run->rflags &= ~RFLAGS_RF;
-	if (run->rflags & RFLAGS_TF) {
+	if ((run->rflags & RFLAGS_TF) && !debug_stepped(v)) {
 		vcpu_need(v, GROUP_DR);
 		run->dr6 |= DR6_BS;
 		run->dirty |= GROUP_DR;

@@ -69,5 +69,5 @@ void vcpu_init_signal(struct vcpu *v);
 /* Logs all registers and the code bytes at RIP. */
 void vcpu_report(struct vcpu *v, const char *what);
 
-/* Reports and ends the guest: the VMM cannot do what it did. */
+/* Reports and ends the guest: the VMM cannot do what it did. A debugger may look at it before. */
 void vcpu_fail(struct vcpu *v, const char *why);

@@ -119,6 +119,45 @@ TEST(description_modules)
 	CHECK(strstr(said, "more than 16 files") != NULL);
 }
 
+/* Reads the good source with more nodes and properties merged into it. */
+static bool read_with(const char *more)
+{
+	static char source[8192];
+
+	snprintf(source, sizeof(source), "%s/ { domains { %s }; };\n", good, more);
+	compile(source);
+	return read_tree();
+}
+
+#define UART2                                                                                      \
+	"uart2 { compatible = \"bulkhead,domain\"; program = \"uart.elf\"; cpus = <&cpu0>; "       \
+	"access = <&com2>; }; "
+
+/* A partition's own line to a debugger. */
+TEST(description_debug)
+{
+	const struct link *l;
+
+	CHECK(read_with(UART2 "guest-a { debug = <&com2>; };"));
+	CHECK_EQ(said[0], 0);
+	CHECK_EQ(d.links, 5);
+	l = &d.link[2];
+	CHECK(strcmp(l->protocol, "serial") == 0 && strcmp(l->name, "guest-a") == 0);
+	CHECK_EQ(l->client, 2);
+	CHECK_EQ(l->server, 3);
+	CHECK_EQ(l->phandle, d.node[3].device[0].phandle);
+	CHECK(read_with("guest-a { debug = <&com2>; };"));
+	CHECK(strstr(said, "no domain drives that as a serial port") != NULL);
+	CHECK_EQ(d.links, 4);
+	CHECK(read_with("guest-a { debug = <&com1>; };"));
+	CHECK(strstr(said, "is used already") != NULL);
+	CHECK(read_with(UART2 "guest-a { debug = <&nic0>; };"));
+	CHECK(strstr(said, "no domain drives that") != NULL);
+	CHECK(read_with("guest-a { debug = <&com1 &com2>; };"));
+	CHECK(strstr(said, "must name one serial port") != NULL);
+	CHECK_EQ(d.links, 4);
+}
+
 TEST(description_good)
 {
 	const struct domain_node *n;

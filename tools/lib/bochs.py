@@ -60,6 +60,11 @@ class Bochs(Emulator):
             model=options.cpu or MODELS[options.platform], disk=self.own_disk(),
             port=self.listener.getsockname()[1],
         )
+        self.second = socket.socket() if self.line else None
+        if self.second:
+            self.second.bind(("127.0.0.1", 0))
+            self.second.listen(1)
+            text += f"com2: enabled=1, mode=socket-client, dev=127.0.0.1:{self.second.getsockname()[1]}\n"
         configuration = os.path.join(self.folder, "bochsrc")
         commands = os.path.join(self.folder, "commands")
         for path, content in ((configuration, text), (commands, "c\n")):
@@ -77,18 +82,24 @@ class Bochs(Emulator):
         return disk
 
     def connect(self):
-        self.listener.settimeout(0.2)
+        self.serial = self.accept(self.listener)
+        if self.second:
+            self.line.port = self.accept(self.second)
+
+    def accept(self, listener):
+        """The connection that Bochs makes for a serial port."""
+        listener.settimeout(0.2)
         end = time.monotonic() + 20
         try:
-            while self.serial is None:
+            while True:
                 try:
-                    self.serial, _ = self.listener.accept()
+                    return listener.accept()[0]
                 except TimeoutError:
                     self.read_messages()
                     if self.process.poll() is not None or time.monotonic() > end:
                         raise Unusable(f"Bochs did not start: {self.cause}") from None
         finally:
-            self.listener.close()
+            listener.close()
 
     def message(self, line):
         if any(text in line for text in POWER_OFF):
@@ -124,6 +135,6 @@ class Bochs(Emulator):
 
     def stop(self):
         super().stop()
-        for one in (getattr(self, "listener", None), self.serial):
+        for one in (getattr(self, "listener", None), getattr(self, "second", None), self.serial):
             if one:
                 one.close()

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 
+from line import Line
+
 KEEP_LINES = 60
 PR_SET_PDEATHSIG = 1
 GRACE = 3.0  # seconds for an emulator to end when asked to
@@ -24,8 +26,8 @@ class Unusable(Exception):
 class Emulator:
     """One emulated machine.
 
-    A subclass sets `command` in prepare(), and may set `sockets` (kept open in the child). After
-    start(), `serial` is a non-blocking socket, `messages` the emulator's own output, `ending` is
+    A subclass sets `command` in prepare(), and may set `sockets` (kept open in the child). With
+    `line`, it sets line.port, the second serial port. After start(), `serial` is a non-blocking socket, `messages` the emulator's own output, `ending` is
     None or, once the machine stopped by itself, (exit status, reason).
     """
 
@@ -37,6 +39,7 @@ class Emulator:
         self.last_lines = collections.deque(maxlen=KEEP_LINES)
         self.partial = b""
         self.message_log = None
+        self.line = Line(options.com2) if options.com2 else None
 
     def prepare(self):
         raise NotImplementedError
@@ -109,6 +112,9 @@ class Emulator:
         if self.message_log:
             self.message_log.close()
             self.message_log = None
+        if self.line:
+            self.line.close()
+            self.line = None
 
     def wait(self, seconds):
         """Waits for the end of the process, reading its messages so that it doesn't block."""

@@ -38,6 +38,11 @@ class Qemu(Emulator):
             "-mon", "chardev=monitor,mode=control",
             "-no-reboot", "-no-shutdown",
         ]
+        if self.line:
+            self.line.port, com2 = socket.socketpair()
+            self.sockets.append(com2)
+            os.set_inheritable(com2.fileno(), True)
+            self.command += ["-chardev", f"socket,id=com2,fd={com2.fileno()}", "-serial", "chardev:com2"]
         if options.icount:
             shift = options.icount_shift
             self.command += ["-icount", f"shift={shift},sleep=off", *DETERMINISTIC]

@@ -49,6 +49,7 @@ class Rules:
         self.domains()
         for partition in of_kind(root, "partition"):
             self.guest(partition)
+        self.debuggers()
         self.backends()
 
     def targets(self, node, name):
@@ -234,6 +235,22 @@ class Rules:
             self.errors.add(console, "its ports are not numbered from 0 on")
         if ports and "backend" in console.props:
             self.errors.add(console, 'its ports have the "backend"s, not itself', "backend")
+
+    def debuggers(self):
+        """Serial lines of debuggers: a domain drives each, and nobody else uses it."""
+        chosen = self.root.child("chosen")
+        console = (chosen.text("stdout-path") or "").split(":")[0] if chosen else ""
+        nodes = of_kind(self.root, "partition")
+        self.twice(nodes, lambda node: (node.cells("debug") or [None])[0], "this port", "debug")
+        for node in nodes:
+            if "debug-wait" in node.props and "debug" not in node.props:
+                self.errors.add(node, '"debug-wait" needs "debug"', "debug-wait")
+            for port in self.targets(node, "debug"):
+                owner = self.owners.get(port.path)
+                if owner is None or owner.kind != "domain":
+                    self.errors.add(node, f"no domain has access to {port.path}", "debug")
+                if port.path == console:
+                    self.errors.add(node, f"{port.path} is the console's", "debug")
 
     def backends(self):
         root = self.root

@@ -160,6 +160,8 @@ partition
   on-exit           optional  string stop|restart
   share-core        optional  flag
   share-cpu         optional  flag
+  debug             optional  ref uart
+  debug-wait        optional  flag
   > machine               required  machine
 
 machine

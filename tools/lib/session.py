@@ -28,6 +28,8 @@ class Session:
         self.watch(self.emulator.serial, self.read_serial)
         for source, call in self.emulator.sources():
             self.watch(source, call)
+        if self.emulator.line:
+            self.emulator.line.join(self)
         if self.terminal.descriptor is not None:
             self.watch(self.terminal.descriptor, self.read_keys)
         try:
@@ -51,6 +53,8 @@ class Session:
             if not key.data():
                 self.selector.unregister(key.fileobj)
         self.type()
+        if self.emulator.line:
+            self.emulator.line.flush()
 
     def type(self):
         now = time.monotonic()

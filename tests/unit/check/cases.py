@@ -246,5 +246,15 @@ SERVERS = [
      [("\tdomains {", "\t@@domains {"), (SCRATCH, "size = <0 0x40000000>;")], ["--memory", "1024"]),
 ]
 
-CASES = SERVERS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
+DEBUG = "debug = <&com3>;"
+DEBUGGERS = [
+    ("debug-console", A, "is the console's", [(DEBUG, "@@debug = <&com1>;")]),
+    ("debug-no-driver", A, "no domain has access to", [(DEBUG, "@@debug = <&com2>;")]),
+    ("debug-kind", A, "not at a serial port", [(DEBUG, "@@debug = <&nic0>;")]),
+    ("debug-twice", B, "is already given by " + A,
+     [("\t\tbare-b {\n", "\t\tbare-b {\n\t\t\t@@debug = <&com3>;\n")]),
+    ("debug-wait", A, 'needs "debug"', [(DEBUG, ""), ("debug-wait;", "@@debug-wait;")]),
+]
+
+CASES = DEBUGGERS + SERVERS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
 MORE = {"no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number", "volume-number"}

@@ -1,0 +1,125 @@
+/*
+ * A guest for a debugger: calls to follow, a variable to watch, traps of its own, and at the end a
+ * loop with interrupts off which only a debugger ends, by setting `released`. It prints PASS or
+ * FAIL for what it must not notice.
+ */
+#include "small.h"
+
+#define VECTOR_DB 1u
+#define VECTOR_BP 3u
+#define RFLAGS_TF 0x100u
+#define CALLS     5u
+#define STEPS     100u
+#define SLOW      3000000000ull /* TSC cycles that the calls take at most, if time stands still */
+#define NOINLINE  __attribute__((noinline))
+
+volatile u64 counter;
+volatile u64 released;
+volatile u64 turns;
+static u32 passed, failed;
+
+u64 inner(u64 x);
+u64 outer(u64 x);
+u64 flags_seen(void);
+void hang(void);
+
+static u64 tsc(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (u64)high << 32 | low;
+}
+
+static void verdict(const char *name, bool good)
+{
+	put_text(good ? "PASS debuggee_" : "FAIL debuggee_");
+	put_text(name);
+	put_text("\n");
+	passed += good;
+	failed += !good;
+}
+
+NOINLINE u64 inner(u64 x)
+{
+	counter += x;
+	return counter;
+}
+
+NOINLINE u64 outer(u64 x)
+{
+	return inner(x + 1) + 1;
+}
+
+/* RFLAGS as the guest sees them; stepped over one instruction after the other. */
+NOINLINE u64 flags_seen(void)
+{
+	u64 flags;
+
+	__asm__ volatile("pushfq; pop %0; push %0; popfq; cpuid"
+			 : "=b"(flags)
+			 :
+			 : "rax", "rcx", "rdx");
+	return flags;
+}
+
+/* A single-step trap that the guest wants itself. */
+static bool own_step(void)
+{
+	TRY("pushfq; orq $0x100, (%%rsp); popfq; nop; nop", NO_INPUTS);
+	return fault.vector == VECTOR_DB;
+}
+
+static bool own_int3(void)
+{
+	TRY("int3", NO_INPUTS);
+	return fault.vector == VECTOR_BP;
+}
+
+/* An execution breakpoint of the guest's own, in its DR0. */
+static bool own_breakpoint(void)
+{
+	u64 dr6;
+
+	TRY("mov $2f, %%eax; mov %%rax, %%db0; mov $0x402, %%eax; mov %%rax, %%db7; 2: nop",
+		NO_INPUTS);
+	__asm__ volatile("mov %%db6, %0" : "=r"(dr6));
+	__asm__ volatile("mov %0, %%db7" : : "r"(0x400ull));
+	__asm__ volatile("mov %0, %%db6" : : "r"(0xffff0ff0ull));
+	return fault.vector == VECTOR_DB && (dr6 & 1);
+}
+
+NOINLINE void hang(void)
+{
+	while (!released)
+		turns++;
+}
+
+void small_main(const char *cmdline)
+{
+	u64 start;
+	u64 sum = 0;
+	u64 dr6;
+
+	(void)cmdline;
+	put_text("debuggee: begins\n");
+	start = tsc();
+	for (u64 i = 0; i < CALLS; i++)
+		sum += outer(i);
+	verdict("time_stands_still", tsc() - start < SLOW);
+	verdict("result", sum == 1 + 3 + 6 + 10 + 15 + CALLS);
+	verdict("flags", !(flags_seen() & RFLAGS_TF));
+	__asm__ volatile("mov %%db6, %0" : "=r"(dr6));
+	verdict("dr6", dr6 == 0xffff0ff0);
+	verdict("own_step", own_step());
+	verdict("own_int3", own_int3());
+	verdict("own_breakpoint", own_breakpoint());
+	put_text("debuggee: hangs\n");
+	__asm__ volatile("cli");
+	hang();
+	put_text("debuggee: ");
+	put_number(passed);
+	put_text(" passed, ");
+	put_number(failed);
+	put_text(" failed\n");
+}
