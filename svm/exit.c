@@ -4,6 +4,7 @@
 #include "svm/svm.h"
 
 #define APIC_TPR       0x80
+#define APIC_TPR_CLASS 0xf0
 #define LENGTH_CPUID   2
 #define LENGTH_HLT     1
 #define LENGTH_MSR     2
@@ -228,7 +229,9 @@ unsigned svm_exit(struct vcpu *v)
 
 	r->gpr[RAX] = b->rax;
 	r->gpr[RSP] = b->rsp;
-	v->apic[APIC_TPR] = (u8)((b->vintr & VINTR_TPR_MASK) << 4);
+	/* Bits 3:0 are in the APIC page alone. */
+	if (unlikely((v->apic[APIC_TPR] ^ b->vintr << 4) & APIC_TPR_CLASS))
+		v->apic[APIC_TPR] = (u8)(b->vintr << 4);
 	/* A VMRUN that was refused may not have flushed. */
 	if (unlikely(b->tlb_control) && (u32)b->exit_code != (u32)SVM_EXIT_INVALID) {
 		if (b->tlb_control == TLB_FLUSH_ALL)
