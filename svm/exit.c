@@ -216,6 +216,10 @@ static unsigned decode(struct vcpu *v, const struct vmcb *b)
 		return VCPU_INTERRUPT;
 	case SVM_EXIT_VINTR:
 		return VCPU_WINDOW;
+	case SVM_EXIT_CR0_WRITE + 4:
+		r->exit.cr.number = (u8)(code - SVM_EXIT_CR0_WRITE);
+		r->exit.cr.special = EXIT_CR_DECODE;
+		return plain(r, EXIT_CR, 0);
 	}
 	r->exit_length = 0;
 	return exit_other(v, b, code);

@@ -81,6 +81,7 @@ void svm_import(struct vcpu *v, u64 groups)
 		b->cr3 = r->cr3;
 		b->cr4 = r->cr4;
 		b->efer = r->efer | EFER_SVME; /* VMRUN demands it; the guest never sees it */
+		svm_flush(v);                  /* as the guest's own write would */
 	}
 	if (groups & GROUP_SEG)
 		import_segments(b, r);

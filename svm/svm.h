@@ -22,6 +22,9 @@ static inline struct vmcb *svm_vmcb(struct vcpu *v)
 /* entry.S: enters the guest; `gpr` is v->run->gpr. Ends in vcpu_exited. */
 void svm_enter_asm(struct vcpu *v, u64 *gpr) __attribute__((noreturn));
 
+/* svm.c: before the next entry, no translation of the guest is kept */
+void svm_flush(struct vcpu *v);
+
 /* state.c */
 void svm_import(struct vcpu *v, u64 groups);
 void svm_export(struct vcpu *v, u64 groups);

@@ -96,6 +96,8 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
  * again without end, in which time the processor takes no interrupt; #MC is the host's.
  */
 #define SVM_EXCEPTIONS_ALWAYS ((u32)(BIT(1) | BIT(17) | BIT(18)))
+/* intercept_cr: reads of CR0 to CR15, then writes */
+#define SVM_CR4_WRITE BIT(20)
 /* intercept_misc1 */
 #define SVM_INTR        BIT(0)
 #define SVM_NMI         BIT(1)
@@ -154,6 +156,7 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
 #define TASK_ERROR      BIT(44)
 
 enum svm_exit {
+	SVM_EXIT_CR0_WRITE = 0x10, /* + number */
 	SVM_EXIT_EXCEPTION = 0x40, /* + vector */
 	SVM_EXIT_INTR = 0x60,
 	SVM_EXIT_NMI = 0x61,

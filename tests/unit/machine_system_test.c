@@ -185,3 +185,61 @@ TEST(system_lmsw)
 	CHECK_EQ(v->run->cr0, CR0_PG | CR0_PE | CR0_ET | CR0_TS);
 	CHECK(v->run->dirty & GROUP_CR);
 }
+
+/* An exit that says no more than which register is written. */
+static void mov_cr_exit(u8 number, const char *code, u32 size)
+{
+	memcpy(host_ram + CODE, code, size);
+	v->run->rip = CODE;
+	v->run->inject = 0;
+	v->run->dirty = 0;
+	memset(&v->run->exit, 0, sizeof(v->run->exit));
+	v->run->exit.cr.number = number;
+	v->run->exit.cr.special = EXIT_CR_DECODE;
+	host_exit(v, EXIT_CR, 0);
+}
+#define MOV_CR4_EXIT(code) mov_cr_exit(4, code, sizeof(code) - 1)
+
+TEST(system_mov_cr)
+{
+	setup();
+	v->run->gpr[RCX] = CR4_PAE | CR4_PGE;
+	MOV_CR4_EXIT("\x0f\x22\xe1"); /* mov cr4, rcx */
+	CHECK_EQ(v->run->rip, CODE + 3);
+	CHECK_EQ(v->run->cr4, CR4_PAE | CR4_PGE);
+	CHECK(v->run->dirty & GROUP_CR);
+	v->run->gpr[9] = CR4_PAE;
+	MOV_CR4_EXIT("\x41\x0f\x22\xe1"); /* mov cr4, r9 */
+	CHECK_EQ(v->run->rip, CODE + 4);
+	CHECK_EQ(v->run->cr4, CR4_PAE);
+	v->run->gpr[RCX] = CR4_PAE | BIT(31); /* reserved */
+	MOV_CR4_EXIT("\x0f\x22\xe1");
+	CHECK(host_raised(v, VECTOR_GP));
+	CHECK_EQ(v->run->rip, CODE);
+	CHECK_EQ(v->run->cr4, CR4_PAE);
+	v->run->gpr[RCX] = 0; /* PAE in long mode */
+	MOV_CR4_EXIT("\x0f\x22\xe1");
+	CHECK(host_raised(v, VECTOR_GP));
+	/* the code is another one by now: executed anew */
+	v->run->gpr[RCX] = CR4_PAE | CR4_PGE;
+	MOV_CR4_EXIT("\x0f\x22\xd9"); /* mov cr3, rcx */
+	CHECK(!v->run->inject);
+	CHECK_EQ(v->run->rip, CODE);
+	CHECK_EQ(v->run->cr4, CR4_PAE);
+	/* CR8 in its two ways */
+	v->run->gpr[RCX] = 5;
+	mov_cr_exit(8, "\x44\x0f\x22\xc1", 4);
+	CHECK_EQ(v->run->rip, CODE + 4);
+	CHECK_EQ(v->lapic->page->word[LAPIC_TPR / 4], 0x50);
+	CHECK(v->run->dirty & GROUP_APIC);
+	v->run->gpr[RCX] = 6;
+	mov_cr_exit(8, "\xf0\x0f\x22\xc1", 4);
+	CHECK_EQ(v->lapic->page->word[LAPIC_TPR / 4], 0x60);
+	/* outside 64-bit mode the upper half of the register does not count */
+	v->run->cs.attributes &= ~SEGMENT_L;
+	v->run->cs.attributes |= SEGMENT_DB;
+	v->run->gpr[RCX] = 0xffffffff00000000 | CR4_PAE | CR4_PGE;
+	MOV_CR4_EXIT("\x0f\x22\xe1");
+	CHECK_EQ(v->run->cr4, CR4_PAE | CR4_PGE);
+	CHECK_EQ(host_machine.stop, MACHINE_RUNS);
+}
