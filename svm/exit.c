@@ -3,7 +3,6 @@
 #include "kernel/x86.h"
 #include "svm/svm.h"
 
-#define APIC_TPR       0x80
 #define APIC_TPR_CLASS 0xf0
 #define LENGTH_CPUID   2
 #define LENGTH_HLT     1
@@ -178,10 +177,6 @@ static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
 		return plain(r, EXIT_XSETBV, LENGTH_XSETBV);
 	case SVM_EXIT_INVLPGA:
 		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
-	case (u64)SVM_EXIT_INVALID:
-		r->exit.failed.reason = code;
-		r->exit.failed.detail = 0;
-		return EXIT_ENTRY_FAILED;
 	}
 	if (code >= SVM_EXIT_VMRUN && code <= SVM_EXIT_SKINIT)
 		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
@@ -189,7 +184,7 @@ static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
 		return exit_exception(v, svm_vmcb(v), (u32)(code - SVM_EXIT_EXCEPTION));
 	r->exit.failed.reason = code;
 	r->exit.failed.detail = b->exit_info1;
-	return EXIT_UNKNOWN;
+	return code == (u64)SVM_EXIT_INVALID ? EXIT_ENTRY_FAILED : EXIT_UNKNOWN;
 }
 
 static unsigned decode(struct vcpu *v, const struct vmcb *b)
@@ -217,6 +212,7 @@ static unsigned decode(struct vcpu *v, const struct vmcb *b)
 	case SVM_EXIT_VINTR:
 		return VCPU_WINDOW;
 	case SVM_EXIT_CR0_WRITE + 4:
+	case SVM_EXIT_CR0_WRITE + 8:
 		r->exit.cr.number = (u8)(code - SVM_EXIT_CR0_WRITE);
 		r->exit.cr.special = EXIT_CR_DECODE;
 		return plain(r, EXIT_CR, 0);

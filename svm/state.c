@@ -199,19 +199,19 @@ u64 svm_uninject(struct vcpu *v, u64 *length)
 	return event;
 }
 
-/* A virtual interrupt is requested and its delivery intercepted: the exit comes at the moment it
- * could be taken. */
+/*
+ * A virtual interrupt is requested and its delivery intercepted: the exit comes at the moment it
+ * could be taken. What the TPR holds back waits for the VMM to lower it: writes to CR8 exit
+ * meanwhile. V_INTR_PRIO would do it without, but QEMU lets an interrupt of the TPR's own class in,
+ * where a processor wants a higher one (APM vol. 2, 15.21.4), and fails when a write to CR8 lets
+ * one in.
+ */
 void svm_window(struct vcpu *v, unsigned class)
 {
 	struct vmcb *b = svm_vmcb(v);
 
-	b->vintr &= ~(VINTR_IRQ | VINTR_PRIORITY_MASK | VINTR_IGNORE_TPR);
-	b->intercept_misc1 &= ~(u32)SVM_VINTR;
-	if (!class)
-		return;
-	b->vintr |= VINTR_IRQ | VINTR_PRIORITY(class > 15 ? 15 : class);
-	b->vintr |= class > 15 ? VINTR_IGNORE_TPR : 0;
-	b->intercept_misc1 |= (u32)SVM_VINTR;
+	b->intercept_cr = (u32)(class ? SVM_CR4_WRITE | SVM_CR8_WRITE : SVM_CR4_WRITE);
+	b->vintr = (b->vintr & ~VINTR_IRQ) | (class > v->apic[APIC_TPR] >> 4 ? VINTR_IRQ : 0);
 }
 
 void svm_nmi_window(struct vcpu *v, bool on)
