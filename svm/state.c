@@ -214,10 +214,19 @@ void svm_window(struct vcpu *v, unsigned class)
 	b->vintr = (b->vintr & ~VINTR_IRQ) | (class > v->apic[APIC_TPR] >> 4 ? VINTR_IRQ : 0);
 }
 
+/* There is no exit for the end of an interrupt shadow or of an IRET but the trap of a single step.
+ */
+void svm_step(struct vcpu *v)
+{
+	svm_vmcb(v)->rflags |= RFLAGS_TF;
+	v->backend[SVM_STEP] = 1;
+}
+
+/* Without a handler and a shadow the window is open at once. */
 void svm_nmi_window(struct vcpu *v, bool on)
 {
-	/* An NMI's IRET is always intercepted while its handler runs; without a handler the window
-	 * is open at once. */
-	(void)v;
-	(void)on;
+	if (on && v->backend[SVM_NMI_DONE])
+		svm_vmcb(v)->intercept_misc1 |= SVM_IRET;
+	else if (on && svm_vmcb(v)->shadow & VMCB_SHADOW && !(svm_vmcb(v)->rflags & RFLAGS_TF))
+		svm_step(v);
 }
