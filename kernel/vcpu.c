@@ -2,10 +2,11 @@
 #include "kernel/kernel.h"
 #include "kernel/virq.h"
 
-#define XCR0_X87    BIT(0)
-#define XCR0_SSE    BIT(1)
-#define XCR0_AVX    BIT(2)
-#define XCR0_AVX512 0xe0ull
+#define XCR0_X87       BIT(0)
+#define XCR0_SSE       BIT(1)
+#define XCR0_AVX       BIT(2)
+#define XCR0_AVX512    0xe0ull
+#define WINDOW_UNKNOWN 0xff
 /* Kinds that go straight to the VMM */
 #define PLAIN_EXITS ((BIT(EXIT_KIND_COUNT) - 1) & ~(BIT(EXIT_IO) | BIT(EXIT_HLT)))
 
@@ -263,8 +264,10 @@ static void import(struct vcpu *v, u64 groups)
 	}
 	if (groups & GROUP_RIP)
 		v->halted = r->activity == ACTIVITY_HLT;
-	if (groups & GROUP_APIC)
+	if (groups & GROUP_APIC) {
 		v->irr_check = true;
+		v->window = WINDOW_UNKNOWN; /* the TPR may be another one */
+	}
 	if (groups & GROUP_CONTROL) {
 		u64 at = __atomic_load_n(&r->timer, __ATOMIC_RELAXED);
 

@@ -3,24 +3,26 @@
 #include "kernel/x86.h"
 #include "svm/svm.h"
 
-#define APIC_TPR       0x80
-#define LENGTH_CPUID   2
-#define LENGTH_HLT     1
-#define LENGTH_MSR     2
-#define LENGTH_VMMCALL 3
-#define LENGTH_XSETBV  3
-#define LENGTH_WBINVD  2
-#define LENGTH_PAUSE   2
-#define LENGTH_RDPMC   2
-#define LENGTH_SVM     3
-#define VECTOR_DB      1
-#define DR6_BD         BIT(13)
-#define DR7_GD         BIT(13)
-#define VECTOR_BP      3
-#define VECTOR_OF      4
-#define VECTOR_PF      14
-#define VECTOR_AC      17
-#define VECTOR_MC      18
+#define APIC_TPR_CLASS  0xf0
+#define LENGTH_CPUID    2
+#define LENGTH_HLT      1
+#define LENGTH_MSR      2
+#define LENGTH_VMMCALL  3
+#define LENGTH_XSETBV   3
+#define LENGTH_WBINVD   2
+#define LENGTH_PAUSE    2
+#define LENGTH_RDPMC    2
+#define LENGTH_SVM      3
+#define VECTOR_DB       1
+#define DR6_BD          BIT(13)
+#define DR6_BS          BIT(14)
+#define DR6_BREAKPOINTS 0xf
+#define DR7_GD          BIT(13)
+#define VECTOR_BP       3
+#define VECTOR_OF       4
+#define VECTOR_PF       14
+#define VECTOR_AC       17
+#define VECTOR_MC       18
 
 void svm_enter(struct vcpu *v)
 {
@@ -140,6 +142,38 @@ static unsigned exit_exception(struct vcpu *v, struct vmcb *b, u32 vector)
 	return EXIT_EXCEPTION;
 }
 
+/* NMIs are blocked to the end of the IRET, and this exit comes before it. A guest that steps itself
+ * does not see the difference. */
+static unsigned exit_iret(struct vcpu *v, struct vmcb *b)
+{
+	b->intercept_misc1 &= ~(u32)SVM_IRET;
+	if (v->nmi_window && !(b->rflags & RFLAGS_TF)) {
+		svm_step(v);
+		return VCPU_REENTER;
+	}
+	v->backend[SVM_NMI_DONE] = 0;
+	return v->nmi_window ? VCPU_NMI_WINDOW : VCPU_REENTER;
+}
+
+/* The first exit after svm_step. True: the step was made, and the window is open; else it is asked
+ * for anew. */
+static bool stepped(struct vcpu *v, struct vmcb *b)
+{
+	/* Bochs does not say BS; a breakpoint on the instruction comes before the step. */
+	bool done = b->exit_code == SVM_EXIT_EXCEPTION + VECTOR_DB &&
+		    (b->dr6 & DR6_BS || !(b->dr6 & DR6_BREAKPOINTS));
+
+	v->backend[SVM_STEP] = 0;
+	v->nmi_window = false;
+	if (!done || !v->backend[SVM_NMI_DONE]) /* IRET has brought its own TF */
+		b->rflags &= ~RFLAGS_TF;
+	if (!done)
+		return false;
+	b->dr6 &= ~DR6_BS;
+	v->backend[SVM_NMI_DONE] = 0;
+	return true;
+}
+
 /* The rarer half of the codes, so that the frequent ones stay short. */
 static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
 {
@@ -155,9 +189,7 @@ static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
 	case SVM_EXIT_RDPMC:
 		return exit_instruction(r, INSTR_RDPMC, LENGTH_RDPMC);
 	case SVM_EXIT_IRET:
-		v->backend[SVM_NMI_DONE] = 0;
-		svm_vmcb(v)->intercept_misc1 &= ~(u32)SVM_IRET;
-		return v->nmi_window ? VCPU_NMI_WINDOW : VCPU_REENTER;
+		return exit_iret(v, svm_vmcb(v));
 	case SVM_EXIT_INVD:
 	case SVM_EXIT_WBINVD:
 		return plain(r, EXIT_WBINVD, LENGTH_WBINVD);
@@ -177,10 +209,6 @@ static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
 		return plain(r, EXIT_XSETBV, LENGTH_XSETBV);
 	case SVM_EXIT_INVLPGA:
 		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
-	case (u64)SVM_EXIT_INVALID:
-		r->exit.failed.reason = code;
-		r->exit.failed.detail = 0;
-		return EXIT_ENTRY_FAILED;
 	}
 	if (code >= SVM_EXIT_VMRUN && code <= SVM_EXIT_SKINIT)
 		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
@@ -188,7 +216,7 @@ static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
 		return exit_exception(v, svm_vmcb(v), (u32)(code - SVM_EXIT_EXCEPTION));
 	r->exit.failed.reason = code;
 	r->exit.failed.detail = b->exit_info1;
-	return EXIT_UNKNOWN;
+	return code == (u64)SVM_EXIT_INVALID ? EXIT_ENTRY_FAILED : EXIT_UNKNOWN;
 }
 
 static unsigned decode(struct vcpu *v, const struct vmcb *b)
@@ -215,6 +243,11 @@ static unsigned decode(struct vcpu *v, const struct vmcb *b)
 		return VCPU_INTERRUPT;
 	case SVM_EXIT_VINTR:
 		return VCPU_WINDOW;
+	case SVM_EXIT_CR0_WRITE + 4:
+	case SVM_EXIT_CR0_WRITE + 8:
+		r->exit.cr.number = (u8)(code - SVM_EXIT_CR0_WRITE);
+		r->exit.cr.special = EXIT_CR_DECODE;
+		return plain(r, EXIT_CR, 0);
 	}
 	r->exit_length = 0;
 	return exit_other(v, b, code);
@@ -228,7 +261,9 @@ unsigned svm_exit(struct vcpu *v)
 
 	r->gpr[RAX] = b->rax;
 	r->gpr[RSP] = b->rsp;
-	v->apic[APIC_TPR] = (u8)((b->vintr & VINTR_TPR_MASK) << 4);
+	/* Bits 3:0 are in the APIC page alone. */
+	if (unlikely((v->apic[APIC_TPR] ^ b->vintr << 4) & APIC_TPR_CLASS))
+		v->apic[APIC_TPR] = (u8)(b->vintr << 4);
 	/* A VMRUN that was refused may not have flushed. */
 	if (unlikely(b->tlb_control) && (u32)b->exit_code != (u32)SVM_EXIT_INVALID) {
 		if (b->tlb_control == TLB_FLUSH_ALL)
@@ -245,7 +280,7 @@ unsigned svm_exit(struct vcpu *v)
 		r->inject_length = 0;
 	}
 	b->event_inject = 0;
-	kind = decode(v, b);
+	kind = unlikely(v->backend[SVM_STEP]) && stepped(v, b) ? VCPU_NMI_WINDOW : decode(v, b);
 	r->exit_kind = kind;
 	return kind;
 }

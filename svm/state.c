@@ -81,6 +81,7 @@ void svm_import(struct vcpu *v, u64 groups)
 		b->cr3 = r->cr3;
 		b->cr4 = r->cr4;
 		b->efer = r->efer | EFER_SVME; /* VMRUN demands it; the guest never sees it */
+		svm_flush(v);                  /* as the guest's own write would */
 	}
 	if (groups & GROUP_SEG)
 		import_segments(b, r);
@@ -198,25 +199,34 @@ u64 svm_uninject(struct vcpu *v, u64 *length)
 	return event;
 }
 
-/* A virtual interrupt is requested and its delivery intercepted: the exit comes at the moment it
- * could be taken. */
+/*
+ * A virtual interrupt is requested and its delivery intercepted: the exit comes at the moment it
+ * could be taken. What the TPR holds back waits for the VMM to lower it: writes to CR8 exit
+ * meanwhile. V_INTR_PRIO would do it without, but QEMU lets an interrupt of the TPR's own class in,
+ * where a processor wants a higher one (APM vol. 2, 15.21.4), and fails when a write to CR8 lets
+ * one in.
+ */
 void svm_window(struct vcpu *v, unsigned class)
 {
 	struct vmcb *b = svm_vmcb(v);
 
-	b->vintr &= ~(VINTR_IRQ | VINTR_PRIORITY_MASK | VINTR_IGNORE_TPR);
-	b->intercept_misc1 &= ~(u32)SVM_VINTR;
-	if (!class)
-		return;
-	b->vintr |= VINTR_IRQ | VINTR_PRIORITY(class > 15 ? 15 : class);
-	b->vintr |= class > 15 ? VINTR_IGNORE_TPR : 0;
-	b->intercept_misc1 |= (u32)SVM_VINTR;
+	b->intercept_cr = (u32)(class ? SVM_CR4_WRITE | SVM_CR8_WRITE : SVM_CR4_WRITE);
+	b->vintr = (b->vintr & ~VINTR_IRQ) | (class > v->apic[APIC_TPR] >> 4 ? VINTR_IRQ : 0);
 }
 
+/* There is no exit for the end of an interrupt shadow or of an IRET but the trap of a single step.
+ */
+void svm_step(struct vcpu *v)
+{
+	svm_vmcb(v)->rflags |= RFLAGS_TF;
+	v->backend[SVM_STEP] = 1;
+}
+
+/* Without a handler and a shadow the window is open at once. */
 void svm_nmi_window(struct vcpu *v, bool on)
 {
-	/* An NMI's IRET is always intercepted while its handler runs; without a handler the window
-	 * is open at once. */
-	(void)v;
-	(void)on;
+	if (on && v->backend[SVM_NMI_DONE])
+		svm_vmcb(v)->intercept_misc1 |= SVM_IRET;
+	else if (on && svm_vmcb(v)->shadow & VMCB_SHADOW && !(svm_vmcb(v)->rflags & RFLAGS_TF))
+		svm_step(v);
 }

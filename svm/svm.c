@@ -88,17 +88,18 @@ static status_t vcpu_init(struct vcpu *v)
 		return STATUS_NO_MEMORY;
 	v->hw = b;
 	v->hw_pa = window_pa(b);
+	b->intercept_cr = (u32)SVM_CR4_WRITE;
 	b->intercept_exceptions = SVM_EXCEPTIONS_ALWAYS;
-	b->intercept_misc1 = (u32)(SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_RDPMC | SVM_CPUID |
-				   SVM_INVD | SVM_HLT | SVM_INVLPGA | SVM_IOIO | SVM_MSR |
-				   SVM_TASK_SWITCH | SVM_FERR | SVM_SHUTDOWN);
+	b->intercept_misc1 = (u32)(SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_VINTR | SVM_RDPMC |
+				   SVM_CPUID | SVM_INVD | SVM_HLT | SVM_INVLPGA | SVM_IOIO |
+				   SVM_MSR | SVM_TASK_SWITCH | SVM_FERR | SVM_SHUTDOWN);
 	b->intercept_misc2 =
 		(u32)(SVM_VMRUN | SVM_VMMCALL | SVM_VMLOAD | SVM_VMSAVE | SVM_STGI | SVM_CLGI |
 			SVM_SKINIT | SVM_WBINVD | SVM_MONITOR | SVM_MWAIT | SVM_XSETBV);
 	b->iopm_base = image_pa(iopm);
 	b->msrpm_base = window_pa(v->vm->msr_bitmap);
 	b->pause_count = PAUSE_COUNT;
-	b->vintr = VINTR_MASKING;
+	b->vintr = VINTR_MASKING | VINTR_IGNORE_TPR;
 	b->nested_control = NESTED_PAGING;
 	b->nested_cr3 = v->vm->ptable.root;
 	b->efer = EFER_SVME;
@@ -145,7 +146,7 @@ static void unload(struct vcpu *v)
 	v->dr6 = svm_vmcb(v)->dr6;
 }
 
-static void flush(struct vcpu *v)
+void svm_flush(struct vcpu *v)
 {
 	if (svm_vmcb(v)->tlb_control == TLB_FLUSH_ALL)
 		return;
@@ -204,5 +205,5 @@ const struct vcpu_ops svm_ops = {
 	.skip = svm_skip,
 	.msr_switched = msr_switched,
 	.trap_msr = trap_msr,
-	.flush = flush,
+	.flush = svm_flush,
 };

@@ -4,11 +4,14 @@
 #include "kernel/vcpu.h"
 #include "svm/vmcb.h"
 
+#define APIC_TPR 0x80 /* in the APIC page */
+
 /* Words of vcpu.backend[] */
 #define SVM_HOST_PA    0 /* physical address of this CPU's VMSAVE area: entry.S */
 #define SVM_TSC_AUX    1
-#define SVM_NMI_DONE   2 /* an NMI was injected, and its IRET has not come */
+#define SVM_NMI_DONE   2 /* an NMI was injected, and its IRET is not done */
 #define SVM_EXCEPTIONS 3 /* those that the VMM asked for */
+#define SVM_STEP       4 /* svm_step is under way, and RFLAGS.TF not the guest's */
 
 /* Words of cpu.backend[] */
 #define SVM_FLUSH_ALL                                                                              \
@@ -22,6 +25,9 @@ static inline struct vmcb *svm_vmcb(struct vcpu *v)
 /* entry.S: enters the guest; `gpr` is v->run->gpr. Ends in vcpu_exited. */
 void svm_enter_asm(struct vcpu *v, u64 *gpr) __attribute__((noreturn));
 
+/* svm.c: before the next entry, no translation of the guest is kept */
+void svm_flush(struct vcpu *v);
+
 /* state.c */
 void svm_import(struct vcpu *v, u64 groups);
 void svm_export(struct vcpu *v, u64 groups);
@@ -29,6 +35,7 @@ bool svm_can_take(struct vcpu *v);
 bool svm_inject(struct vcpu *v, u64 event, u64 length);
 u64 svm_uninject(struct vcpu *v, u64 *length);
 void svm_window(struct vcpu *v, unsigned class);
+void svm_step(struct vcpu *v);
 void svm_nmi_window(struct vcpu *v, bool on);
 
 /* exit.c */

@@ -96,6 +96,9 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
  * again without end, in which time the processor takes no interrupt; #MC is the host's.
  */
 #define SVM_EXCEPTIONS_ALWAYS ((u32)(BIT(1) | BIT(17) | BIT(18)))
+/* intercept_cr: reads of CR0 to CR15, then writes */
+#define SVM_CR4_WRITE BIT(20)
+#define SVM_CR8_WRITE BIT(24)
 /* intercept_misc1 */
 #define SVM_INTR        BIT(0)
 #define SVM_NMI         BIT(1)
@@ -131,12 +134,10 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
 #define TLB_FLUSH_ALL  1
 #define TLB_FLUSH_ASID 3
 
-#define VINTR_TPR_MASK      0xffull
-#define VINTR_IRQ           BIT(8)
-#define VINTR_PRIORITY(p)   ((u64)(p) << 16)
-#define VINTR_PRIORITY_MASK VINTR_PRIORITY(15)
-#define VINTR_IGNORE_TPR    BIT(20)
-#define VINTR_MASKING       BIT(24)
+#define VINTR_TPR_MASK   0xffull
+#define VINTR_IRQ        BIT(8)
+#define VINTR_IGNORE_TPR BIT(20)
+#define VINTR_MASKING    BIT(24)
 
 #define VMCB_SHADOW     BIT(0)
 #define NESTED_PAGING   BIT(0)
@@ -154,6 +155,7 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
 #define TASK_ERROR      BIT(44)
 
 enum svm_exit {
+	SVM_EXIT_CR0_WRITE = 0x10, /* + number */
 	SVM_EXIT_EXCEPTION = 0x40, /* + vector */
 	SVM_EXIT_INTR = 0x60,
 	SVM_EXIT_NMI = 0x61,

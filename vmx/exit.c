@@ -24,6 +24,7 @@ static unsigned report_failed(struct run_page *run, enum exit_kind kind, u64 rea
 
 static unsigned inject_gp(struct vcpu *v)
 {
+	vmwrite(GUEST_RFLAGS, vmread(GUEST_RFLAGS) | RFLAGS_RF); /* a fault pushes it */
 	vmx_inject(v, INJECT_VALID | INJECT_ERROR | INJECT_TYPE_EXCEPT | VECTOR_GP, 0);
 	return VCPU_REENTER;
 }

@@ -1,9 +1,9 @@
 /*
  * A guest that tries what it must not: each try prints PASS or FAIL with what was expected. Words
- * of the command line choose more: `control` (reserved bits of control registers; QEMU 7.2 ends a
- * guest that sets those of CR4 with VMEXIT_INVALID where a processor raises #GP), and endings that
- * the guest does not survive: `triple` (a triple fault), `nowhere` (a jump to where nothing is
- * without a way to handle the fault), `loop` (never ends, for whoever wants to stop it).
+ * of the command line choose more: `control` (undefined values that a processor refuses and QEMU
+ * 7.2 does not), and endings that the guest does not survive: `triple` (a triple fault), `nowhere`
+ * (a jump to where nothing is without a way to handle the fault), `loop` (never ends, for whoever
+ * wants to stop it).
  */
 #include "small.h"
 
@@ -26,6 +26,8 @@
 #define EFER_RESERVED  BIT(63)
 #define EFER_LME       BIT(8)
 #define EFER_SVME      BIT(12)
+#define CR4_PAE        BIT(5)
+#define CR4_PGE        BIT(7)
 #define CR4_VMXE       BIT(13)
 #define CR4_RESERVED   BIT(31)
 #define CR0_PG         BIT(31)
@@ -128,16 +130,29 @@ static void try_msrs(void)
 	put_text("\n");
 }
 
-static void try_control_registers(void)
+static void try_cr4(void)
 {
-	u64 cr0, cr4;
+	u64 cr4;
 
-	try_wrmsr("pat with an undefined type", MSR_PAT, PAT_BAD, GP);
-	__asm__ volatile("mov %%cr0, %0\n\tmov %%cr4, %1" : "=r"(cr0), "=r"(cr4));
+	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
 	TRY("mov %0, %%cr4", "r"(cr4 | CR4_RESERVED));
 	expect("cr4 reserved bit", GP);
 	TRY("mov %0, %%cr4", "r"(cr4 | CR4_VMXE));
 	expect("cr4.vmxe", GP);
+	TRY("mov %0, %%cr4", "r"(cr4 & ~CR4_PAE));
+	expect("cr4.pae cleared in 64-bit mode", GP);
+	TRY("mov %0, %%r9\n\tmov %%r9, %%cr4", "r"(cr4 | CR4_PGE), "r9");
+	expect("cr4.pge", NO_FAULT);
+	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+	expect_value("... is set", cr4 & CR4_PGE, CR4_PGE);
+}
+
+static void try_control_registers(void)
+{
+	u64 cr0;
+
+	try_wrmsr("pat with an undefined type", MSR_PAT, PAT_BAD, GP);
+	__asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
 	TRY("mov %0, %%cr0", "r"(cr0 | BIT(40)));
 	expect("cr0 upper half", GP);
 	TRY("mov %0, %%cr0", "r"(cr0 | CR0_NW));
@@ -228,6 +243,7 @@ void small_main(const char *cmdline)
 {
 	try_instructions();
 	try_msrs();
+	try_cr4();
 	try_memory();
 	try_tables();
 	try_ports();

@@ -111,7 +111,7 @@ void trap(struct trap_frame *frame)
 
 	if (recover_rip) {
 		__asm__ volatile("mov %%cr2, %0" : "=r"(address));
-		fault = (struct fault){frame->vector, frame->error, address};
+		fault = (struct fault){frame->vector, frame->error, address, frame->rflags};
 		frame->rip = recover_rip;
 		frame->rsp = recover_rsp;
 		return;

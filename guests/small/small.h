@@ -15,11 +15,12 @@ struct trap_frame {
 	u64 rip, cs, rflags, rsp, ss;
 };
 
-/* The last fault that TRY caught: its vector or NO_FAULT, error code and CR2. */
+/* The last fault that TRY caught: its vector or NO_FAULT, error code, CR2 and the flags pushed. */
 struct fault {
 	u64 vector;
 	u64 error;
 	u64 address;
+	u64 rflags;
 };
 extern struct fault fault;
 extern u64 recover_rip;

@@ -1,6 +1,7 @@
 /* Control registers and rarely used instructions (SDM vol. 3, 2.5, 4.1; vol. 2: MOV CR, LMSW,
  * XSETBV). */
 #include "control.h"
+#include "guests/vmm/cpu/emulate.h"
 #include "vcpu.h"
 
 #define CR0_DEFINED                                                                                \
@@ -122,12 +123,19 @@ void control_cr_exit(struct vcpu *v)
 	u32 gpr = run->exit.cr.gpr & 15;
 
 	vcpu_need(v, GROUP_RIP | GROUP_CR | GROUP_SEG);
-	if (run->exit.cr.special == CR_CLTS)
+	if (run->exit.cr.special == CR_CLTS) {
+		number = 0;
 		value = run->cr0 & ~CR0_TS;
-	else if (run->exit.cr.special == CR_LMSW) /* cannot clear PE */
+	} else if (run->exit.cr.special == CR_LMSW) { /* cannot clear PE */
+		number = 0;
 		value = (run->cr0 & ~(LMSW_MASK & ~CR0_PE)) | (value & LMSW_MASK);
+	} else if (run->exit.cr.special == EXIT_CR_DECODE) {
+		if (!emulate_mov_cr(v, number, &gpr))
+			return;
+		value = in_64_bit_mode(run) ? run->gpr[gpr] : (u32)run->gpr[gpr];
+	}
 	if (run->exit.cr.special || run->exit.cr.write) {
-		if (!cr_write(v, run->exit.cr.special ? 0 : number, value)) {
+		if (!cr_write(v, number, value)) {
 			vcpu_gp(v);
 			return;
 		}

@@ -49,17 +49,18 @@ void entry_set(struct vcpu *v, const struct boot_entry *entry)
 		(u16)(SEGMENT_P | SEGMENT_S | SEGMENT_DATA_TYPE | SEGMENT_G | SEGMENT_DB),
 		UINT32_MAX, 0};
 	const u64 gdt[GDT_ENTRIES] = {0, 0, descriptor(&code), descriptor(&data)};
+	const gpa_t gdt_at = BOOT_GDT + entry->shift;
 	struct run_page *run = v->run;
 
 	if (entry->mode == BOOT_MODE_REAL) {
 		set_real(v, entry);
 		return;
 	}
-	check(gmem_write(&v->machine->memory, BOOT_GDT, gdt, sizeof(gdt)));
+	check(gmem_write(&v->machine->memory, gdt_at, gdt, sizeof(gdt)));
 	run->cs = code;
 	run->ds = run->es = run->fs = run->gs = run->ss = data;
 	run->tr = (struct run_segment){0, (u16)(SEGMENT_P | SEGMENT_TSS32_TYPE), TSS_LIMIT, 0};
-	run->gdtr = (struct run_segment){.base = BOOT_GDT, .limit = sizeof(gdt) - 1};
+	run->gdtr = (struct run_segment){.base = gdt_at, .limit = sizeof(gdt) - 1};
 	run->idtr = (struct run_segment){0};
 	run->cr0 = CR0_PE | CR0_ET;
 	if (wide) {

@@ -168,19 +168,28 @@ static void flag_set(struct vcpu *v, u64 flag, bool on)
 	v->run->dirty |= GROUP_CONTROL;
 }
 
-static void settle_nmi(struct vcpu *v)
+/*
+ * True: it waits for an interrupt window. A processor may open the NMI window in the shadow of STI,
+ * where it takes no NMI from an entry (SDM vol. 3, 26.2 and 27.3.1.5).
+ */
+static bool settle_nmi(struct vcpu *v)
 {
 	struct run_page *run = v->run;
+	bool wanted, sti;
 
-	if (v->state->nmis && (run->valid & GROUP_RIP) && !(run->shadow & SHADOW_NMI) &&
-		!(run->shadow & SHADOW_MOV_SS) && !(run->inject & INJECT_VALID)) {
+	if (v->state->nmis && (run->valid & GROUP_RIP) && !run->shadow &&
+		!(run->inject & INJECT_VALID)) {
 		__atomic_fetch_sub(&v->state->nmis, 1, __ATOMIC_SEQ_CST);
 		inject(v, INJECT_TYPE_NMI | INJECT_VECTOR(VECTOR_NMI));
 	}
-	flag_set(v, RUN_NMI_WINDOW, v->state->nmis != 0);
+	wanted = v->state->nmis != 0;
+	sti = (run->shadow & SHADOW_STI) && (run->rflags & RFLAGS_IF);
+	flag_set(v, RUN_NMI_WINDOW, wanted && !sti);
+	return wanted && sti;
 }
 
-static void settle_extint(struct vcpu *v)
+/* True: an interrupt of the PIC waits for a window. */
+static bool settle_extint(struct vcpu *v)
 {
 	struct pic *pic = &v->machine->state->pic;
 	bool wanted = lapic_extint(v->lapic);
@@ -194,13 +203,14 @@ static void settle_extint(struct vcpu *v)
 		}
 		machine_unlock(v);
 	}
-	flag_set(v, RUN_WINDOW, wanted);
+	return wanted;
 }
 
 void interrupt_settle(struct vcpu *v)
 {
 	struct lapic *lapic = v->lapic->state;
 	struct machine *m = v->machine;
+	bool window = false;
 
 	while (__atomic_load_n(&v->mail, __ATOMIC_SEQ_CST))
 		vcpu_open_mail(v);
@@ -220,10 +230,11 @@ void interrupt_settle(struct vcpu *v)
 		v->deadline = late < v->deadline ? late : v->deadline;
 	} else {
 		if (v->state->nmis || (v->run->flags & RUN_NMI_WINDOW))
-			settle_nmi(v);
+			window = settle_nmi(v);
 		if (lapic->bsp)
-			settle_extint(v);
+			window |= settle_extint(v);
 	}
+	flag_set(v, RUN_WINDOW, window);
 	if (v->index == 0) {
 		machine_lock(v);
 		if (m->rearm)

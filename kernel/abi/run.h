@@ -118,6 +118,8 @@ enum exit_task_source { /* as VT-x numbers them (SDM vol. 3, table 28-2) */
 	TASK_EVENT = 3, /* a task gate in the IDT */
 };
 
+#define EXIT_CR_DECODE 3 /* cr.special: a MOV to cr.number; the rest is not known, decode it */
+
 #define EXIT_IO_IN     BIT(0)
 #define EXIT_IO_STRING BIT(1)
 #define EXIT_IO_REP    BIT(2)
@@ -173,9 +175,9 @@ struct run_page {
 			u8 number; /* 0, 3, 4, 8 */
 			u8 write;
 			u8 gpr;     /* index of gpr[] */
-			u8 special; /* 1: CLTS, 2: LMSW; then value holds the source */
+			u8 special; /* 0; 1: CLTS, 2: LMSW; EXIT_CR_DECODE */
 			u32 reserved;
-			u64 value; /* what would be written */
+			u64 value; /* what would be written; of LMSW, its operand */
 		} cr;
 		struct {
 			u32 vector;

@@ -2,10 +2,11 @@
  * Fuzzes the debugger's line: bytes from anybody to a machine of two vCPUs, which hold and go on as
  * they are told, and take a trap now and then. Breakpoints must be gone from its memory at the end.
  */
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "guests/vmm/debug/debug.h"
 #include "guests/vmm/debug/gdb.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/debug_line.h"
 
 #define VCPUS     2
@@ -17,8 +18,6 @@ void test_fail(const char *file, int line, const char *text, ...)
 	fprintf(stderr, "%s:%d: %s\n", file, line, text);
 	abort();
 }
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 /* Threads come to what they were told to do. */
 static void turn(struct machine *m)
@@ -76,6 +75,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	m->vcpu[1].run->valid = GROUP_ALL_REG;
 	memset(host_ram + CODE_AREA, 0x90, PAGE_SIZE);
 	for (size_t i = 0; i < size && !m->stop; i++) {
+		fuzz_operations++;
 		if (data[i] == MARK && i + 1 < size)
 			guest_acts(m, data[++i]);
 		else

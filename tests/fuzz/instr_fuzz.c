@@ -97,11 +97,19 @@ static void vector_write(void *opaque, unsigned number, const void *data, unsign
 	memcpy(vectors[number], data, size);
 }
 
+static int system_register(void *opaque, enum instr_operation operation, u16 *word, u64 *base)
+{
+	require(operation >= INSTR_SLDT && operation <= INSTR_LMSW && operation != INSTR_SMSW);
+	*word ^= 0x55;
+	*base ^= operation;
+	return count(opaque);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static const enum instr_mode modes[] = {INSTR_MODE_16, INSTR_MODE_32, INSTR_MODE_64};
 	static const struct instr_bus bus = {bus_read, bus_write, port_read, port_write,
-		vector_read, vector_write, MAX_ITERATIONS};
+		vector_read, vector_write, system_register, MAX_ITERATIONS};
 	struct world world = {0};
 	struct instr_cpu cpu = {0};
 	struct instr_cpu before;

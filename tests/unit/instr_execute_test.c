@@ -132,7 +132,8 @@ static bool allowed(const struct instr *in, bool wide)
 	if (branch)
 		return in->operand[0].kind == INSTR_KIND_MEMORY && !in->operand_prefix &&
 		       in->memory.base != in->memory.index;
-	return !string;
+	/* The kernel's registers. */
+	return !string && (in->operation < INSTR_SLDT || in->operation > INSTR_LMSW);
 }
 
 static void generate(struct generated *g, bool wide)

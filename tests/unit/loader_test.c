@@ -154,8 +154,9 @@ TEST(pvh_damaged)
 	segment_64(0)->p_paddr = 0x9f000; /* into the hole below 1 MiB */
 	CHECK(load() != NULL);
 	setup_64();
-	segment_64(0)->p_paddr = 0x2000; /* over the boot information */
-	CHECK(load() != NULL);
+	segment_64(0)->p_paddr = 0x2000; /* over both places of the boot information */
+	segment_64(0)->p_memsz = BOOT_SHIFT;
+	CHECK(load() == boot_low_taken);
 	setup_64();
 	header_64()->e_phoff = FILE_SIZE - 8;
 	CHECK(load() != NULL);

@@ -127,7 +127,21 @@ TEST(smp_nmis_are_counted)
 	CHECK_EQ(host.signals_to[2], BIT(VCPU_BIT_MAIL));
 	AP->run->valid = GROUP_RIP;
 	AP->run->inject = 0;
+	/* not in a handler, nor in a shadow: not even in that of STI (SDM vol. 3, 27.3.1.5) */
+	for (u64 bit = 1; bit <= SHADOW_NMI; bit <<= 1) {
+		AP->run->shadow = bit;
+		machine_settle(AP);
+		CHECK(!AP->run->inject);
+		CHECK(AP->run->flags & RUN_NMI_WINDOW);
+	}
+	AP->run->shadow = SHADOW_STI;
+	AP->run->rflags |= RFLAGS_IF;
 	machine_settle(AP);
+	CHECK(!AP->run->inject);
+	CHECK(AP->run->flags & RUN_WINDOW && !(AP->run->flags & RUN_NMI_WINDOW));
+	AP->run->shadow = 0;
+	machine_settle(AP);
+	CHECK(!(AP->run->flags & RUN_WINDOW));
 	CHECK_EQ(AP->run->inject, INJECT_VALID | INJECT_TYPE_NMI | INJECT_VECTOR(2));
 	CHECK_EQ(AP->state->nmis, 1);
 	CHECK(AP->run->flags & RUN_NMI_WINDOW);

@@ -199,6 +199,33 @@ TEST(multiboot_addresses)
 	CHECK_EQ(ram[LOAD], 0xcc);
 }
 
+/* A kernel that lies where the boot information usually goes. */
+TEST(multiboot_low)
+{
+	u32 info = BOOT_PARAMS + BOOT_SHIFT;
+
+	setup_elf();
+	((Elf32_Phdr *)(file + sizeof(Elf32_Ehdr)))->p_paddr = 0x8000;
+	request.module[0] = (struct boot_module){{file, 16}, "one.bin", "x"};
+	request.modules = 1;
+	CHECK(load() == NULL);
+	CHECK_EQ(entry.rip, 0x800c);
+	CHECK_EQ(entry.rbx, info);
+	CHECK_EQ(entry.shift, BOOT_SHIFT);
+	CHECK(memcmp(ram + 0x8000, file + TEXT, 0x1800) == 0);
+	CHECK_EQ(ram[0x8000 + 0x2344], 0);
+	CHECK(strcmp(text(get(info + 16)), "test.flat a=b") == 0);
+	CHECK(strcmp(text(get(info + 64)), "Bulkhead") == 0);
+	CHECK(strcmp(text(get(get(info + 24) + 8)), "one.bin x") == 0);
+	CHECK_EQ(get(get(info + 48) + 12), 0xa0000);
+	for (u32 at = BOOT_LOW_START; at < 0x8000; at++)
+		CHECK_EQ(ram[at], 0xcc);
+	/* both places taken */
+	((Elf32_Phdr *)(file + sizeof(Elf32_Ehdr)))->p_memsz =
+		BOOT_SHIFT + BOOT_LOW_START - 0x8000 + 1;
+	CHECK(load() == boot_low_taken);
+}
+
 TEST(multiboot_damaged)
 {
 	static const u32 bad[][6] = {
@@ -211,10 +238,10 @@ TEST(multiboot_damaged)
 		{0x800, LOAD, LOAD, LOAD + 0x100, 0xfffff000, LOAD},  /* BSS beyond RAM */
 		{0x800, RAM - 0x100, RAM - 0x100, 0, 0, LOAD},        /* beyond RAM */
 		{0x800, 0xfffffff0, 0xfffffff0, 0, 0, LOAD},          /* wraps */
-		{0x800, 0x8000, 0x8000, 0, 0, LOAD},                  /* boot information */
-		{0x800, 0x9f000, 0x9f000, 0, 0, LOAD},                /* hole */
-		{0x800, LOAD, LOAD, 0, 0, 0xf0000000},                /* entry outside RAM */
-		{0x1ff4, LOAD, LOAD, 0, 0, LOAD},                     /* header cut off */
+		{0x800, 0x8000, 0x8000, 0, 0x92000, LOAD}, /* both places of the information */
+		{0x800, 0x9f000, 0x9f000, 0, 0, LOAD},     /* hole */
+		{0x800, LOAD, LOAD, 0, 0, 0xf0000000},     /* entry outside RAM */
+		{0x1ff4, LOAD, LOAD, 0, 0, LOAD},          /* header cut off */
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {

@@ -68,13 +68,34 @@ gpa_t memmap_place_high(const struct gmem *memory, u64 size, u64 limit, gpa_t av
 	return 0;
 }
 
+const char boot_low_taken[] = "it is to be loaded where the boot information goes (0x1000 to "
+			      "0xbfff, and 0x91000 to 0x9bfff)";
+
+bool boot_low_overlaps(u32 shift, gpa_t base, u64 size)
+{
+	return base < BOOT_LOW_END + shift && base + size > BOOT_LOW_START + shift;
+}
+
+const char *boot_load_beside(
+	boot_loader *load, const struct boot_request *r, struct boot_entry *entry)
+{
+	struct boot_request shifted = *r;
+	const char *wrong = load(&shifted, entry);
+
+	if (wrong == boot_low_taken) {
+		shifted.shift = BOOT_SHIFT;
+		wrong = load(&shifted, entry);
+	}
+	return wrong;
+}
+
 bool boot_put_cmdline(const struct boot_request *r, u64 max)
 {
 	u64 length = strlen(r->bootargs);
 
 	if (length > max || length >= BOOT_CMDLINE_SIZE)
 		return false;
-	return gmem_write(r->memory, BOOT_CMDLINE, r->bootargs, length + 1);
+	return gmem_write(r->memory, BOOT_CMDLINE + r->shift, r->bootargs, length + 1);
 }
 
 bool boot_put_paging(const struct gmem *memory)
@@ -96,23 +117,23 @@ bool boot_put_paging(const struct gmem *memory)
 }
 
 /* Appends `text` to the strings in guest memory without its closing zero; false: no room. */
-static bool put_text(const struct gmem *memory, u32 *at, const char *text)
+static bool put_text(const struct boot_request *r, u32 *at, const char *text)
 {
 	u64 length = strlen(text);
 
-	if (length >= BOOT_LOW_END - *at || !gmem_write(memory, *at, text, length))
+	if (length >= BOOT_LOW_END + r->shift - *at || !gmem_write(r->memory, *at, text, length))
 		return false;
 	*at += (u32)length;
 	return true;
 }
 
 /* Puts "name args", "name" or "args" at *at, and moves that behind. */
-static bool put_string(const struct gmem *memory, u32 *at, const char *name, const char *args)
+static bool put_string(const struct boot_request *r, u32 *at, const char *name, const char *args)
 {
 	const char zero = 0;
 
-	if (!put_text(memory, at, name) || (*name && *args && !put_text(memory, at, " ")) ||
-		!put_text(memory, at, args) || !gmem_write(memory, *at, &zero, 1))
+	if (!put_text(r, at, name) || (*name && *args && !put_text(r, at, " ")) ||
+		!put_text(r, at, args) || !gmem_write(r->memory, *at, &zero, 1))
 		return false;
 	*at += 1;
 	return true;
@@ -120,10 +141,10 @@ static bool put_string(const struct gmem *memory, u32 *at, const char *name, con
 
 bool boot_put_named_cmdline(const struct boot_request *r)
 {
-	u32 at = BOOT_CMDLINE;
+	u32 at = BOOT_CMDLINE + r->shift;
 
-	return put_string(r->memory, &at, r->kernel_name ? r->kernel_name : "", r->bootargs) &&
-	       at <= BOOT_CMDLINE + BOOT_CMDLINE_SIZE;
+	return put_string(r, &at, r->kernel_name ? r->kernel_name : "", r->bootargs) &&
+	       at <= BOOT_CMDLINE + BOOT_CMDLINE_SIZE + r->shift;
 }
 
 /* The lowest page from `from` on with `size` bytes of RAM below 4 GiB behind it; 0: none. */
@@ -149,7 +170,7 @@ const char *boot_put_modules(const struct boot_request *r, u64 kernel_end, u32 h
 {
 	u64 low = kernel_end < BOOT_HIGH_START ? BOOT_HIGH_START : kernel_end;
 	u64 limit = BOOT_4G;
-	u32 string = BOOT_STRINGS;
+	u32 string = BOOT_STRINGS + r->shift;
 
 	*count = 0;
 	for (u32 i = 0; i <= r->modules; i++) {
@@ -170,7 +191,7 @@ const char *boot_put_modules(const struct boot_request *r, u64 kernel_end, u32 h
 			return i ? "the machine has not enough memory for the modules"
 				 : "the machine has not enough memory for the initrd";
 		*p = (struct boot_placed){(u32)at, (u32)m->image.size, string};
-		if (!put_string(r->memory, &string, name, m->args))
+		if (!put_string(r, &string, name, m->args))
 			return "the strings of the modules are too long";
 		if (how & BOOT_MODULES_HIGH)
 			limit = at;
@@ -185,7 +206,7 @@ const char *boot_load(const struct boot_request *r, struct boot_entry *entry)
 {
 	static const struct {
 		bool (*is)(const struct boot_image *image);
-		const char *(*load)(const struct boot_request *r, struct boot_entry *entry);
+		boot_loader *load;
 	} loaders[] = {
 		{pvh_is, pvh_load},
 		{bzimage_is, bzimage_load},

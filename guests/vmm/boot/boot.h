@@ -32,6 +32,7 @@ struct boot_request {
 	struct boot_module module[BOOT_MODULES_MAX];
 	const char *bootargs; /* "" without any */
 	gpa_t rsdp;           /* of the ACPI tables, 0 without */
+	u32 shift;            /* 0 or BOOT_SHIFT; the loaders' own */
 };
 
 enum boot_mode {
@@ -50,9 +51,13 @@ struct boot_entry {
 	u64 rsi;
 	u64 rsp;
 	u64 cr3;
+	u32 shift; /* of BOOT_GDT */
 };
 
-/* Low memory that a loader uses, guest-physical; a kernel's own segments must not lie in it. */
+/*
+ * Low memory that a loader uses, guest-physical. All of it lies BOOT_SHIFT higher for a Multiboot
+ * or PVH kernel with segments there, for which boot_request.shift is BOOT_SHIFT instead of 0.
+ */
 #define BOOT_LOW_START    0x1000u
 #define BOOT_GDT          0x1000u
 #define BOOT_PARAMS       0x2000u /* zero page, hvm_start_info or Multiboot information */
@@ -62,6 +67,7 @@ struct boot_entry {
 #define BOOT_PAGING       0x6000u /* PML4, PDPT, four page directories; or ... */
 #define BOOT_STRINGS      0x6000u /* ... strings of modules */
 #define BOOT_LOW_END      0xc000u
+#define BOOT_SHIFT        0x90000u
 
 #define BOOT_LOW_RAM_END 0xa0000u  /* RAM for the guest ends here ... */
 #define BOOT_HIGH_START  0x100000u /* ... and goes on here */
@@ -93,6 +99,17 @@ gpa_t memmap_place_high(
 
 /* Is [base, base + size) RAM that the guest may use? size is not 0. */
 bool memmap_is_ram(const struct gmem *memory, gpa_t base, u64 size);
+
+/* What elf_load and the like return when `shift` is not the one for this kernel. */
+extern const char boot_low_taken[];
+
+/* Loads with shift 0, or else with BOOT_SHIFT. Returns what `load` does. */
+typedef const char *boot_loader(const struct boot_request *r, struct boot_entry *entry);
+const char *boot_load_beside(
+	boot_loader *load, const struct boot_request *r, struct boot_entry *entry);
+
+/* Would [base, base + size) hit what the loader puts into low memory? */
+bool boot_low_overlaps(u32 shift, gpa_t base, u64 size);
 
 /* Copies the command line to BOOT_CMDLINE; false: longer than `max` characters or than the place.
  */

@@ -119,7 +119,7 @@ bool elf_segment(const struct elf *elf, u32 index, struct elf_segment *out)
 }
 
 static const char *load_segment(
-	const struct elf *elf, const struct gmem *memory, const struct elf_segment *s, u64 *end)
+	const struct boot_request *r, const struct elf *elf, const struct elf_segment *s, u64 *end)
 {
 	u8 *to;
 
@@ -128,11 +128,11 @@ static const char *load_segment(
 	if (s->filesz > s->memsz || s->offset > elf->image->size ||
 		s->filesz > elf->image->size - s->offset)
 		return "damaged: a segment lies beyond the end of the file";
-	if (!memmap_is_ram(memory, s->paddr, s->memsz))
+	if (!memmap_is_ram(r->memory, s->paddr, s->memsz))
 		return "a segment lies where the machine has no memory";
-	if (s->paddr < BOOT_LOW_END && s->paddr + s->memsz > BOOT_LOW_START)
-		return "a segment lies where the boot information goes (0x1000 to 0xbfff)";
-	to = gmem_at(memory, s->paddr, s->memsz);
+	if (boot_low_overlaps(r->shift, s->paddr, s->memsz))
+		return boot_low_taken;
+	to = gmem_at(r->memory, s->paddr, s->memsz);
 	memcpy(to, (const u8 *)elf->image->data + s->offset, s->filesz);
 	memset(to + s->filesz, 0, s->memsz - s->filesz);
 	if (s->paddr + s->memsz > *end)
@@ -140,7 +140,7 @@ static const char *load_segment(
 	return NULL;
 }
 
-const char *elf_load(const struct elf *elf, const struct gmem *memory, u64 *entry, u64 *end)
+const char *elf_load(const struct boot_request *r, const struct elf *elf, u64 *entry, u64 *end)
 {
 	*entry = elf->entry;
 	*end = 0;
@@ -152,7 +152,7 @@ const char *elf_load(const struct elf *elf, const struct gmem *memory, u64 *entr
 			return "damaged: its program headers lie beyond the end of the file";
 		if (segment.type != ELF_LOAD)
 			continue;
-		wrong = load_segment(elf, memory, &segment, end);
+		wrong = load_segment(r, elf, &segment, end);
 		if (wrong)
 			return wrong;
 		if (elf->entry - segment.vaddr < segment.memsz)

@@ -45,15 +45,16 @@ const char *elf_open(const struct boot_image *image, struct elf *elf);
 bool elf_segment(const struct elf *elf, u32 index, struct elf_segment *out);
 
 /*
- * Copies all ELF_LOAD segments to their physical addresses, which must be RAM outside
- * BOOT_LOW_START to BOOT_LOW_END, and clears what the file does not hold of them.
+ * Copies all ELF_LOAD segments to their physical addresses, which must be RAM where the loader puts
+ * nothing (BOOT_LOW_START to BOOT_LOW_END, with r->shift), and clears what the file does not hold
+ * of them.
  *
  * entry: out: where the header's entry point was loaded; as it stands if no segment holds it
  * end:   out: end of the highest segment, 0 without any
  *
- * Returns NULL, or what is wrong; memory may then hold parts.
+ * Returns NULL, boot_low_taken, or what else is wrong; memory may then hold parts.
  */
-const char *elf_load(const struct elf *elf, const struct gmem *memory, u64 *entry, u64 *end);
+const char *elf_load(const struct boot_request *r, const struct elf *elf, u64 *entry, u64 *end);
 
 /*
  * Finds the note `type` of `owner`, which has its closing zero, and copies `size` bytes of its

@@ -119,8 +119,8 @@ static const char *load_addresses(
 	}
 	if (!memmap_is_ram(r->memory, h->load_addr, total))
 		return "it is to be loaded where the machine has no memory";
-	if (h->load_addr < BOOT_LOW_END && h->load_addr + total > BOOT_LOW_START)
-		return "it is to be loaded where the boot information goes (0x1000 to 0xbfff)";
+	if (boot_low_overlaps(r->shift, h->load_addr, total))
+		return boot_low_taken;
 	to = gmem_at(r->memory, h->load_addr, total);
 	memcpy(to, (const u8 *)r->kernel.data + from, size);
 	memset(to + size, 0, total - size);
@@ -148,7 +148,7 @@ static const char *load_kernel(const struct boot_request *r, u64 *entry, u64 *en
 	if (!elf_is(&r->kernel))
 		return "its Multiboot header has no addresses, and it is no ELF program";
 	wrong = elf_open(&r->kernel, &elf);
-	return wrong ? wrong : elf_load(&elf, r->memory, entry, end);
+	return wrong ? wrong : elf_load(r, &elf, entry, end);
 }
 
 /* KiB of RAM from `base` on without a hole, at most to `limit`. */
@@ -174,10 +174,10 @@ static bool put_memmap(const struct boot_request *r, struct multiboot_info *info
 			map[i].size, map[i].type};
 	info->mem_lower = memory_kib(r->memory, 0, BOOT_LOW_RAM_END);
 	info->mem_upper = memory_kib(r->memory, BOOT_HIGH_START, BOOT_4G);
-	info->mmap_addr = MEMMAP_AT;
+	info->mmap_addr = MEMMAP_AT + r->shift;
 	info->mmap_length = entries * (u32)sizeof(out[0]);
 	info->flags |= INFO_MEMORY | INFO_MEMMAP;
-	return gmem_write(r->memory, MEMMAP_AT, out, info->mmap_length);
+	return gmem_write(r->memory, info->mmap_addr, out, info->mmap_length);
 }
 
 static const char *put_modules(
@@ -195,13 +195,13 @@ static const char *put_modules(
 			placed[i].address, placed[i].address + placed[i].size, placed[i].args, 0};
 	info->flags |= INFO_MODULES;
 	info->mods_count = count;
-	info->mods_addr = MODULES_AT;
-	if (count && !gmem_write(r->memory, MODULES_AT, out, count * sizeof(out[0])))
+	info->mods_addr = MODULES_AT + r->shift;
+	if (count && !gmem_write(r->memory, info->mods_addr, out, count * sizeof(out[0])))
 		return "the machine has not enough memory";
 	return NULL;
 }
 
-const char *multiboot_load(const struct boot_request *r, struct boot_entry *entry)
+static const char *load(const struct boot_request *r, struct boot_entry *entry)
 {
 	struct multiboot_info info = {.flags = INFO_CMDLINE | INFO_LOADER};
 	u64 start, end;
@@ -216,18 +216,24 @@ const char *multiboot_load(const struct boot_request *r, struct boot_entry *entr
 	wrong = put_modules(r, end, &info);
 	if (wrong)
 		return wrong;
-	info.cmdline = BOOT_CMDLINE;
-	info.boot_loader_name = LOADER_AT;
+	info.cmdline = BOOT_CMDLINE + r->shift;
+	info.boot_loader_name = LOADER_AT + r->shift;
 	if (!put_memmap(r, &info) ||
-		!gmem_write(r->memory, LOADER_AT, LOADER_NAME, sizeof(LOADER_NAME)) ||
-		!gmem_write(r->memory, BOOT_PARAMS, &info, sizeof(info)))
+		!gmem_write(r->memory, info.boot_loader_name, LOADER_NAME, sizeof(LOADER_NAME)) ||
+		!gmem_write(r->memory, BOOT_PARAMS + r->shift, &info, sizeof(info)))
 		return "the machine has not enough memory";
 	*entry = (struct boot_entry){
 		.mode = BOOT_MODE_PROTECTED,
 		.rip = start,
 		.rax = ENTRY_MAGIC,
-		.rbx = BOOT_PARAMS,
-		.rsp = BOOT_LOW_END, /* undefined by the specification */
+		.rbx = BOOT_PARAMS + r->shift,
+		.rsp = BOOT_LOW_END + r->shift, /* undefined by the specification */
+		.shift = r->shift,
 	};
 	return NULL;
+}
+
+const char *multiboot_load(const struct boot_request *r, struct boot_entry *entry)
+{
+	return boot_load_beside(load, r, entry);
 }

@@ -53,7 +53,7 @@ static bool put_memmap(const struct boot_request *r, u32 *entries)
 	*entries = memmap_build(r->memory, map);
 	for (u32 i = 0; i < *entries; i++)
 		out[i] = (struct start_memmap){map[i].base, map[i].size, map[i].type, 0};
-	return gmem_write(r->memory, MEMMAP_AT, out, *entries * sizeof(out[0]));
+	return gmem_write(r->memory, MEMMAP_AT + r->shift, out, *entries * sizeof(out[0]));
 }
 
 static const char *put_modules(
@@ -69,14 +69,14 @@ static const char *put_modules(
 	for (u32 i = 0; i < count; i++)
 		out[i] =
 			(struct start_module){placed[i].address, placed[i].size, placed[i].args, 0};
-	if (!gmem_write(r->memory, MODULES_AT, out, count * sizeof(out[0])))
+	if (!gmem_write(r->memory, MODULES_AT + r->shift, out, count * sizeof(out[0])))
 		return "the machine has not enough memory";
 	info->modules = count;
-	info->module_list = MODULES_AT;
+	info->module_list = MODULES_AT + r->shift;
 	return NULL;
 }
 
-const char *pvh_load(const struct boot_request *r, struct boot_entry *entry)
+static const char *load(const struct boot_request *r, struct boot_entry *entry)
 {
 	struct start_info_page info = {.magic = START_MAGIC, .version = START_VERSION};
 	const char *wrong;
@@ -86,7 +86,7 @@ const char *pvh_load(const struct boot_request *r, struct boot_entry *entry)
 
 	wrong = elf_open(&r->kernel, &elf);
 	if (!wrong)
-		wrong = elf_load(&elf, r->memory, &ignored, &end);
+		wrong = elf_load(r, &elf, &ignored, &end);
 	if (wrong)
 		return wrong;
 	if (!find_entry(&r->kernel, &start))
@@ -98,12 +98,20 @@ const char *pvh_load(const struct boot_request *r, struct boot_entry *entry)
 	wrong = put_modules(r, end, &info);
 	if (wrong)
 		return wrong;
-	info.cmdline = BOOT_CMDLINE;
+	info.cmdline = BOOT_CMDLINE + r->shift;
 	info.rsdp = r->rsdp;
-	info.memmap = MEMMAP_AT;
+	info.memmap = MEMMAP_AT + r->shift;
 	if (!put_memmap(r, &info.memmap_entries) ||
-		!gmem_write(r->memory, BOOT_PARAMS, &info, sizeof(info)))
+		!gmem_write(r->memory, BOOT_PARAMS + r->shift, &info, sizeof(info)))
 		return "the machine has not enough memory";
-	*entry = (struct boot_entry){.mode = BOOT_MODE_PROTECTED, .rip = start, .rbx = BOOT_PARAMS};
+	*entry = (struct boot_entry){.mode = BOOT_MODE_PROTECTED,
+		.rip = start,
+		.rbx = BOOT_PARAMS + r->shift,
+		.shift = r->shift};
 	return NULL;
+}
+
+const char *pvh_load(const struct boot_request *r, struct boot_entry *entry)
+{
+	return boot_load_beside(load, r, entry);
 }

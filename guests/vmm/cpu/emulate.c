@@ -5,6 +5,8 @@
 
 #define STRING_ITERATIONS 256 /* of a repeated instruction before interrupts get a chance */
 #define PREFIX_MAX        14
+#define REX_B             1u
+#define REX_R             4u
 
 /* Reads up to `count` code bytes from `linear` to the end of its page; false: the guest got #PF. */
 static bool fetch_page(struct bus *b, u64 linear, u8 *bytes, u32 *count)
@@ -405,23 +407,33 @@ static u32 opcode_length(const u8 *b, u32 address_size, u32 operand_size)
 	}
 }
 
+/* Fetches what may be an instruction that exits by itself, zeroes behind it; false: the guest got a
+ * fault. */
+static bool fetch_whole(struct bus *b, u8 bytes[INSTR_LENGTH_MAX + 4])
+{
+	u32 count = 0;
+
+	memset(bytes, 0, INSTR_LENGTH_MAX + 4);
+	if (!fetch(b, bytes, &count)) {
+		bus_deliver(b);
+		return false;
+	}
+	if (count < INSTR_LENGTH_MAX)
+		(void)fetch(b, bytes, &count); /* need not be part of the instruction */
+	return true;
+}
+
 u32 emulate_length(struct vcpu *v)
 {
-	u8 bytes[INSTR_LENGTH_MAX + 4] = {0};
+	u8 bytes[INSTR_LENGTH_MAX + 4];
 	bool address_prefix = false, operand_prefix = false;
-	u32 count = 0;
 	u32 at = 0;
 	u32 length, address_size, operand_size;
 	struct bus b;
 
 	bus_init(&b, v);
-	if (!fetch(&b, bytes, &count) || (count < INSTR_LENGTH_MAX && !fetch(&b, bytes, &count))) {
-		/* the second page need not be part of the instruction */
-		if (!count) {
-			bus_deliver(&b);
-			return 0;
-		}
-	}
+	if (!fetch_whole(&b, bytes))
+		return 0;
 	while (at < PREFIX_MAX && is_prefix(bytes[at], b.mode == INSTR_MODE_64)) {
 		address_prefix |= bytes[at] == 0x67;
 		operand_prefix |= bytes[at++] == 0x66;
@@ -432,6 +444,31 @@ u32 emulate_length(struct vcpu *v)
 	operand_size = (b.mode == INSTR_MODE_16) == operand_prefix ? 4 : 2;
 	length = opcode_length(bytes + at, address_size, operand_size);
 	return length && at + length <= INSTR_LENGTH_MAX ? at + length : 0;
+}
+
+bool emulate_mov_cr(struct vcpu *v, u32 number, u32 *gpr)
+{
+	u8 bytes[INSTR_LENGTH_MAX + 4];
+	u8 rex = 0;
+	u32 lock = 0; /* another way to CR8 (APM vol. 3, MOV CRn) */
+	u32 at = 0;
+	struct bus b;
+
+	bus_init(&b, v);
+	if (!fetch_whole(&b, bytes))
+		return false;
+	while (at < PREFIX_MAX && is_prefix(bytes[at], b.mode == INSTR_MODE_64)) {
+		lock |= bytes[at] == 0xf0;
+		/* counts right before the opcode only */
+		rex = b.mode == INSTR_MODE_64 && (bytes[at] & 0xf0) == 0x40 ? bytes[at] : 0;
+		at++;
+	}
+	if (bytes[at] != 0x0f || bytes[at + 1] != 0x22 ||
+		((bytes[at + 2] >> 3 & 7u) | (rex & REX_R) << 1 | lock << 3) != number)
+		return false; /* another CPU of the guest changed the code: it is executed again */
+	*gpr = (bytes[at + 2] & 7u) | (rex & REX_B) << 3;
+	v->run->exit_length = at + 3;
+	return true;
 }
 
 u32 emulate_peek(struct vcpu *v, u8 *bytes, u32 max)

@@ -20,6 +20,12 @@ void emulate_string_io(struct vcpu *v);
  */
 u32 emulate_length(struct vcpu *v);
 
+/*
+ * The general register of the MOV to control register `number` at RIP, and the instruction's length
+ * into the run page. False: another instruction stands there now, or the guest got a fault.
+ */
+bool emulate_mov_cr(struct vcpu *v, u32 number, u32 *gpr);
+
 /* Copies up to `max` bytes at RIP without any effect on the guest; returns how many could be read.
  */
 u32 emulate_peek(struct vcpu *v, u8 *bytes, u32 max);

@@ -62,6 +62,8 @@ void bus_deliver(struct bus *b)
 		vcpu_fail(b->v, "an access that failed without a fault");
 	else if (b->vector == VECTOR_PF)
 		vcpu_page_fault(b->v, b->address, b->error);
+	else if (b->vector == VECTOR_UD)
+		vcpu_ud(b->v);
 	else
 		vcpu_raise_error(b->v, b->vector, b->error);
 }
@@ -105,8 +107,7 @@ static void move(struct bus *b, gpa_t gpa, u8 *data, u32 size, bool write)
 }
 
 /* Both pages are translated before a byte moves. */
-static int access_memory(
-	struct bus *b, u64 linear, u8 *data, unsigned size, unsigned access, bool write)
+int bus_access(struct bus *b, u64 linear, u8 *data, unsigned size, unsigned access, bool write)
 {
 	u64 left = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
 	u32 first = size < left ? size : (u32)left;
@@ -131,7 +132,7 @@ static int access_memory(
 
 static int bus_read(void *opaque, u64 linear, void *data, unsigned size, unsigned access)
 {
-	return access_memory(opaque, linear, data, size, access, false);
+	return bus_access(opaque, linear, data, size, access, false);
 }
 
 static int bus_write(void *opaque, u64 linear, const void *data, unsigned size, unsigned access)
@@ -141,7 +142,7 @@ static int bus_write(void *opaque, u64 linear, const void *data, unsigned size, 
 	if (size > sizeof(copy))
 		return 1;
 	memcpy(copy, data, size);
-	return access_memory(opaque, linear, copy, size, access, true);
+	return bus_access(opaque, linear, copy, size, access, true);
 }
 
 static int bus_port_read(void *opaque, u16 port, u32 *value, unsigned size)
@@ -232,6 +233,7 @@ enum instr_status bus_execute(
 		.port_write = bus_port_write,
 		.vector_read = bus_vector_read,
 		.vector_write = bus_vector_write,
+		.system = bus_system,
 		.max_iterations = iterations,
 	};
 

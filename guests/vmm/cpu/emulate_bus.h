@@ -38,6 +38,12 @@ void bus_deliver(struct bus *b);
 /* Linear to guest-physical for GWALK_WRITE, GWALK_FETCH or 0; false: a page fault is noted. */
 bool bus_translate(struct bus *b, u64 linear, u32 access, gpa_t *gpa);
 
+/* Moves up to a page's worth of bytes; access: INSTR_ACCESS_*. Not 0: a fault is noted. */
+int bus_access(struct bus *b, u64 linear, u8 *data, unsigned size, unsigned access, bool write);
+
+/* Callback `system` of instr_execute; opaque: the bus. */
+int bus_system(void *opaque, enum instr_operation operation, u16 *word, u64 *base);
+
 /* instr_execute with the callbacks of this machine. */
 enum instr_status bus_execute(
 	struct bus *b, const struct instr *in, struct instr_cpu *cpu, u32 iterations);

@@ -124,8 +124,17 @@ enum instr_operation {
 	INSTR_MOVQ,   /* MOVD, MOVQ: the rest of the register is cleared */
 	INSTR_MOVLPS, /* MOVLPS, MOVLPD, MOVHLPS */
 	INSTR_MOVHPS, /* MOVHPS, MOVHPD, MOVLHPS */
-	INSTR_SMSW,   /* to memory: a register needs no emulation */
-	INSTR_NOP,    /* NOP, PAUSE, prefetches, CLFLUSH, CLFLUSHOPT, CLWB */
+	INSTR_SLDT,   /* from here to LMSW with memory: registers need no emulation */
+	INSTR_STR,
+	INSTR_LLDT,
+	INSTR_LTR,
+	INSTR_SGDT,
+	INSTR_SIDT,
+	INSTR_LGDT,
+	INSTR_LIDT,
+	INSTR_SMSW,
+	INSTR_LMSW,
+	INSTR_NOP, /* NOP, PAUSE, prefetches, CLFLUSH, CLFLUSHOPT, CLWB */
 	INSTR_OPERATIONS,
 };
 
@@ -226,6 +235,13 @@ struct instr_bus {
 	 */
 	void (*vector_read)(void *opaque, unsigned number, void *data, unsigned size);
 	void (*vector_write)(void *opaque, unsigned number, const void *data, unsigned size);
+
+	/*
+	 * SLDT to LIDT, and LMSW, beside their memory operand: a selector, limit or machine status
+	 * word, and of a table its base. Given by the callback to stores, to the callback by loads.
+	 * May be NULL: then they are unsupported.
+	 */
+	int (*system)(void *opaque, enum instr_operation operation, u16 *word, u64 *base);
 
 	u32 max_iterations; /* of a repeated string instruction in one call; 0 counts as 1 */
 };

@@ -315,6 +315,8 @@ static u8 decode_width(const struct decoder *d, u8 width)
 		return d->out->rex & REX_W ? 8 : 4;
 	case WIDTH_X:
 		return d->vex_long ? 32 : 16;
+	case WIDTH_T:
+		return d->out->mode == INSTR_MODE_64 ? 10 : 6;
 	case WIDTH_M:
 		return d->out->modrm >= 0xc0 ? d->operand_size : 2;
 	default:

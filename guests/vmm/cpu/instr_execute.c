@@ -129,6 +129,45 @@ static enum instr_status execute_smsw(struct run *run)
 	return operand_write(run, 0, run->cpu->cr0 & UINT16_MAX);
 }
 
+/* The limit, then the base; outside 64-bit mode 24 bits of it with an operand size of 2. A store
+ * that faults at the base has written the limit. SDM vol. 2A, LGDT; vol. 2B, SGDT. */
+static enum instr_status execute_system(struct run *run)
+{
+	const struct instr *in = run->in;
+	bool table = in->operation >= INSTR_SGDT && in->operation <= INSTR_LIDT;
+	bool short_base =
+		in->mode != INSTR_MODE_64 && (in->mode == INSTR_MODE_16) != in->operand_prefix;
+	u64 mask = short_base ? UINT32_MAX >> 8 : ~0ull;
+	unsigned size = in->mode == INSTR_MODE_64 ? 8 : 4;
+	bool store = in->operation <= INSTR_STR || in->operation == INSTR_SGDT ||
+		     in->operation == INSTR_SIDT;
+	enum instr_status status = INSTR_OK;
+	u64 base = 0;
+	u16 word = 0;
+
+	if (!run->bus->system)
+		return INSTR_UNSUPPORTED;
+	if (!store)
+		status = memory_read(run, &word, sizeof(word), 0);
+	if (!store && table && status == INSTR_OK) {
+		run->bit_offset = sizeof(word);
+		status = memory_read(run, &base, size, 0);
+	}
+	if (status != INSTR_OK)
+		return status;
+	base &= mask;
+	if (run->bus->system(run->opaque, in->operation, &word, &base))
+		return INSTR_FAULT;
+	if (store)
+		status = memory_write(run, &word, sizeof(word));
+	if (store && table && status == INSTR_OK) {
+		base &= mask;
+		run->bit_offset = sizeof(word);
+		status = memory_write(run, &base, size);
+	}
+	return status;
+}
+
 static enum instr_status execute_nop(struct run *run)
 {
 	(void)run;
@@ -154,7 +193,9 @@ static enum instr_status (*const handlers[INSTR_OPERATIONS])(struct run *run) = 
 	[INSTR_PUSH... INSTR_JMP] = execute_stack,
 	[INSTR_MOVS... INSTR_OUTS] = execute_string,
 	[INSTR_MOVUPS... INSTR_MOVHPS] = execute_vector,
+	[INSTR_SLDT... INSTR_LIDT] = execute_system,
 	[INSTR_SMSW] = execute_smsw,
+	[INSTR_LMSW] = execute_system,
 	[INSTR_NOP] = execute_nop,
 };
 

@@ -19,7 +19,8 @@ struct run {
 	struct instr_cpu *cpu;
 	const struct instr_bus *bus;
 	void *opaque;
-	u64 bit_offset; /* bytes by which the bit number of BT and its kin moves the operand */
+	u64 bit_offset; /* bytes by which the bit number of BT and its kin moves the operand, or at
+			   which a table's base follows its limit */
 	u64 next_rip;   /* not yet wrapped */
 };
 

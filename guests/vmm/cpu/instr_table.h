@@ -27,6 +27,7 @@ enum place {
 
 /* 1, 2, 4 or 8 bytes, or one of these. */
 enum width {
+	WIDTH_T = 6, /* limit and base of a table: 6, in 64-bit mode 10 */
 	WIDTH_V = 9, /* the operand size: 2, 4, 8 */
 	WIDTH_Z,     /* the same, at most 4 */
 	WIDTH_O,     /* 1 if the opcode is even, else WIDTH_V */

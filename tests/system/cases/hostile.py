@@ -48,6 +48,7 @@ CHECKS = [
           r"^\[again\] hello from a small guest: reset"),
     Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41",
           r"^\[undisturbed\] second-42\n(.*\n)*?\[undisturbed\] 0$"),
+    Check("events", r"^\[events\] events: [1-9]\d* passed, 0 failed", lacks=r"^\[events\] FAIL"),
     Check("several", r"^\[several\] smp: [1-9]\d* passed, 0 failed", lacks=r"^\[several\] FAIL"),
     Check("states", r"^undisturbed +partition +running", r"^hello +partition +off", r"^again +partition +stopped",
           r"^halting +partition +stopped", r"^tries +partition +off"),
