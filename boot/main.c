@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "elf.h"
 #include "files.h"
+#include "font.h"
 #include "list.h"
 #include "machine.h"
 #include "map.h"
@@ -205,6 +206,7 @@ static status_t prepare(struct start *start)
 		return status;
 	machine_collect(info);
 	machine_screen(&info->framebuffer);
+	memcpy(info->font, font, sizeof(info->font));
 	machine_entropy(info);
 	status = block_allocate(start);
 	if (status != STATUS_OK)

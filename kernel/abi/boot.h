@@ -148,6 +148,11 @@ struct boot_framebuffer {
 	u32 format; /* enum boot_pixel_format */
 };
 
+/* Glyphs of printable ASCII, from the space on; a byte for each row, the leftmost pixel in the
+ * highest bit. */
+#define BOOT_FONT_GLYPHS 95
+#define BOOT_FONT_ROWS   8
+
 struct boot_file {
 	char name[BOOT_NAME_SIZE]; /* NUL-terminated, as in the description */
 	u64 base;                  /* page-aligned; the rest of the last page is zero */
@@ -194,6 +199,7 @@ struct boot_info {
 
 	struct boot_power power;
 	struct boot_framebuffer framebuffer;
+	u8 font[BOOT_FONT_GLYPHS][BOOT_FONT_ROWS];
 
 	u32 cpus;
 	u32 ranges;
