@@ -15,6 +15,7 @@
 #define SYSCALLS          16
 
 #ifdef __ASSEMBLER__
+/* clang-format off */
 	/* GPR_rax and so on: offsets in struct regs and in gpr[] of the run page, in the order of enum gpr */
 	.set GPR_next, 0
 	.irp r, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
@@ -33,4 +34,5 @@
 	mov \offset + GPR_\r(\base), %\r
 	.endr
 	.endm
+/* clang-format on */
 #endif
