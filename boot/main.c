@@ -113,6 +113,12 @@ static status_t boot_files_read(struct start *start)
 	}
 	if (status != STATUS_OK)
 		return status;
+	if (elf_check_root((const void *)info->file[0].base, info->file[0].size, info, &fault) !=
+		STATUS_OK) {
+		print("loader: error: root.elf cannot be used: %s.\nloader: Make the image anew.\n",
+			fault);
+		return STATUS_DAMAGED;
+	}
 	fault = list_tree_fault((const void *)info->file[1].base, info->file[1].size);
 	if (fault) {
 		print("loader: error: system.dtb is damaged: %s.\nloader: Make the image anew.\n",

@@ -78,8 +78,7 @@ void paging_init(void);
 void *device_map(paddr_t pa, u64 size, enum mem_cache cache);
 status_t window_map(paddr_t pa, u64 size);
 void window_unmap(paddr_t pa, u64 size);
-void temp_clear(paddr_t pa, u64 size);          /* within one 2 MiB-aligned block */
-void temp_read(paddr_t pa, void *to, u64 size); /* likewise */
+void temp_clear(paddr_t pa, u64 size); /* within one 2 MiB-aligned block */
 
 /* cpu.c */
 void cpu_init_features(void);
