@@ -368,24 +368,24 @@ static status_t check(struct thread *t, struct kobj *o)
 	return STATUS_OK;
 }
 
-void sys_obj_destroy(struct thread *t)
+status_t sys_obj_destroy(struct thread *t)
 {
 	struct cap slot;
 	struct kobj *o;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_NONE, RIGHT_DESTROY, &slot);
 
-	o = s == STATUS_OK ? slot.obj : NULL;
-	if (s == STATUS_OK && !o)
-		s = STATUS_BAD_KIND;
-	if (s == STATUS_OK) {
-		spin_lock(&o->lock);
-		s = o->dying ? STATUS_GONE : check(t, o);
-		if (s == STATUS_OK)
-			o->dying = 1;
-		spin_unlock(&o->lock);
-	}
+	if (s != STATUS_OK)
+		return s;
+	o = slot.obj;
+	if (!o)
+		return STATUS_BAD_KIND;
+	spin_lock(&o->lock);
+	s = o->dying ? STATUS_GONE : check(t, o);
 	if (s == STATUS_OK)
-		destroy_start(o, t);
-	else
-		t->regs.gpr[RAX] = s;
+		o->dying = 1;
+	spin_unlock(&o->lock);
+	if (s != STATUS_OK)
+		return s;
+	destroy_start(o, t);
+	return STATUS_LATER;
 }

@@ -75,7 +75,7 @@ static bool parts_clear(struct mem *p, paddr_t base, u64 size)
  * Clearing takes long, so the call is restarted after each step with the object kept in the thread
  * (op_arg[0]): interrupts and more urgent threads come in between.
  */
-status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
+status_t mem_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_mem a = *(const struct msg_create_mem *)t->message;
 	struct cap ps;
@@ -119,30 +119,29 @@ status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
 		pool_free(&payer->pool, m, sizeof(*m));
 		return s;
 	}
+	(void)out; /* a capability is made when all is clear */
 	m->maker = t;
 	kobj_init(&m->obj, KIND_MEM, payer);
 	t->op_arg[0] = (u64)m;
-	t->op_arg[1] = slot;
-	mem_create_continue(t);
-	return STATUS_OK;
+	return mem_create_continue(t);
 }
 
 /* While there is more to clear, the thread's system call is set to be made again. */
-void mem_create_continue(struct thread *t)
+status_t mem_create_continue(struct thread *t)
 {
 	struct mem *m = (struct mem *)t->op_arg[0];
 	status_t s;
 
 	if (!mem_zero_step(m)) {
 		t->regs.rip -= 2; /* SYSCALL again */
-		return;
+		return STATUS_LATER;
 	}
 	m->maker = NULL;
 	t->op_arg[0] = 0;
-	s = domain_cap_set(t->domain, t->op_arg[1], &m->obj, KIND_MEM, RIGHT_ALL, 0);
+	s = domain_cap_set(t->domain, arg(t, RDX), &m->obj, KIND_MEM, RIGHT_ALL, 0);
 	if (s != STATUS_OK && kobj_claim(&m->obj))
 		destroy_start(&m->obj, NULL);
-	t->regs.gpr[RAX] = s;
+	return s;
 }
 
 void mem_create_abort(struct thread *t)
@@ -274,7 +273,7 @@ static status_t map_check(
 	return STATUS_OK;
 }
 
-static status_t map_mem(struct thread *t)
+status_t sys_mem_map(struct thread *t)
 {
 	u64 va = arg(t, RDX), offset = arg(t, R8), size = arg(t, R9), flags = arg(t, R10);
 	struct space space;
@@ -329,11 +328,6 @@ static status_t map_mem(struct thread *t)
 	if (s != STATUS_OK)
 		pool_free(space.pool, a, sizeof(*a));
 	return s;
-}
-
-void sys_mem_map(struct thread *t)
-{
-	t->regs.gpr[RAX] = map_mem(t);
 }
 
 /* Removes `a` from its space and its mem; both locks are held. */
@@ -453,15 +447,14 @@ static void unmap_hop(struct work *w)
 	}
 }
 
-void sys_mem_unmap(struct thread *t)
+status_t sys_mem_unmap(struct thread *t)
 {
 	struct attach *found = NULL;
 	struct space space;
 	status_t s = space_arg(t, &space);
 
-	t->regs.gpr[RAX] = s;
 	if (s != STATUS_OK)
-		return;
+		return s;
 	spin_lock(space.lock);
 	list_for_each(l, space.attaches)
 	{
@@ -476,10 +469,8 @@ void sys_mem_unmap(struct thread *t)
 		}
 	}
 	spin_unlock(space.lock);
-	if (!found) {
-		t->regs.gpr[RAX] = STATUS_NOT_FOUND;
-		return;
-	}
+	if (!found)
+		return STATUS_NOT_FOUND;
 	found->waiter = t;
 	found->waiter_cpu = t->cpu;
 	found->next_cpu = 0;
@@ -487,4 +478,5 @@ void sys_mem_unmap(struct thread *t)
 	t->op_arg[3] = (u64)&found->waiter;
 	thread_park(t);
 	cpu_post(cpus[0], &found->work);
+	return STATUS_LATER;
 }

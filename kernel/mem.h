@@ -62,10 +62,8 @@ void mem_from_pool(struct mem *m);
  * first. */
 bool mem_zero_step(struct mem *m);
 
-void sys_mem_map(struct thread *t);
-void sys_mem_unmap(struct thread *t);
-status_t mem_create(struct thread *t, struct domain *payer, u64 slot);
-void mem_create_continue(struct thread *t);
+status_t mem_create(struct thread *t, struct domain *payer, struct kobj **out);
+status_t mem_create_continue(struct thread *t);
 
 /* Gives up the creation that `t` is at, if it is; on its CPU. */
 void mem_create_abort(struct thread *t);

@@ -83,7 +83,7 @@ static bool vm_hold(struct vm *vm)
 	return alive;
 }
 
-status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
+status_t vcpu_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_vcpu m = *(const struct msg_create_vcpu *)t->message;
 	struct cap vm;
@@ -117,24 +117,15 @@ status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
 		vcpu_init(v);
 		s = vcpu_ops->vcpu_init(v);
 	}
-	if (s == STATUS_OK && !vm_hold(v->vm)) {
-		vcpu_ops->vcpu_free(v);
+	if (s == STATUS_OK && !vm_hold(v->vm))
 		s = STATUS_GONE;
-	}
 	if (s != STATUS_OK) {
-		pool_frame_free(&payer->pool, v->run);
-		pool_frame_free(&payer->pool, v->apic);
-		pool_free(&payer->pool, v->fpu, FPU_AREA_SIZE);
-		pool_free(&payer->pool, v, sizeof(*v));
+		vcpu_free(v);
 		return s;
 	}
 	kobj_init(&v->obj, KIND_VCPU, payer);
-	s = vcpu_tie(v, runner);
-	if (s == STATUS_OK)
-		s = domain_cap_set(t->domain, slot, &v->obj, KIND_VCPU, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&v->obj, NULL);
-	return s;
+	*out = &v->obj;
+	return vcpu_tie(v, runner);
 }
 
 void vcpu_free(struct vcpu *v)
@@ -528,7 +519,6 @@ reenter:
 	vcpu_continue(v);
 }
 
-void sys_vcpu_run(u64 cap, u64 mask, u64 deadline);
 void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
 {
 	struct cpu *c = cpu_self();

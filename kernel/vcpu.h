@@ -112,7 +112,7 @@ struct vcpu_ops {
 	status_t (*vm_init)(struct vm *vm);
 	void (*vm_free)(struct vm *vm);
 	status_t (*vcpu_init)(struct vcpu *v);
-	void (*vcpu_free)(struct vcpu *v);
+	void (*vcpu_free)(struct vcpu *v); /* also after vcpu_init failed, or was not called */
 
 	/* Makes `v` current on this CPU; takes it off again (before it dies, or before another is
 	 * loaded). */

@@ -99,7 +99,7 @@ static status_t set_thread(struct thread *t, struct vcpu *v, u64 cap)
 	return vcpu_tie(v, n);
 }
 
-static status_t vcpu_ctl(struct thread *t)
+status_t sys_vcpu_ctl(struct thread *t)
 {
 	struct cap slot;
 	struct vcpu *v;
@@ -133,9 +133,4 @@ static status_t vcpu_ctl(struct thread *t)
 		return set_thread(t, v, arg(t, RDX));
 	}
 	return STATUS_BAD_CALL;
-}
-
-void sys_vcpu_ctl(struct thread *t)
-{
-	t->regs.gpr[RAX] = vcpu_ctl(t);
 }

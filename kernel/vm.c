@@ -2,7 +2,7 @@
 #include "kernel/doorbell.h"
 #include "kernel/kernel.h"
 
-status_t vm_create(struct thread *t, struct domain *payer, u64 slot)
+status_t vm_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct vm *vm;
 	status_t s;
@@ -29,10 +29,8 @@ status_t vm_create(struct thread *t, struct domain *payer, u64 slot)
 		return s;
 	}
 	kobj_init(&vm->obj, KIND_VM, payer);
-	s = domain_cap_set(t->domain, slot, &vm->obj, KIND_VM, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&vm->obj, NULL);
-	return s;
+	*out = &vm->obj;
+	return STATUS_OK;
 }
 
 static status_t trap_ports(struct thread *t, struct vm *vm)
@@ -63,7 +61,7 @@ static status_t trap_ports(struct thread *t, struct vm *vm)
 	return s;
 }
 
-static status_t trap(struct thread *t)
+status_t sys_vm_trap(struct thread *t)
 {
 	u64 first = arg(t, RDX), end = first + arg(t, R8);
 	bool direct = arg(t, R9) == TRAP_DIRECT;
@@ -88,9 +86,4 @@ static status_t trap(struct thread *t)
 		vcpu_ops->trap_msr(vm, (u32)m, !direct);
 	spin_unlock(&vm->lock);
 	return STATUS_OK;
-}
-
-void sys_vm_trap(struct thread *t)
-{
-	t->regs.gpr[RAX] = trap(t);
 }
