@@ -159,33 +159,18 @@ status_t domain_ports(struct domain *d, u32 first, u32 count)
 	return s;
 }
 
-struct tss_io {
-	u8 head[102];
-	u16 io_base;
-	u8 bitmap[PORT_BITMAP_SIZE + 1];
-} __attribute__((packed));
-
 /* Ports are rare: the bitmap is copied when a domain that has one follows another that has one. */
-static void load_ports(struct cpu *c, struct domain *d)
-{
-	struct tss_io *tss = c->tss;
-
-	if (!d || !d->ports) {
-		tss->io_base = sizeof(*tss) + 1;
-		return;
-	}
-	if (c->ports_of != d) {
-		memcpy(tss->bitmap, d->ports, PAGE_SIZE);
-		memcpy(tss->bitmap + PAGE_SIZE, d->ports_high, PAGE_SIZE);
-		c->ports_of = d;
-	}
-	tss->io_base = offsetof(struct tss_io, bitmap);
-}
-
 void domain_switch_ports(struct cpu *c, struct domain *d)
 {
-	load_ports(c, d);
-	c->ports_on = d && d->ports;
+	struct tss *tss = c->tss;
+
+	c->ports_on = d->ports != NULL;
+	tss->io_base = d->ports ? offsetof(struct tss, io_bitmap) : sizeof(*tss) + 1;
+	if (d->ports && c->ports_of != d) {
+		memcpy(tss->io_bitmap, d->ports, PAGE_SIZE);
+		memcpy(tss->io_bitmap + PAGE_SIZE, d->ports_high, PAGE_SIZE);
+		c->ports_of = d;
+	}
 }
 
 void domain_leave(struct cpu *c)

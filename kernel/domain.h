@@ -6,7 +6,6 @@
 #include "mm/tlb.h"
 
 #define DOMAIN_NAME_SIZE 16
-#define PORT_BITMAP_SIZE 8192 /* bytes: one bit for each port */
 
 struct mem;
 

@@ -86,7 +86,7 @@ void sys_event_signal(u64 cap, u64 bits)
 	event_set(container_of(o, struct thread, event_obj), bits);
 }
 
-static void timeout_expire(struct timer *timer)
+void event_timeout(struct timer *timer)
 {
 	struct thread *t = container_of(timer, struct thread, timeout);
 
@@ -94,12 +94,6 @@ static void timeout_expire(struct timer *timer)
 		t->regs.gpr[RAX] = STATUS_TIMEOUT;
 		thread_ready(t);
 	}
-}
-
-void event_init(struct thread *t);
-void event_init(struct thread *t)
-{
-	t->timeout.expire = timeout_expire;
 }
 
 void sys_event_wait(u64 mask, u64 deadline)

@@ -305,3 +305,11 @@ void (*const syscalls[SYS_COUNT])(void) = {
 	[SYS_SYS_CTL] = FAST(syscall_ctl),
 };
 static_assert(SYS_COUNT == SYSCALLS);
+static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH);
+static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP);
+static_assert(offsetof(struct cpu, current) == CPU_CURRENT);
+static_assert(offsetof(struct cpu, resched) == CPU_RESCHED);
+static_assert(offsetof(struct cpu, vcpu) == CPU_VCPU);
+static_assert(offsetof(struct thread, regs.rip) == T_RIP);
+static_assert(offsetof(struct thread, regs.rflags) == T_RFLAGS);
+static_assert(offsetof(struct thread, resume) == T_RESUME);

@@ -7,8 +7,6 @@
 	(BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(7) | RFLAGS_TF | RFLAGS_DF | BIT(11) |            \
 		RFLAGS_AC | BIT(21))
 
-void event_init(struct thread *t);
-
 status_t thread_init(struct thread *t, struct domain *d, const struct msg_create_thread *m)
 {
 	status_t s;
@@ -45,7 +43,7 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 	list_init(&t->caller_link);
 	list_init(&t->cpu_link);
 	sched_init_thread(t);
-	event_init(t);
+	t->timeout.expire = event_timeout;
 	kobj_init(&t->obj, KIND_THREAD, d);
 	kobj_init(&t->event_obj, KIND_EVENT, NULL);
 	return STATUS_OK;

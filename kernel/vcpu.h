@@ -17,6 +17,8 @@
 #include "mm/ptable.h"
 #include "mm/tlb.h"
 
+#define APIC_TPR 0x80 /* offset in the APIC page */
+
 struct doorbell {
 	struct slot slot; /* event and its mask; empty: unused */
 	u16 port;
@@ -149,9 +151,9 @@ struct vcpu_ops {
 	/* Moves RIP over the instruction that exited and ends its shadow. */
 	void (*skip)(struct vcpu *v);
 
-	/* Is the MSR switched with the vCPU, so that a guest may have it directly? */
-	bool (*msr_switched)(u32 msr);
-	/* Sets the intercept of an MSR, or clears it if the MSR is switched. */
+	/* MSRs that are switched with the vCPU, so that a guest may have them directly; 0 ends. */
+	const u32 *msrs_switched;
+	/* Sets or clears the intercept of an MSR; one that no bitmap has always exits. */
 	void (*trap_msr)(struct vm *vm, u32 msr, bool trap);
 
 	/* Before the next entry of `v` here, no translation of its VM's nested tables or guest may

@@ -61,6 +61,15 @@ static status_t trap_ports(struct thread *t, struct vm *vm)
 	return s;
 }
 
+static bool msr_switched(u32 msr)
+{
+	const u32 *list = vcpu_ops->msrs_switched;
+
+	while (*list && *list != msr)
+		list++;
+	return *list;
+}
+
 status_t sys_vm_trap(struct thread *t)
 {
 	u64 first = arg(t, RDX), end = first + arg(t, R8);
@@ -79,7 +88,7 @@ status_t sys_vm_trap(struct thread *t)
 	if (arg(t, R9) == TRAP_EVENT || arg(t, R9) > TRAP_DIRECT)
 		return STATUS_NOT_SUPPORTED;
 	for (u64 m = first; m < end && direct; m++)
-		if (!vcpu_ops->msr_switched((u32)m))
+		if (!msr_switched((u32)m))
 			return STATUS_NOT_SUPPORTED;
 	spin_lock(&vm->lock);
 	for (u64 m = first; m < end; m++)

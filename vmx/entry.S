@@ -23,10 +23,10 @@ vmx_enter:
 1:	vmlaunch
 
 	/* Refused: CF or ZF says how. GS and the stack are still the kernel's; the stack is used up. */
-2:	mov %gs:ENTRY_CPU_STACK_TOP, %rsp
+2:	mov %gs:CPU_STACK_TOP, %rsp
 	push %rax
 	pushfq
-	mov %gs:ENTRY_CPU_VCPU, %rax
+	mov %gs:CPU_VCPU, %rax
 	popq ENTRY_VCPU_REFUSED(%rax)
 	pop %rax
 
@@ -34,11 +34,11 @@ vmx_enter:
 	.globl vmx_exited
 vmx_exited:
 	push %rax
-	mov %gs:ENTRY_CPU_VCPU, %rax
+	mov %gs:CPU_VCPU, %rax
 	mov ENTRY_VCPU_RUN(%rax), %rax
 	save_gpr ENTRY_RUN_GPR, %rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
 	popq ENTRY_RUN_GPR + GPR_rax(%rax)
-	mov %gs:ENTRY_CPU_VCPU, %rdi
+	mov %gs:CPU_VCPU, %rdi
 	mov %cr2, %rax
 	mov %rax, ENTRY_VCPU_CR2(%rdi)
 	xor %ebp, %ebp
