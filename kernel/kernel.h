@@ -71,6 +71,7 @@ void screen_put(char c);
 /* panic.c */
 void panic(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 void panic_regs(const u64 *frame, const char *what) __attribute__((noreturn));
+void halt(void) __attribute__((noreturn));
 extern u32 panicking;
 
 /* paging.c */
