@@ -322,20 +322,24 @@ static bool deliver(struct vcpu *v, u64 flags)
 		open = vcpu_ops->can_take(v);
 		class = 16;
 	}
-	if (v->irr_check && !open) {
+	if ((v->irr_check || v->halted) && !open) {
+		bool by_hardware = vcpu_ops->sync_apic && vcpu_ops->sync_apic(v);
+
 		vector = virq_deliverable(v);
-		if (vector >= 0) {
-			if (virq_above_tpr(v, vector) && vcpu_ops->can_take(v)) {
+		if (vector >= 0 && virq_above_tpr(v, vector) && vcpu_ops->can_take(v)) {
+			v->halted = false;
+			if (!by_hardware) {
 				vcpu_ops->inject(
 					v, INJECT_VALID | INJECT_TYPE_INTR | (u64)vector, 0);
 				virq_accept(v, vector);
 				v->stats.injections++;
-				v->halted = false;
 				vector = virq_deliverable(v);
 			}
-			if (vector >= 0 && class < (unsigned)vector >> 4)
-				class = (unsigned)vector >> 4;
 		}
+		if (by_hardware)
+			v->irr_check = false;
+		else if (vector >= 0 && class < (unsigned)vector >> 4)
+			class = (unsigned)vector >> 4;
 	}
 	set_window(v, open ? 0 : class, flags & RUN_NMI_WINDOW);
 	return open;

@@ -16,7 +16,11 @@
 #include "kernel/cpu.h"
 #include "kernel/space.h"
 
-#define APIC_TPR 0x80 /* offset in the APIC page */
+/* Offsets in the APIC page */
+#define APIC_TPR 0x80
+#define APIC_ISR 0x100
+#define APIC_TMR 0x180
+#define APIC_IRR 0x200
 
 struct doorbell {
 	struct slot slot; /* event and its mask; empty: unused */
@@ -122,6 +126,12 @@ struct vcpu_ops {
 	 * to run page. */
 	void (*import)(struct vcpu *v, u64 groups);
 	void (*export)(struct vcpu *v, u64 groups);
+
+	/*
+	 * Takes IRR, ISR and TMR over from the APIC page, from which the hardware then delivers by
+	 * itself. False, or NULL: it does not, so the kernel has to.
+	 */
+	bool (*sync_apic)(struct vcpu *v);
 
 	/* Could the guest take an external interrupt now: IF, no shadow, nothing to be injected
 	 * already? */

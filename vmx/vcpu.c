@@ -63,14 +63,12 @@ static void init_controls(struct vcpu *v)
 		vmwrite(PREEMPTION_TIMER,
 			(boot->tsc_hz / RUN_LIMIT_HZ) >> (read_msr(MSR_VMX_MISC) & 31));
 	vmwrite(PROC_CONTROLS, x->proc);
-	vmwrite(PROC2_CONTROLS, vmx_machine.proc2 & ~(u32)PROC2_PAUSE_LOOP);
 	if (vmx_machine.proc2 & PROC2_PAUSE_LOOP) {
 		vmwrite(PLE_GAP, PAUSE_GAP);
 		vmwrite(PLE_WINDOW, PAUSE_WINDOW);
 	}
 	vmwrite(EXIT_CONTROLS, vmx_machine.exit);
 	vmwrite(ENTRY_CONTROLS, vmx_machine.entry);
-	vmwrite(MSR_BITMAP, window_pa(vm->msr_bitmap));
 	vmwrite(VIRTUAL_APIC, v->apic_pa);
 	vmwrite(EPT_POINTER, vm->backend[VM_EPTP]);
 	if (vmx_machine.proc2 & PROC2_XSAVES)
@@ -150,6 +148,7 @@ void vmx_load(struct vcpu *v)
 		new_vpid(v, c);
 	if (!x->initialised) {
 		x->initialised = true;
+		vmx_sync_apic(v);
 		vmx_import(v, GROUP_ALL_REG | GROUP_CONTROL);
 	}
 }

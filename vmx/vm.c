@@ -26,6 +26,7 @@ const struct vcpu_ops vmx_ops = {
 	.unload = vmx_unload,
 	.import = vmx_import,
 	.export = vmx_export,
+	.sync_apic = vmx_sync_apic,
 	.can_take = vmx_can_take,
 	.inject = vmx_inject,
 	.uninject = vmx_uninject,
@@ -39,24 +40,29 @@ const struct vcpu_ops vmx_ops = {
 	.flush = vmx_flush,
 };
 
+/* Two bitmaps: the second is for vCPUs whose x2APIC the hardware serves. */
 status_t vmx_vm_init(struct vm *vm)
 {
-	vm->msr_bitmap = pool_frame_alloc(&vm->obj.payer->pool);
-	if (!vm->msr_bitmap)
+	u8 *map = pool_pair_alloc(&vm->obj.payer->pool);
+
+	if (!map)
 		return STATUS_NO_MEMORY;
-	memset(vm->msr_bitmap, 0xff, PAGE_SIZE);
+	memset(map, 0xff, 2 * PAGE_SIZE);
+	msr_bitmap_open_x2apic(map + PAGE_SIZE);
+	vm->msr_bitmap = map;
 	vm->backend[VM_EPTP] = vm->space.ptable.root | EPTP_WALK_4 | EPTP_WB;
 	return STATUS_OK;
 }
 
 void vmx_vm_free(struct vm *vm)
 {
-	pool_frame_free(&vm->obj.payer->pool, vm->msr_bitmap);
+	pool_pair_free(&vm->obj.payer->pool, vm->msr_bitmap);
 }
 
 void vmx_trap_msr(struct vm *vm, u32 msr, bool trap)
 {
 	msr_bitmap_set(vm->msr_bitmap, msr, trap);
+	msr_bitmap_set((u8 *)vm->msr_bitmap + PAGE_SIZE, msr, trap);
 }
 
 /*

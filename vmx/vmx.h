@@ -75,6 +75,9 @@ static inline struct vmx_vcpu *vmx_of(struct vcpu *v)
 /* vm->backend[] */
 #define VM_EPTP 0
 
+/* What the hardware does of a local APIC: all of it or nothing. */
+#define PROC2_APIC ((u32)(PROC2_X2APIC | PROC2_APIC_READS | PROC2_DELIVERY))
+
 /* CR0 bits that the guest does not own: VMX wants NE; entries and exits leave CD and NW as they are
  * (27.3.2.1). */
 #define CR0_HOST (CR0_NE | CR0_NW | CR0_CD)
@@ -114,6 +117,7 @@ u64 vmx_uninject(struct vcpu *v, u64 *length);
 void vmx_window(struct vcpu *v, unsigned class);
 void vmx_nmi_window(struct vcpu *v, bool on);
 void vmx_inject_raw(struct vcpu *v, u32 info, u32 error, u32 length);
+bool vmx_sync_apic(struct vcpu *v);
 void vmx_take_back(struct vcpu *v, u32 vectoring);
 
 /* exit.c */
