@@ -121,7 +121,7 @@ static bool gsi_exists(u32 gsi)
 	return false;
 }
 
-status_t irq_create(struct thread *t, struct domain *payer, u64 slot)
+status_t irq_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_irq m = *(const struct msg_create_irq *)t->message;
 	struct cap sys;
@@ -146,25 +146,20 @@ status_t irq_create(struct thread *t, struct domain *payer, u64 slot)
 	irq->gsi = m.gsi;
 	list_init(&irq->link);
 	kobj_init(&irq->obj, KIND_IRQ, payer);
+	*out = &irq->obj;
 	if (!slot_set(&irq->event, &target->event_obj, KIND_EVENT, 0, m.bits))
-		s = STATUS_GONE;
-	if (s == STATUS_OK) {
-		spin_lock(&lock);
-		if (!list_empty(&gsis[m.gsi].irqs) && gsis[m.gsi].flags != m.flags) {
-			s = STATUS_BUSY;
-		} else {
-			if (list_empty(&gsis[m.gsi].irqs))
-				gsis[m.gsi].cpu = target->cpu;
-			gsis[m.gsi].flags = m.flags;
-			list_add(&gsis[m.gsi].irqs, &irq->link);
-			program(m.gsi);
-		}
-		spin_unlock(&lock);
+		return STATUS_GONE;
+	spin_lock(&lock);
+	if (!list_empty(&gsis[m.gsi].irqs) && gsis[m.gsi].flags != m.flags) {
+		s = STATUS_BUSY;
+	} else {
+		if (list_empty(&gsis[m.gsi].irqs))
+			gsis[m.gsi].cpu = target->cpu;
+		gsis[m.gsi].flags = m.flags;
+		list_add(&gsis[m.gsi].irqs, &irq->link);
+		program(m.gsi);
 	}
-	if (s == STATUS_OK)
-		s = domain_cap_set(t->domain, slot, &irq->obj, KIND_IRQ, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&irq->obj, NULL);
+	spin_unlock(&lock);
 	return s;
 }
 
@@ -184,24 +179,24 @@ void irq_free(struct kobj *o, struct pool *pool)
 	pool_free(pool, container_of(o, struct irq, obj), sizeof(struct irq));
 }
 
-void sys_irq_ctl(struct thread *t)
+status_t sys_irq_ctl(struct thread *t)
 {
 	struct cap slot;
 	struct irq *irq;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_IRQ, RIGHT_CTL, &slot);
 
-	if (s == STATUS_OK && arg(t, RSI) > IRQ_CTL_UNMASK)
-		s = STATUS_BAD_CALL;
-	if (s == STATUS_OK) {
-		irq = container_of(slot.obj, struct irq, obj);
-		spin_lock(&lock);
-		if (arg(t, RSI) == IRQ_CTL_ACK)
-			irq->unacked = false;
-		else
-			irq->masked = arg(t, RSI) == IRQ_CTL_MASK;
-		if (arg(t, RSI) != IRQ_CTL_ACK || gsis[irq->gsi].flags & BOOT_IRQ_LEVEL)
-			program(irq->gsi);
-		spin_unlock(&lock);
-	}
-	t->regs.gpr[RAX] = s;
+	if (s != STATUS_OK)
+		return s;
+	if (arg(t, RSI) > IRQ_CTL_UNMASK)
+		return STATUS_BAD_CALL;
+	irq = container_of(slot.obj, struct irq, obj);
+	spin_lock(&lock);
+	if (arg(t, RSI) == IRQ_CTL_ACK)
+		irq->unacked = false;
+	else
+		irq->masked = arg(t, RSI) == IRQ_CTL_MASK;
+	if (arg(t, RSI) != IRQ_CTL_ACK || gsis[irq->gsi].flags & BOOT_IRQ_LEVEL)
+		program(irq->gsi);
+	spin_unlock(&lock);
+	return STATUS_OK;
 }

@@ -80,7 +80,7 @@ static void put_number(struct line *l, u64 n, unsigned base, unsigned width, cha
 		put(l, digits[--count]);
 }
 
-/* %s %c %d %u %x with width, zero padding, l and ll, and %% */
+/* %s %u %x with width, zero padding, l and ll, and %% */
 static void format_text(struct line *l, const char *f, va_list args)
 {
 	for (; *f; f++) {
@@ -88,7 +88,6 @@ static void format_text(struct line *l, const char *f, va_list args)
 		unsigned width = 0;
 		unsigned longs = 0;
 		const char *s;
-		s64 d;
 
 		if (*f != '%') {
 			put(l, *f);
@@ -107,15 +106,6 @@ static void format_text(struct line *l, const char *f, va_list args)
 		case 's':
 			for (s = va_arg(args, const char *); *s; s++)
 				put(l, *s);
-			break;
-		case 'c':
-			put(l, (char)va_arg(args, int));
-			break;
-		case 'd':
-			d = longs ? va_arg(args, s64) : va_arg(args, int);
-			if (d < 0)
-				put(l, '-');
-			put_number(l, d < 0 ? -(u64)d : (u64)d, 10, width, pad);
 			break;
 		case 'u':
 		case 'x':

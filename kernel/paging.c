@@ -89,48 +89,20 @@ void *device_map(paddr_t pa, u64 size, enum mem_cache cache)
 	return (void *)(va + offset);
 }
 
-/* Maps the block of `pa` at this CPU's temporary address. */
-static u8 *temp_map(paddr_t pa)
-{
-	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
-
-	must(ptable_map(&kernel_ptable, va, ALIGN_DOWN(pa, BLOCK), BLOCK,
-		     PTABLE_READ | PTABLE_WRITE, MEM_CACHE_WB),
-		"temporary");
-	return (u8 *)va + (pa & (BLOCK - 1));
-}
-
-static void temp_unmap(void)
-{
-	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
-
-	ptable_unmap(&kernel_ptable, va, BLOCK, 0);
-	invlpg(va);
-}
-
 void temp_clear(paddr_t pa, u64 size)
 {
-	u64 *p;
+	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
+	u64 *p = (u64 *)(va + (pa & (BLOCK - 1)));
 	u64 count = size / 8;
 
 	spin_lock(&lock);
-	p = (u64 *)temp_map(pa);
+	must(ptable_map(&kernel_ptable, va, ALIGN_DOWN(pa, BLOCK), BLOCK,
+		     PTABLE_READ | PTABLE_WRITE, MEM_CACHE_WB),
+		"temporary");
 	spin_unlock(&lock);
 	__asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0) : "memory");
 	spin_lock(&lock);
-	temp_unmap();
+	ptable_unmap(&kernel_ptable, va, BLOCK, 0);
 	spin_unlock(&lock);
-}
-
-void temp_read(paddr_t pa, void *to, u64 size)
-{
-	u8 *p;
-
-	spin_lock(&lock);
-	p = temp_map(pa);
-	spin_unlock(&lock);
-	memcpy(to, p, size);
-	spin_lock(&lock);
-	temp_unmap();
-	spin_unlock(&lock);
+	invlpg(va);
 }

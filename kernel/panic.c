@@ -5,9 +5,7 @@
 
 u32 panicking;
 
-#define SYMBOL_FUNCTION 2 /* STT_FUNC; labels of assembly are STT_NOTYPE, 0 */
-
-struct symbol { /* Elf64_Sym */
+struct symbol { /* Elf64_Sym; the loader has left functions only, with names that exist */
 	u32 name;
 	u8 info;
 	u8 other;
@@ -25,9 +23,7 @@ static void print_symbol(u64 address)
 	if (boot && boot->symtab) {
 		s = window_va(boot->symtab);
 		for (u64 i = 0; i < boot->symtab_size / sizeof(*s); i++) {
-			if ((s[i].info & 15) > SYMBOL_FUNCTION || s[i].value > address ||
-				s[i].name >= boot->strtab_size || address - s[i].value >= offset ||
-				!s[i].value)
+			if (s[i].value > address || address - s[i].value >= offset)
 				continue;
 			best = (const char *)window_va(boot->strtab) + s[i].name;
 			offset = address - s[i].value;
@@ -71,10 +67,12 @@ static bool panic_begin(void)
 		if (cpus[i] != cpu_self())
 			lapic_ipi(cpus[i]->apic_id, VECTOR_IPI);
 	log_quiet(false);
+	log_text("\n--- last log lines\n");
+	log_tail();
 	return true;
 }
 
-static void __attribute__((noreturn)) halt(void)
+void halt(void)
 {
 	for (;;)
 		__asm__ volatile("cli; hlt");
@@ -85,8 +83,6 @@ void panic(const char *format, ...)
 	va_list args;
 
 	if (panic_begin()) {
-		log_text("\n--- last log lines\n");
-		log_tail();
 		log_text("PANIC: ");
 		va_start(args, format);
 		log_text_v(format, args);
@@ -104,13 +100,11 @@ void panic_regs(const u64 *f, const char *what)
 		"rdi", "rsi", "rbp", "rbx", "rdx", "rcx", "rax"};
 
 	if (panic_begin()) {
-		log_text("\n--- last log lines\n");
-		log_tail();
 		log_text("PANIC: %s in the kernel, vector %lu error %lx\n", what, f[15], f[16]);
 		log_text("rip %016lx cs %lx rflags %lx rsp %016lx cr2 %016lx cr3 %016lx\n", f[17],
 			f[18], f[19], f[20], read_cr2(), read_cr3());
 		for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-			log_text("%s %016lx%c", names[i], f[i], i % 4 == 3 ? '\n' : ' ');
+			log_text("%s %016lx%s", names[i], f[i], i % 4 == 3 ? "\n" : " ");
 		log_text("\n");
 		backtrace(f[10], f[17]);
 	}

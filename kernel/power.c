@@ -47,6 +47,5 @@ void power_reset(void)
 	out8(RESET_CONTROL, 2);
 	out8(RESET_CONTROL, 6);
 	out8(I8042_COMMAND, 0xfe);
-	for (;;)
-		__asm__ volatile("cli; hlt");
+	halt();
 }

@@ -10,22 +10,17 @@
  * stake. */
 static void interrupt(u64 vector)
 {
-	if (vector == VECTOR_TIMER) {
-		lapic_eoi();
+	if (vector >= VECTOR_GSI && vector < VECTOR_GSI + MAX_GSI)
+		return irq_handle((unsigned)vector);
+	if (vector == VECTOR_SPURIOUS)
+		return;
+	lapic_eoi();
+	if (vector == VECTOR_TIMER)
 		timer_interrupt();
-	} else if (vector == VECTOR_IPI) {
-		lapic_eoi();
-		if (panicking)
-			for (;;)
-				__asm__ volatile("cli; hlt");
-	} else if (vector >= VECTOR_GSI && vector < VECTOR_GSI + MAX_GSI) {
-		irq_handle((unsigned)vector);
-	} else if (vector == VECTOR_ERROR) {
-		lapic_eoi();
+	else if (vector == VECTOR_IPI && panicking)
+		halt();
+	else if (vector == VECTOR_ERROR)
 		log_line("local APIC error interrupt");
-	} else if (vector != VECTOR_SPURIOUS) {
-		lapic_eoi();
-	}
 }
 
 void interrupt_user(u64 vector, u64 error);
@@ -41,13 +36,12 @@ void interrupt_user(u64 vector, u64 error)
 }
 
 /* frame: R15 ... RAX, vector, error, RIP, CS, RFLAGS, RSP, SS */
-bool interrupt_from_kernel(const u64 *frame);
-bool interrupt_from_kernel(const u64 *frame)
+void interrupt_from_kernel(const u64 *frame);
+void interrupt_from_kernel(const u64 *frame)
 {
 	if (frame[15] < EXCEPTIONS)
 		panic_regs(frame, "exception");
 	interrupt(frame[15]);
-	return true;
 }
 
 void interrupt_ist(const u64 *frame, struct cpu *c);
@@ -56,8 +50,7 @@ void interrupt_ist(const u64 *frame, struct cpu *c)
 	if (frame[15] == NMI) {
 		/* Nothing here takes locks or touches what an interrupted path may be changing. */
 		if (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
-			for (;;)
-				__asm__ volatile("cli; hlt");
+			halt();
 		c->nmis++;
 		return;
 	}

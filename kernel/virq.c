@@ -5,17 +5,12 @@
 #include "kernel/kernel.h"
 #include "kernel/virq.h"
 
-#define APIC_TPR 0x80
-#define APIC_ISR 0x100
-#define APIC_IRR 0x200
-
 static volatile u32 *reg(struct vcpu *v, u32 base, unsigned vector)
 {
 	return (volatile u32 *)(v->apic + base + vector / 32 * 16);
 }
 
-/* The highest vector in ISR or IRR, or -1. */
-static int highest(struct vcpu *v, u32 base)
+int virq_highest(struct vcpu *v, u32 base)
 {
 	for (int word = 7; word >= 0; word--) {
 		u32 bits = *(volatile u32 *)(v->apic + base + word * 16);
@@ -49,14 +44,14 @@ void virq_merge(struct vcpu *v)
 
 int virq_deliverable(struct vcpu *v)
 {
-	int irr = highest(v, APIC_IRR);
+	int irr = virq_highest(v, APIC_IRR);
 	int isr;
 
 	if (irr < 16) {
 		v->irr_check = false;
 		return -1;
 	}
-	isr = highest(v, APIC_ISR);
+	isr = virq_highest(v, APIC_ISR);
 	/* PPR from ISR alone: the TPR is the window's business, for the guest may lower it without
 	 * an exit. */
 	if (isr >= 0 && irr >> 4 <= isr >> 4)

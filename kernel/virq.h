@@ -10,6 +10,9 @@ void virq_request(struct vcpu *v, unsigned vector);
 /* Moves what is pending into IRR. */
 void virq_merge(struct vcpu *v);
 
+/* The highest vector in ISR or IRR (`base` is APIC_ISR or APIC_IRR), or -1. */
+int virq_highest(struct vcpu *v, u32 base);
+
 /* The vector that IRR and ISR would let in, whatever the TPR says; -1: none. */
 int virq_deliverable(struct vcpu *v);
 

@@ -8,9 +8,10 @@ struct vmx_machine vmx_machine;
 #define PROC_NEEDED                                                                                \
 	(PROC_TSC_OFFSET | PROC_HLT | PROC_MWAIT | PROC_RDPMC | PROC_TPR_SHADOW |                  \
 		PROC_UNCONDITIONAL_IO | PROC_MSR_BITMAPS | PROC_MONITOR | PROC_SECONDARY)
-#define PROC_LATER     (PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW) /* set while asked for */
-#define PROC2_NEEDED   (PROC2_EPT | PROC2_UNRESTRICTED | PROC2_RDTSCP)
-#define PROC2_OPTIONAL (PROC2_VPID | PROC2_WBINVD | PROC2_PAUSE_LOOP | PROC2_INVPCID | PROC2_XSAVES)
+#define PROC_LATER   (PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW) /* set while asked for */
+#define PROC2_NEEDED (PROC2_EPT | PROC2_UNRESTRICTED | PROC2_RDTSCP)
+#define PROC2_OPTIONAL                                                                             \
+	(PROC2_VPID | PROC2_WBINVD | PROC2_PAUSE_LOOP | PROC2_INVPCID | PROC2_XSAVES | PROC2_APIC)
 #define EXIT_NEEDED                                                                                \
 	(EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |         \
 		EXIT_LOAD_EFER)
@@ -64,6 +65,10 @@ static const char *find_controls(struct vmx_machine *m)
 	if (control_adjust(read_msr(MSR_VMX_PROC2), PROC2_NEEDED, proc2_optional, &m->proc2))
 		return "VT-x lacks EPT or unrestricted guest: a processor of 2010 (Westmere) or "
 		       "later is needed; in a virtual machine, give it nested EPT";
+	/* One without the others would let x2APIC MSRs through to the host's APIC, or save nothing.
+	 */
+	if ((m->proc2 & PROC2_APIC) != PROC2_APIC)
+		m->proc2 &= ~PROC2_APIC;
 	if ((m->ept_vpid & EPT_NEEDED) != EPT_NEEDED ||
 		!(m->ept_vpid & (CAP_INVEPT_SINGLE | CAP_INVEPT_ALL)))
 		return "EPT lacks 4 levels, write-back, 2 MiB pages or INVEPT: a newer processor "

@@ -1,10 +1,10 @@
 /* Events for the guest: injection, interrupted deliveries, windows (SDM vol.
  * 3C, 25.8.3, 25.9.3, 27.6). */
+#include "kernel/virq.h"
 #include "vmx/convert.h"
 #include "vmx/vmx.h"
 
-#define APIC_TPR    0x80 /* offset in the APIC page */
-#define CLASS_COUNT 16   /* interrupt priority classes */
+#define CLASS_COUNT 16 /* interrupt priority classes */
 
 static void set_proc(struct vmx_vcpu *x, u32 bit, bool on)
 {
@@ -67,6 +67,25 @@ void vmx_take_back(struct vcpu *v, u32 info)
 	 * (27.3.1.5). */
 	if ((info & INTR_TYPE) == INTR_NMI)
 		vmwrite(GUEST_INTERRUPTIBILITY, vmread(GUEST_INTERRUPTIBILITY) & ~BLOCK_NMI);
+}
+
+/*
+ * RVI, SVI and the EOI-exit bitmap (30.1, 30.2). The hardware then keeps IRR, ISR and the first two
+ * itself; TMR changes before a vector becomes pending, so before this. A window (class 16) holds
+ * its deliveries back as long as it is asked for.
+ */
+bool vmx_sync_apic(struct vcpu *v)
+{
+	int irr = virq_highest(v, APIC_IRR);
+	int isr = virq_highest(v, APIC_ISR);
+	const volatile u32 *tmr = (const volatile u32 *)(v->apic + APIC_TMR);
+
+	if (!(vmx_machine.proc2 & PROC2_DELIVERY))
+		return false;
+	for (unsigned i = 0; i < 4; i++)
+		vmwrite(SEGMENT_FIELD(EOI_EXIT_BITMAP, i), tmr[8 * i] | (u64)tmr[8 * i + 4] << 32);
+	vmwrite(GUEST_INTERRUPT_STATUS, (irr < 0 ? 0 : (u64)irr) | (isr < 0 ? 0 : (u64)isr << 8));
+	return true;
 }
 
 /*

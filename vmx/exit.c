@@ -185,6 +185,13 @@ static unsigned exit_ept_violation(
 	return report(run, EXIT_MEMORY, 0);
 }
 
+/* Comes after the instruction. */
+static unsigned exit_eoi(struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+{
+	v->run->exit.eoi.vector = (u32)(vmread(QUALIFICATION) & INTR_VECTOR);
+	return report(v->run, EXIT_EOI, 0);
+}
+
 /* The kernel's own, and exits without details. */
 static unsigned exit_event(struct vcpu *v, const struct exit_row *row)
 {
@@ -234,6 +241,7 @@ static const struct exit_row rows[REASON_COUNT] = {
 	[REASON_MONITOR] = {exit_instruction, 0, INSTR_MONITOR},
 	[REASON_PAUSE] = {exit_plain, EXIT_PAUSE, 0},
 	[REASON_TPR] = {exit_event, VCPU_WINDOW, 0},
+	[REASON_EOI] = {.handle = exit_eoi},
 	[REASON_GDTR_IDTR] = {exit_instruction, 0, INSTR_DESCRIPTOR},
 	[REASON_LDTR_TR] = {exit_instruction, 0, INSTR_DESCRIPTOR},
 	[REASON_EPT_VIOLATION] = {.handle = exit_ept_violation},

@@ -151,13 +151,18 @@ static void export_msr(struct vcpu *v)
 static void import_control(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
+	u64 flags = __atomic_load_n(&v->run->flags, __ATOMIC_RELAXED);
+	u32 proc2 = vmx_machine.proc2;
 
 	x->exceptions = v->run->exceptions & ~(u32)BIT(VECTOR_NMI);
 	vmwrite(EXCEPTION_BITMAP, x->exceptions | BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC));
-	if (vmx_machine.proc2 & PROC2_PAUSE_LOOP)
-		vmwrite(PROC2_CONTROLS, v->run->flags & RUN_PAUSE_EXIT
-						? vmx_machine.proc2
-						: vmx_machine.proc2 & ~(u32)PROC2_PAUSE_LOOP);
+	if (!(flags & RUN_PAUSE_EXIT))
+		proc2 &= ~(u32)PROC2_PAUSE_LOOP;
+	if (!(flags & RUN_X2APIC))
+		proc2 &= ~(u32)PROC2_X2APIC;
+	vmwrite(PROC2_CONTROLS, proc2);
+	/* Never the second bitmap without that control: the MSRs would be the host's. */
+	vmwrite(MSR_BITMAP, window_pa(v->vm->msr_bitmap) + (proc2 & PROC2_X2APIC ? PAGE_SIZE : 0));
 }
 
 void vmx_import(struct vcpu *v, u64 groups)

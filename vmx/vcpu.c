@@ -3,12 +3,11 @@
 #include "kernel/domain.h"
 #include "vmx/vmx.h"
 
-#define RUN_LIMIT_HZ          100
-#define PAUSE_GAP             128  /* cycles between two PAUSEs of one loop, at most */
-#define PAUSE_WINDOW          4096 /* cycles that a loop may last */
-#define ACTIVITY_FIELD_ACTIVE 0
-#define NO_LINKED_VMCS        (~0ull)
-#define GUEST_LIST_SIZE       (sizeof(struct msr_entry) * SWITCHED_COUNT)
+#define RUN_LIMIT_HZ    100
+#define PAUSE_GAP       128  /* cycles between two PAUSEs of one loop, at most */
+#define PAUSE_WINDOW    4096 /* cycles that a loop may last */
+#define NO_LINKED_VMCS  (~0ull)
+#define GUEST_LIST_SIZE (sizeof(struct msr_entry) * SWITCHED_COUNT)
 
 status_t vmx_vcpu_init(struct vcpu *v)
 {
@@ -16,15 +15,11 @@ status_t vmx_vcpu_init(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_of(v);
 	struct vmcs *vmcs = pool_frame_alloc(pool);
 
-	x->guest = pool_alloc(pool, GUEST_LIST_SIZE);
-	if (!vmcs || !x->guest) {
-		pool_frame_free(pool, vmcs);
-		pool_free(pool, x->guest, GUEST_LIST_SIZE);
-		x->guest = NULL;
-		return STATUS_NO_MEMORY;
-	}
-	vmcs->revision = vmx_machine.basic & BASIC_REVISION;
 	v->hw = vmcs;
+	x->guest = pool_alloc(pool, GUEST_LIST_SIZE);
+	if (!vmcs || !x->guest)
+		return STATUS_NO_MEMORY;
+	vmcs->revision = vmx_machine.basic & BASIC_REVISION;
 	v->hw_pa = window_pa(vmcs);
 	return STATUS_OK;
 }
@@ -35,9 +30,18 @@ void vmx_vcpu_free(struct vcpu *v)
 
 	pool_frame_free(pool, v->hw);
 	pool_free(pool, vmx_of(v)->guest, GUEST_LIST_SIZE);
-	v->hw = NULL;
-	vmx_of(v)->guest = NULL;
 }
+
+/*
+ * Fields that are 0. With the first two, bit 14 of the exception bitmap alone decides on page
+ * faults (26.2). The host has null data segments, as the kernel and ring 3 do: none with DPL 0 may
+ * be left to ring 3; and SYSENTER in ring 3 is a #GP.
+ */
+static const u16 zero_fields[] = {PAGE_FAULT_MASK, PAGE_FAULT_MATCH, CR3_TARGET_COUNT,
+	TPR_THRESHOLD, ENTRY_INFO, ENTRY_ERROR, ENTRY_LENGTH, GUEST_DEBUGCTL, GUEST_ACTIVITY,
+	GUEST_PENDING_DEBUG, GUEST_SMBASE, GUEST_RSP, GUEST_PDPTE, GUEST_PDPTE + 2, GUEST_PDPTE + 4,
+	GUEST_PDPTE + 6, HOST_DS, HOST_ES, HOST_FS, HOST_GS, HOST_SYSENTER_CS, HOST_SYSENTER_ESP,
+	HOST_SYSENTER_EIP};
 
 /* What every vCPU has alike, and what no register group covers. */
 static void init_controls(struct vcpu *v)
@@ -45,6 +49,8 @@ static void init_controls(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_of(v);
 	struct vm *vm = v->vm;
 
+	for (unsigned i = 0; i < ARRAY_SIZE(zero_fields); i++)
+		vmwrite(zero_fields[i], 0);
 	x->proc = vmx_machine.proc;
 	vmwrite(PIN_CONTROLS, vmx_machine.pin);
 	/*
@@ -57,39 +63,22 @@ static void init_controls(struct vcpu *v)
 		vmwrite(PREEMPTION_TIMER,
 			(boot->tsc_hz / RUN_LIMIT_HZ) >> (read_msr(MSR_VMX_MISC) & 31));
 	vmwrite(PROC_CONTROLS, x->proc);
-	vmwrite(PROC2_CONTROLS, vmx_machine.proc2 & ~(u32)PROC2_PAUSE_LOOP);
 	if (vmx_machine.proc2 & PROC2_PAUSE_LOOP) {
 		vmwrite(PLE_GAP, PAUSE_GAP);
 		vmwrite(PLE_WINDOW, PAUSE_WINDOW);
 	}
 	vmwrite(EXIT_CONTROLS, vmx_machine.exit);
 	vmwrite(ENTRY_CONTROLS, vmx_machine.entry);
-	/* With both 0, bit 14 of the exception bitmap alone decides on page faults (26.2). */
-	vmwrite(PAGE_FAULT_MASK, 0);
-	vmwrite(PAGE_FAULT_MATCH, 0);
-	vmwrite(CR3_TARGET_COUNT, 0);
-	vmwrite(MSR_BITMAP, window_pa(vm->msr_bitmap));
 	vmwrite(VIRTUAL_APIC, v->apic_pa);
-	vmwrite(TPR_THRESHOLD, 0);
 	vmwrite(EPT_POINTER, vm->backend[VM_EPTP]);
 	if (vmx_machine.proc2 & PROC2_XSAVES)
 		vmwrite(XSS_EXITING_BITMAP, 0);
 	vmwrite(CR0_MASK, CR0_HOST);
 	vmwrite(CR4_MASK, CR4_HOST);
-	vmwrite(ENTRY_INFO, 0);
-	vmwrite(ENTRY_ERROR, 0);
-	vmwrite(ENTRY_LENGTH, 0);
 	vmwrite(ENTRY_MSR_LOAD, window_pa(x->guest));
 	vmwrite(EXIT_MSR_STORE, window_pa(x->guest));
 	vmwrite(EXIT_MSR_STORE_COUNT, SWITCHED_ALWAYS);
 	vmwrite(VMCS_LINK, NO_LINKED_VMCS);
-	vmwrite(GUEST_DEBUGCTL, 0);
-	vmwrite(GUEST_ACTIVITY, ACTIVITY_FIELD_ACTIVE);
-	vmwrite(GUEST_PENDING_DEBUG, 0);
-	vmwrite(GUEST_SMBASE, 0);
-	vmwrite(GUEST_RSP, 0);
-	for (unsigned i = 0; i < 4; i++)
-		vmwrite(SEGMENT_FIELD(GUEST_PDPTE, i), 0);
 }
 
 /* The host state of CPU `c`. CR3, CR0.TS and the FS base change with the VMM; vmx_enter_guest keeps
@@ -106,14 +95,8 @@ static void init_host(struct vcpu *v, struct cpu *c)
 	vmwrite(HOST_CR4, read_cr4());
 	x->host_cr3 = read_cr3();
 	vmwrite(HOST_CR3, x->host_cr3);
-	/* Null data segments, as the kernel and ring 3 have them: none with DPL 0 may be left to
-	 * ring 3. */
 	vmwrite(HOST_CS, SEL_KERNEL_CODE);
 	vmwrite(HOST_SS, SEL_KERNEL_DATA);
-	vmwrite(HOST_DS, 0);
-	vmwrite(HOST_ES, 0);
-	vmwrite(HOST_FS, 0);
-	vmwrite(HOST_GS, 0);
 	vmwrite(HOST_TR, SEL_TSS);
 	x->host_fs_base = 0;
 	vmwrite(HOST_FS_BASE, x->host_fs_base);
@@ -121,9 +104,6 @@ static void init_host(struct vcpu *v, struct cpu *c)
 	vmwrite(HOST_TR_BASE, h->tss_base);
 	vmwrite(HOST_GDTR_BASE, h->gdt.base);
 	vmwrite(HOST_IDTR_BASE, idt.base);
-	vmwrite(HOST_SYSENTER_CS, 0); /* SYSENTER in ring 3: #GP */
-	vmwrite(HOST_SYSENTER_ESP, 0);
-	vmwrite(HOST_SYSENTER_EIP, 0);
 	vmwrite(HOST_PAT, read_msr(MSR_PAT));
 	vmwrite(HOST_EFER, read_msr(MSR_EFER));
 	vmwrite(HOST_RSP, c->stack_top);
@@ -168,6 +148,7 @@ void vmx_load(struct vcpu *v)
 		new_vpid(v, c);
 	if (!x->initialised) {
 		x->initialised = true;
+		vmx_sync_apic(v);
 		vmx_import(v, GROUP_ALL_REG | GROUP_CONTROL);
 	}
 }

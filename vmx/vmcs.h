@@ -9,6 +9,7 @@
 enum vmcs_field {
 	VPID = 0x0000,
 	GUEST_SELECTOR = 0x0800,
+	GUEST_INTERRUPT_STATUS = 0x0810,
 	HOST_ES = 0x0c00,
 	HOST_CS = 0x0c02,
 	HOST_SS = 0x0c04,
@@ -23,6 +24,7 @@ enum vmcs_field {
 	TSC_OFFSET = 0x2010,
 	VIRTUAL_APIC = 0x2012,
 	EPT_POINTER = 0x201a,
+	EOI_EXIT_BITMAP = 0x201c, /* + 2 * index */
 	XSS_EXITING_BITMAP = 0x202c,
 	GUEST_PHYSICAL = 0x2400,
 	VMCS_LINK = 0x2800,
@@ -135,9 +137,12 @@ enum vmcs_segment {
 /* Secondary processor-based controls (25.6.2) */
 #define PROC2_EPT          BIT(1)
 #define PROC2_RDTSCP       BIT(3)
+#define PROC2_X2APIC       BIT(4) /* virtualize x2APIC mode */
 #define PROC2_VPID         BIT(5)
 #define PROC2_WBINVD       BIT(6)
 #define PROC2_UNRESTRICTED BIT(7)
+#define PROC2_APIC_READS   BIT(8) /* APIC-register virtualization */
+#define PROC2_DELIVERY     BIT(9) /* virtual-interrupt delivery */
 #define PROC2_PAUSE_LOOP   BIT(10)
 #define PROC2_INVPCID      BIT(12)
 #define PROC2_XSAVES       BIT(20)
@@ -221,6 +226,7 @@ enum exit_reason {
 	REASON_PAUSE = 40,
 	REASON_ENTRY_MCE = 41,
 	REASON_TPR = 43,
+	REASON_EOI = 45,
 	REASON_GDTR_IDTR = 46,
 	REASON_LDTR_TR = 47,
 	REASON_EPT_VIOLATION = 48,
@@ -302,7 +308,6 @@ enum exit_reason {
 #define FEATURE_LOCKED          BIT(0)
 #define FEATURE_VMX_OUTSIDE_SMX BIT(2)
 
-#define CPUID_1_ECX_VMX       BIT(5)
 #define CPUID_7_EDX_SPEC_CTRL BIT(26)
 
 enum invalidation { /* types of INVEPT and INVVPID (31.3) */

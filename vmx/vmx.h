@@ -33,11 +33,6 @@ struct vmx_machine {
 };
 extern struct vmx_machine vmx_machine;
 
-struct descriptor_table {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
-
 /* cpu->hw */
 struct vmx_cpu {
 	struct msr_entry host[SWITCHED_COUNT]; /* VM-exit MSR-load list; 16-byte aligned */
@@ -66,8 +61,6 @@ struct vmx_vcpu {
 };
 
 static_assert(sizeof(struct vmx_vcpu) <= sizeof(((struct vcpu *)0)->backend));
-static_assert(offsetof(struct cpu, stack_top) == ENTRY_CPU_STACK_TOP);
-static_assert(offsetof(struct cpu, vcpu) == ENTRY_CPU_VCPU);
 static_assert(offsetof(struct vcpu, run) == ENTRY_VCPU_RUN);
 static_assert(offsetof(struct vcpu, guest_cr2) == ENTRY_VCPU_CR2);
 static_assert(
@@ -81,6 +74,9 @@ static inline struct vmx_vcpu *vmx_of(struct vcpu *v)
 
 /* vm->backend[] */
 #define VM_EPTP 0
+
+/* What the hardware does of a local APIC: all of it or nothing. */
+#define PROC2_APIC ((u32)(PROC2_X2APIC | PROC2_APIC_READS | PROC2_DELIVERY))
 
 /* CR0 bits that the guest does not own: VMX wants NE; entries and exits leave CD and NW as they are
  * (27.3.2.1). */
@@ -98,7 +94,6 @@ status_t vmx_enable(struct cpu *c, struct pool *pool);
 /* vm.c */
 status_t vmx_vm_init(struct vm *vm);
 void vmx_vm_free(struct vm *vm);
-bool vmx_msr_switched(u32 msr);
 void vmx_trap_msr(struct vm *vm, u32 msr, bool trap);
 void vmx_flush(struct vcpu *v);
 
@@ -122,6 +117,7 @@ u64 vmx_uninject(struct vcpu *v, u64 *length);
 void vmx_window(struct vcpu *v, unsigned class);
 void vmx_nmi_window(struct vcpu *v, bool on);
 void vmx_inject_raw(struct vcpu *v, u32 info, u32 error, u32 length);
+bool vmx_sync_apic(struct vcpu *v);
 void vmx_take_back(struct vcpu *v, u32 vectoring);
 
 /* exit.c */

@@ -1,19 +1,16 @@
 /* Cases: a small real-mode guest, to see each kind of exit, an interrupt, a timer and a doorbell.
  */
-#include "drivers/test/test.h"
-#include "kernel/abi/run.h"
+#include "drivers/test/guest.h"
 
-#define RUN_PAGE  0x640000000ull
-#define GUEST_RAM 0x8000ull /* 32 KiB from 0; nothing above */
-#define CODE      0x1000u
-#define HANDLER   0x1800u
-#define VECTOR    0x20u
-#define DOORBELL  0x90u
+#define RUN_PAGE 0x640000000ull
+#define CODE     0x1000u
+#define DOORBELL 0x90u
 
-static struct run_page *const run = (struct run_page *)RUN_PAGE;
-static u8 *ram;
+struct run_page *const run = (struct run_page *)RUN_PAGE;
+u32 *const apic = (u32 *)(RUN_PAGE + PAGE_SIZE);
+u8 *guest_ram;
+cap_t guest_vcpu;
 static cap_t vm;
-static cap_t vcpu;
 
 static void set_segment(struct run_segment *s, u16 attributes)
 {
@@ -47,24 +44,23 @@ static void reset_state(void)
 	run->dirty = GROUP_ALL_REG | GROUP_CONTROL;
 }
 
-/* Makes a guest that begins with `code`. */
-static bool begin(const void *code, size_t size)
+bool guest_begin(const void *code, size_t size)
 {
 	struct msg_create_vm none = {0};
 	struct msg_create_vcpu m = {.thread = START_CAP_THREAD};
 	cap_t mem = make_mem(GUEST_RAM, PAGE_SIZE);
 
-	ram = map_mem(mem, GUEST_RAM, MAP_READ | MAP_WRITE);
+	guest_ram = map_mem(mem, GUEST_RAM, MAP_READ | MAP_WRITE);
 	vm = make(KIND_VM, START_CAP_DOMAIN, &none, sizeof(none));
 	m.vm = vm;
-	vcpu = make(KIND_VCPU, START_CAP_DOMAIN, &m, sizeof(m));
+	guest_vcpu = make(KIND_VCPU, START_CAP_DOMAIN, &m, sizeof(m));
 	if (case_failed())
 		return false;
 	want_status(sys_mem_map(vm, mem, 0, 0, GUEST_RAM, MAP_READ | MAP_WRITE | MAP_EXEC), OK);
-	want_status(sys_vcpu_ctl(vcpu, VCPU_CTL_MAP, RUN_PAGE, 0, NULL), OK);
+	want_status(sys_vcpu_ctl(guest_vcpu, VCPU_CTL_MAP, RUN_PAGE, 0, NULL), OK);
 	if (case_failed())
 		return false;
-	memcpy(ram + CODE, code, size);
+	memcpy(guest_ram + CODE, code, size);
 	for (u32 i = 0; i < EXIT_KIND_COUNT; i++)
 		run->export[i] = GROUP_RIP;
 	reset_state();
@@ -75,7 +71,7 @@ static bool begin(const void *code, size_t size)
 static bool expect(enum exit_kind kind)
 {
 	u64 bits;
-	status_t s = sys_vcpu_run(vcpu, 0, tsc_now() + info->tsc_hz, &bits);
+	status_t s = sys_vcpu_run(guest_vcpu, 0, tsc_now() + info->tsc_hz, &bits);
 
 	want_status(s, OK);
 	if (s == STATUS_OK && run->exit_kind != kind)
@@ -85,7 +81,7 @@ static bool expect(enum exit_kind kind)
 	return !case_failed();
 }
 
-static void skip(u64 length)
+void guest_skip(u64 length)
 {
 	run->rip += length;
 	run->dirty |= GROUP_RIP;
@@ -103,21 +99,21 @@ static void io(void)
 		0xf4,             /* hlt */
 	};
 
-	if (!begin(code, sizeof(code)) || !expect(EXIT_IO))
+	if (!guest_begin(code, sizeof(code)) || !expect(EXIT_IO))
 		return;
 	want(run->exit.io.port == 0x80 && run->exit.io.size == 1 && run->exit.io.flags == 0);
 	want((run->gpr[0] & 0xff) == 0x5a && run->rip == CODE + 2 && run->exit_length == 2);
-	skip(2);
+	guest_skip(2);
 	if (!expect(EXIT_IO))
 		return;
 	want(run->exit.io.port == 0x71 && run->exit.io.flags == EXIT_IO_IN);
 	run->gpr[0] = 0x99;
-	skip(2);
+	guest_skip(2);
 	if (!expect(EXIT_IO))
 		return;
-	want(ram[0x2000] == 0x99);
+	want(guest_ram[0x2000] == 0x99);
 	want(run->exit.io.port == 0xcfc && run->exit.io.size == 2);
-	skip(1);
+	guest_skip(1);
 	expect(EXIT_HLT);
 }
 
@@ -132,18 +128,18 @@ static void instructions(void)
 		0xf4,                               /* hlt */
 	};
 
-	if (!begin(code, sizeof(code)) || !expect(EXIT_CPUID))
+	if (!guest_begin(code, sizeof(code)) || !expect(EXIT_CPUID))
 		return;
 	want((u32)run->gpr[0] == 0x80000000u);
 	want(run->exit_length == 2);
-	skip(2);
+	guest_skip(2);
 	if (!expect(EXIT_RDMSR))
 		return;
 	want((u32)run->gpr[1] == 0x1b);
-	skip(2);
+	guest_skip(2);
 	if (!expect(EXIT_WRMSR))
 		return;
-	skip(2);
+	guest_skip(2);
 	expect(EXIT_HLT);
 }
 
@@ -155,17 +151,17 @@ static void memory(void)
 		0xf4,             /* hlt */
 	};
 
-	if (!begin(code, sizeof(code)) || !expect(EXIT_MEMORY))
+	if (!guest_begin(code, sizeof(code)) || !expect(EXIT_MEMORY))
 		return;
 	want(run->exit.memory.gpa == 0x9000);
 	want((run->exit.memory.access & (EXIT_ACCESS_READ | EXIT_ACCESS_WRITE)) ==
 		EXIT_ACCESS_READ);
-	skip(3);
+	guest_skip(3);
 	if (!expect(EXIT_MEMORY))
 		return;
 	want(run->exit.memory.gpa == 0x9010);
 	want(run->exit.memory.access & EXIT_ACCESS_WRITE);
-	skip(3);
+	guest_skip(3);
 	expect(EXIT_HLT);
 }
 
@@ -177,9 +173,9 @@ static void hypercall(void)
 	sys_sys_ctl(CAP_NULL, SYS_CTL_MACHINE, 0, 0, 0, NULL);
 	if (m->flags & MACHINE_AMDV)
 		code[2] = 0xd9; /* vmmcall */
-	if (!begin(code, sizeof(code)) || !expect(EXIT_HYPERCALL))
+	if (!guest_begin(code, sizeof(code)) || !expect(EXIT_HYPERCALL))
 		return;
-	skip(3);
+	guest_skip(3);
 	expect(EXIT_HLT);
 }
 
@@ -187,7 +183,7 @@ static void shutdown(void)
 {
 	static const u8 code[] = {0x0f, 0x0b}; /* ud2, and no IDT */
 
-	if (!begin(code, sizeof(code)))
+	if (!guest_begin(code, sizeof(code)))
 		return;
 	run->idtr.limit = 0;
 	expect(EXIT_SHUTDOWN);
@@ -198,7 +194,7 @@ static void bad_state(void)
 {
 	static const u8 code[] = {0xf4};
 
-	if (!begin(code, sizeof(code)))
+	if (!guest_begin(code, sizeof(code)))
 		return;
 	/* Paging without protection (VT-x refuses that), and NW without CD (AMD-V). */
 	run->cr0 = 0xa0000010;
@@ -206,14 +202,14 @@ static void bad_state(void)
 	expect(EXIT_ENTRY_FAILED);
 }
 
-static void set_handler(u8 port)
+void guest_handler(u8 port)
 {
 	static const u8 handler[] = {0xe6, 0x00, 0xcf}; /* out PORT, al; iret */
 
-	memcpy(ram + HANDLER, handler, sizeof(handler));
-	ram[HANDLER + 1] = port;
-	ram[VECTOR * 4] = (u8)HANDLER;
-	ram[VECTOR * 4 + 1] = (u8)(HANDLER >> 8);
+	memcpy(guest_ram + GUEST_HANDLER, handler, sizeof(handler));
+	guest_ram[GUEST_HANDLER + 1] = port;
+	guest_ram[GUEST_VECTOR * 4] = (u8)GUEST_HANDLER;
+	guest_ram[GUEST_VECTOR * 4 + 1] = (u8)(GUEST_HANDLER >> 8);
 }
 
 /* HLT waits in the kernel until the run page's timer makes its vector pending. */
@@ -226,12 +222,12 @@ static void timer(void)
 	};
 	cycles_t when;
 
-	if (!begin(code, sizeof(code)))
+	if (!guest_begin(code, sizeof(code)))
 		return;
-	set_handler(0x81);
+	guest_handler(0x81);
 	when = tsc_now() + tsc_from_us(info->tsc_hz, 2000);
 	run->flags = RUN_HLT_WAIT;
-	run->timer_vector = VECTOR;
+	run->timer_vector = GUEST_VECTOR;
 	run->timer = when;
 	run->dirty |= GROUP_CONTROL;
 	if (!expect(EXIT_IO))
@@ -239,7 +235,7 @@ static void timer(void)
 	want(run->exit.io.port == 0x81);
 	want(tsc_now() >= when);
 	want(run->timer == 0);
-	skip(2);
+	guest_skip(2);
 	if (!expect(EXIT_IO))
 		return;
 	want(run->exit.io.port == 0x82);
@@ -255,19 +251,20 @@ static void interrupt(void)
 		0xe6, 0x82, /* out 0x82, al */
 	};
 
-	if (!begin(code, sizeof(code)))
+	if (!guest_begin(code, sizeof(code)))
 		return;
-	set_handler(0x81);
-	__atomic_fetch_or(&run->pending.vector[VECTOR / 64], BIT(VECTOR % 64), __ATOMIC_SEQ_CST);
+	guest_handler(0x81);
+	__atomic_fetch_or(
+		&run->pending.vector[GUEST_VECTOR / 64], BIT(GUEST_VECTOR % 64), __ATOMIC_SEQ_CST);
 	run->pending.control = 1;
 	if (!expect(EXIT_IO))
 		return;
 	want(run->exit.io.port == 0x80);
-	skip(2);
+	guest_skip(2);
 	if (!expect(EXIT_IO))
 		return;
 	want(run->exit.io.port == 0x81);
-	skip(2);
+	guest_skip(2);
 	if (!expect(EXIT_IO))
 		return;
 	want(run->exit.io.port == 0x82);
@@ -277,10 +274,10 @@ static void injection(void)
 {
 	static const u8 code[] = {0xf4};
 
-	if (!begin(code, sizeof(code)))
+	if (!guest_begin(code, sizeof(code)))
 		return;
-	set_handler(0x81);
-	run->inject = INJECT_VECTOR(VECTOR) | INJECT_TYPE_INTR | INJECT_VALID;
+	guest_handler(0x81);
+	run->inject = INJECT_VECTOR(GUEST_VECTOR) | INJECT_TYPE_INTR | INJECT_VALID;
 	run->rflags = 0x202;
 	run->dirty |= GROUP_INJECT | GROUP_RIP;
 	if (!expect(EXIT_IO))
@@ -298,13 +295,13 @@ static void doorbell(void)
 	};
 	cap_t event = make_event(BIT(33));
 
-	if (!begin(code, sizeof(code)))
+	if (!guest_begin(code, sizeof(code)))
 		return;
 	want_status(sys_vm_trap(vm, TRAP_PORT, DOORBELL, 1, TRAP_EVENT, event), OK);
 	if (!expect(EXIT_HLT))
 		return;
 	want(wait_bits(BIT(33), 0) == BIT(33));
-	want_status(sys_vcpu_ctl(vcpu, VCPU_CTL_STATS, 0, 0, NULL), OK);
+	want_status(sys_vcpu_ctl(guest_vcpu, VCPU_CTL_STATS, 0, 0, NULL), OK);
 	want(((struct msg_vcpu_stats *)thread_message())->doorbells == 2);
 	want(((struct msg_vcpu_stats *)thread_message())->exits[EXIT_HLT] == 1);
 }
@@ -318,17 +315,17 @@ static void endless(void)
 	u64 bits = 0;
 	u64 self;
 
-	if (!begin(code, sizeof(code)))
+	if (!guest_begin(code, sizeof(code)))
 		return;
 	until = tsc_now() + tsc_from_us(info->tsc_hz, 3000);
-	want_status(sys_vcpu_run(vcpu, BIT(33), until, &bits), TIMEOUT);
+	want_status(sys_vcpu_run(guest_vcpu, BIT(33), until, &bits), TIMEOUT);
 	/* The guest's run has changed FS and GS; without a switch to another thread none is loaded.
 	 */
 	__asm__ volatile("mov %%fs:0, %0" : "=r"(self));
 	want(self == info->first.self);
 	want(tsc_now() >= until);
 	want_status(sys_event_signal(event, BIT(33)), OK);
-	want_status(sys_vcpu_run(vcpu, BIT(33), TIME_NEVER, &bits), EVENT);
+	want_status(sys_vcpu_run(guest_vcpu, BIT(33), TIME_NEVER, &bits), EVENT);
 	want(bits == BIT(33));
 }
 
@@ -344,7 +341,7 @@ static void unmap(void)
 	cap_t extra = make_mem(PAGE_SIZE, PAGE_SIZE);
 	u8 *at;
 
-	if (!begin(code, sizeof(code)))
+	if (!guest_begin(code, sizeof(code)))
 		return;
 	/* The guest's memory again, with a page of its own at 0x3000 above the rest. */
 	at = map_mem(extra, PAGE_SIZE, MAP_READ | MAP_WRITE);
@@ -352,12 +349,12 @@ static void unmap(void)
 	if (case_failed())
 		return;
 	at[0] = 0x77;
-	ram[CODE + 2] = 0x90; /* both loads from 0x9000 */
-	ram[CODE + 7] = 0x90;
+	guest_ram[CODE + 2] = 0x90; /* both loads from 0x9000 */
+	guest_ram[CODE + 7] = 0x90;
 	if (!expect(EXIT_IO))
 		return;
 	want((run->gpr[0] & 0xff) == 0x77);
-	skip(2);
+	guest_skip(2);
 	want_status(sys_mem_unmap(vm, 0x9000), OK);
 	if (!expect(EXIT_MEMORY))
 		return;

@@ -61,10 +61,12 @@ int main(struct start_info *start)
 	if (strcmp(mode, "bench") == 0) {
 		bench_run();
 	} else if (strcmp(mode, "vcpu") == 0) {
+		cases_run(apic_cases, "");
 		cases_run(vcpu_cases, "");
 		sum_up();
 	} else if (strncmp(mode, "only ", 5) == 0) {
 		run_calls(mode + 5);
+		cases_run(apic_cases, mode + 5);
 		cases_run(vcpu_cases, mode + 5);
 		sum_up();
 	} else if (*mode) {

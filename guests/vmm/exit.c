@@ -36,7 +36,7 @@ static void exit_wbinvd(struct vcpu *v)
 
 static void exit_eoi(struct vcpu *v)
 {
-	lapic_eoi_vector(v->machine, v->lapic, (u8)v->run->exit.raw[0]);
+	lapic_eoi_vector(v->machine, v->lapic, (u8)v->run->exit.eoi.vector);
 }
 
 /* What is not the debugger's goes to the guest as if it had not exited. */

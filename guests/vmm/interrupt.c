@@ -222,6 +222,7 @@ void interrupt_settle(struct vcpu *v)
 		timer_program(v);
 	if (lapic->todo & LAPIC_TODO_DELIVER)
 		v->run->dirty |= GROUP_APIC;
+	flag_set(v, RUN_X2APIC, lapic_in_x2apic_mode(v->lapic));
 	lapic->todo = 0; /* BASE and EXTINT are looked at in any case */
 	v->deadline = v->periodic;
 	if (unlikely(debug_hides(v))) {

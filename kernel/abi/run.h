@@ -37,8 +37,8 @@ enum exit_kind {
 	EXIT_XSETBV = 16,       /* RCX, RDX:RAX */
 	EXIT_WBINVD = 17,       /* also INVD */
 	EXIT_PAUSE = 18,
-	EXIT_EOI = 19,     /* hardware-virtualized EOI of a level vector (with virtual-interrupt
-			      delivery) */
+	EXIT_EOI = 19,     /* eoi: RUN_X2APIC, and the guest ended a vector of TMR; ISR has it no
+			      more, and RIP is behind the instruction */
 	EXIT_INIT = 20,    /* INIT signal */
 	EXIT_UNKNOWN = 21, /* failed.reason holds the hardware's exit code */
 	EXIT_KIND_COUNT = 22,
@@ -82,6 +82,11 @@ enum exit_instruction {
 #define RUN_PAUSE_EXIT                                                                             \
 	BIT(4) /* exit (EXIT_PAUSE) from a loop of PAUSEs, or from each where the hardware does    \
 		  not count them; never where it cannot */
+
+#define RUN_X2APIC                                                                                 \
+	BIT(5) /* the guest's APIC is in x2APIC mode: hardware that can may serve RDMSR from the   \
+		  APIC page, and WRMSR of TPR, EOI and SELF IPI (then EXIT_EOI tells the ends that \
+		  concern the VMM), where they would be EXIT_RDMSR and EXIT_WRMSR */
 
 /* run_page.shadow: interruptibility */
 #define SHADOW_STI    BIT(0) /* the instruction after STI or MOV SS: no interrupts */
@@ -184,6 +189,9 @@ struct run_page {
 			u32 error;
 			u64 address; /* CR2 or DR6 */
 		} exception;
+		struct {
+			u32 vector;
+		} eoi;
 		struct {
 			u32 which; /* enum exit_instruction */
 		} instruction;

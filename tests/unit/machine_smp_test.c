@@ -241,3 +241,29 @@ TEST(smp_kick_ends_hlt)
 	host_exit(AP, EXIT_HLT, 1);
 	CHECK_EQ(AP->run->activity, ACTIVITY_HLT);
 }
+
+/* The hardware may serve MSRs only in x2APIC mode, which INIT does not end. */
+TEST(smp_x2apic_flag_follows_the_mode)
+{
+	u64 base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLE;
+
+	setup();
+	machine_settle(AP);
+	CHECK(!(AP->run->flags & RUN_X2APIC));
+	CHECK(lapic_wrmsr(
+		&host_machine, AP->lapic, LAPIC_MSR_APIC_BASE, 0, base | LAPIC_BASE_X2APIC));
+	AP->run->dirty = 0;
+	machine_settle(AP);
+	CHECK(AP->run->flags & RUN_X2APIC);
+	CHECK(AP->run->dirty & GROUP_CONTROL);
+	CHECK(!(BSP->run->flags & RUN_X2APIC));
+	send(1, ICR(LAPIC_INIT, 0));
+	AP->run->dirty = 0;
+	machine_settle(AP);
+	CHECK(AP->state->wait_startup);
+	CHECK(AP->run->flags & RUN_X2APIC);
+	CHECK(AP->run->dirty & GROUP_CONTROL);
+	CHECK(lapic_wrmsr(&host_machine, AP->lapic, LAPIC_MSR_APIC_BASE, 0, LAPIC_DEFAULT_BASE));
+	machine_settle(AP);
+	CHECK(!(AP->run->flags & RUN_X2APIC));
+}

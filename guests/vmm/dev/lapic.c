@@ -244,6 +244,11 @@ bool lapic_in_page_mode(const struct lapic_view *v)
 	return lapic_is_on(v) && !lapic_is_x2apic(v);
 }
 
+bool lapic_in_x2apic_mode(const struct lapic_view *v)
+{
+	return lapic_is_x2apic(v);
+}
+
 u32 lapic_read(struct machine *m, struct lapic_view *v, u32 offset, unsigned size)
 {
 	u32 within = offset % REGISTER_STRIDE;

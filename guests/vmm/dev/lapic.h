@@ -228,6 +228,7 @@ void lapic_init_signal(struct machine *m, struct lapic_view *v);
 u32 lapic_read(struct machine *m, struct lapic_view *v, u32 offset, unsigned size);
 void lapic_write(struct machine *m, struct lapic_view *v, u32 offset, unsigned size, u32 value);
 bool lapic_in_page_mode(const struct lapic_view *v);
+bool lapic_in_x2apic_mode(const struct lapic_view *v);
 
 /*
  * RDMSR and WRMSR of IA32_APIC_BASE, IA32_TSC_DEADLINE and LAPIC_MSR_BASE to LAPIC_MSR_END - 1.
