@@ -468,14 +468,17 @@ void vcpu_continue(struct vcpu *v)
 		fpu_load_vcpu(c, v);
 	if (unlikely(!(++v->stats.entries % 64)))
 		lapic_refresh();
+	v->stats.guest_time -= rdtsc(); /* and the exit adds its own */
 	vcpu_ops->enter(v);
 }
 
 void vcpu_exited(struct vcpu *v)
 {
 	struct run_page *r = v->run;
-	unsigned kind = vcpu_ops->exit(v);
+	unsigned kind;
 
+	v->stats.guest_time += rdtsc();
+	kind = vcpu_ops->exit(v);
 	if (likely(kind < 64 && BIT(kind) & PLAIN_EXITS))
 		return_exit(v, kind);
 	switch (kind) {

@@ -24,8 +24,11 @@ static void exit_cpuid(struct vcpu *v)
 /* Whoever holds what this one spins for may wait for its CPU. */
 static void exit_pause(struct vcpu *v)
 {
+	cycles_t now = tsc_now();
+
 	vcpu_skip(v);
-	host_wait(0, tsc_now() + tsc_from_us(v->machine->clock.hz, YIELD_US));
+	host_wait(0, now + tsc_from_us(v->machine->clock.hz, YIELD_US));
+	v->watch->waited += tsc_now() - now;
 }
 
 static void exit_wbinvd(struct vcpu *v)
@@ -133,15 +136,15 @@ void exit_cpuid_slow(struct vcpu *v)
 	vcpu_skip(v);
 }
 
-void exit_handle(struct vcpu *v)
+u32 exit_handle(struct vcpu *v)
 {
 	u32 kind = v->run->exit_kind;
 
 	if (kind >= EXIT_KIND_COUNT)
 		kind = EXIT_UNKNOWN;
-	v->exits[kind]++;
 	kinds[kind].handle(v);
 	machine_settle(v);
+	return kind;
 }
 
 void exit_log_counts(const struct vcpu *v)
@@ -150,9 +153,11 @@ void exit_log_counts(const struct vcpu *v)
 	int used = 0;
 
 	for (u32 i = 1; i < EXIT_KIND_COUNT && used >= 0 && used < (int)sizeof(line); i++) {
-		if (v->exits[i])
+		u64 count = watch_count(&v->watch->kind[i]);
+
+		if (count)
 			used += format(line + used, sizeof(line) - (size_t)used, " %s %llu",
-				kinds[i].name, (unsigned long long)v->exits[i]);
+				kinds[i].name, (unsigned long long)count);
 	}
 	if (used)
 		log_line("exits of vcpu %u:%s", v->index, line);

@@ -22,6 +22,7 @@
 #include "drivers/lib/lib.h"
 #include "drivers/protocols/console.h"
 #include "drivers/protocols/root.h"
+#include "drivers/protocols/watch.h"
 #include "kernel/abi/run.h"
 
 #define MACHINE_VCPUS 64u
@@ -98,7 +99,7 @@ struct vcpu {
 	cycles_t deadline; /* of vcpu_run */
 	u64 timer_set;     /* what run->timer was set to; 0: not armed */
 	cycles_t periodic; /* host TSC at which a periodic timer has fired; TIME_NEVER */
-	u64 exits[EXIT_KIND_COUNT];
+	struct watch_vcpu *watch; /* what the operator sees of its exits */
 };
 
 /* The console session behind the serial port. */

@@ -55,6 +55,20 @@ static bool find_state(struct machine *m, const struct start_info *info)
 	return true;
 }
 
+/* Where the operator reads what the vCPUs' exits take: behind the machine's state. */
+static bool find_watch(struct machine *m, const struct start_info *info)
+{
+	const struct start_resource *r = start_find(info, START_STATE, 0);
+	struct watch_vcpu *watch =
+		watch_at((void *)r->address, r->size, sizeof(struct machine_state), m->vcpus);
+
+	if (!watch)
+		log_line("the state memory has no room for counters of %u vcpus", m->vcpus);
+	for (u32 i = 0; watch && i < m->vcpus; i++)
+		m->vcpu[i].watch = &watch[i];
+	return watch != NULL;
+}
+
 /* Index of the CPU of a vCPU's thread. */
 static u32 cpu_of(const struct start_info *info, u32 index)
 {
@@ -193,7 +207,7 @@ int main(struct start_info *info)
 		give_up();
 	}
 	if (!config_open(&config, info) || !find_memory(m, info) || !find_state(m, info) ||
-		!find_vcpus(m, info) || !find_machine(m, info))
+		!find_vcpus(m, info) || !find_watch(m, info) || !find_machine(m, info))
 		give_up();
 	machine_init(m);
 	if (!config_devices(&config, m) || !start_direct(&config, m))

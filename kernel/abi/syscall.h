@@ -302,6 +302,8 @@ struct msg_thread_stats {
 	u64 calls;    /* system calls are not counted: times it was switched to */
 	u32 cpu;
 	u32 priority;
+	u64 wait_time; /* cycles in which it could have run, but others did, or its budget was used
+			  up; a wait under way is counted at its end */
 };
 
 /*

@@ -9,6 +9,7 @@ u8 *host_ram;
 struct machine host_machine;
 static struct run_page *run_page[HOST_VCPUS];
 static struct lapic_page *apic_page[HOST_VCPUS];
+static struct watch_vcpu watch[HOST_VCPUS];
 
 void log_line(const char *text, ...)
 {
@@ -152,6 +153,7 @@ struct vcpu *host_setup_smp(bool amd, u32 vcpus)
 		memset(apic_page[i], 0, PAGE_SIZE);
 		m->vcpu[i].run = run_page[i];
 		m->vcpu[i].event = i + 1;
+		m->vcpu[i].watch = &watch[i];
 		m->lapic[i].page = apic_page[i];
 	}
 	machine_init(m);
