@@ -270,6 +270,8 @@ static void import(struct vcpu *v, u64 groups)
 
 		timer_arm(&v->timer, at ? at : TIME_NEVER);
 	}
+	if (groups & GROUP_FLUSH)
+		vcpu_ops->flush(v);
 	vcpu_ops->import(v, groups);
 }
 
@@ -327,7 +329,8 @@ static bool deliver(struct vcpu *v, u64 flags)
 		if (!event_valid(event) || vcpu_ops->inject(v, event, r->inject_length))
 			r->inject = 0;
 	}
-	if (unlikely(flags & RUN_WINDOW)) {
+	if (unlikely(flags & RUN_WINDOW ||
+		     (flags & RUN_EOI_SKIP && v->irr_check && !virq_may_skip_eoi(v)))) {
 		open = vcpu_ops->can_take(v);
 		class = 16;
 	}

@@ -7,6 +7,7 @@
 
 #define APIC_TPR 0x80
 #define APIC_ISR 0x100
+#define APIC_TMR 0x180
 #define APIC_IRR 0x200
 
 static volatile u32 *reg(struct vcpu *v, u32 base, unsigned vector)
@@ -62,6 +63,20 @@ int virq_deliverable(struct vcpu *v)
 	if (isr >= 0 && irr >> 4 <= isr >> 4)
 		return -1;
 	return irr;
+}
+
+bool virq_may_skip_eoi(struct vcpu *v)
+{
+	unsigned words = 0;
+	u32 bad = 0;
+
+	for (unsigned i = 0; i < 256; i += 32) {
+		u32 irr = *reg(v, APIC_IRR, i);
+
+		words += irr != 0;
+		bad |= *reg(v, APIC_ISR, i) | (irr & (irr - 1)) | (irr & *reg(v, APIC_TMR, i));
+	}
+	return !words || (words == 1 && !bad);
 }
 
 bool virq_above_tpr(struct vcpu *v, int vector)

@@ -71,6 +71,7 @@ enum exit_instruction {
 	BIT(8) /* the VMM changed IRR, ISR or TPR of the APIC page: deliver anew (dirty only) */
 #define GROUP_INJECT  BIT(9)  /* inject (dirty only) */
 #define GROUP_CONTROL BIT(10) /* flags, exceptions, timer (dirty only) */
+#define GROUP_FLUSH   BIT(11) /* drop the guest's translations before the entry (dirty only) */
 #define GROUP_ALL_REG 0xffull
 
 /* run_page.flags */
@@ -82,6 +83,10 @@ enum exit_instruction {
 #define RUN_PAUSE_EXIT                                                                             \
 	BIT(4) /* exit (EXIT_PAUSE) from a loop of PAUSEs, or from each where the hardware does    \
 		  not count them; never where it cannot */
+#define RUN_EOI_SKIP                                                                               \
+	BIT(5) /* the guest may end an interrupt without the APIC page's knowing: as with          \
+		  RUN_WINDOW, exit instead of delivering while a vector is in service, when        \
+		  several are requested, or a level-triggered one */
 
 /* run_page.shadow: interruptibility */
 #define SHADOW_STI    BIT(0) /* the instruction after STI or MOV SS: no interrupts */
