@@ -6,13 +6,20 @@
 #include "interrupt.h"
 #include "guests/vmm/cpu/msr.h"
 #include "portio.h"
+#include "steal.h"
 #include "guests/vmm/cpu/task.h"
 
 #define YIELD_US 20u
 
 static void exit_ignore(struct vcpu *v)
 {
-	(void)v; /* a window: settling is all there is to do */
+	(void)v;
+}
+
+/* What it was for is done by settling. */
+static void exit_window(struct vcpu *v)
+{
+	v->lapic->state->todo |= LAPIC_TODO_DELIVER;
 }
 
 static void exit_cpuid(struct vcpu *v)
@@ -27,7 +34,9 @@ static void exit_pause(struct vcpu *v)
 	cycles_t now = tsc_now();
 
 	vcpu_skip(v);
+	steal_leave(v);
 	host_wait(0, now + tsc_from_us(v->machine->clock.hz, YIELD_US));
+	steal_return(v);
 	v->watch->waited += tsc_now() - now;
 }
 
@@ -84,7 +93,7 @@ static const struct {
 	[EXIT_CR] = {"cr", control_cr_exit, GROUP_RIP | GROUP_CR | GROUP_SEG},
 	[EXIT_DR] = {"dr", exit_unknown, GROUP_ALL_REG},
 	[EXIT_HYPERCALL] = {"hypercall", hypercall_exit, GROUP_RIP},
-	[EXIT_WINDOW] = {"window", exit_ignore, GROUP_RIP},
+	[EXIT_WINDOW] = {"window", exit_window, GROUP_RIP},
 	[EXIT_SHUTDOWN] = {"shutdown", exit_shutdown, GROUP_ALL_REG},
 	[EXIT_EXCEPTION] = {"exception", exit_exception, GROUP_RIP},
 	[EXIT_INSTRUCTION] = {"instruction", control_instruction_exit, GROUP_RIP},

@@ -1,7 +1,9 @@
 /* Wiring of the interrupt controllers, and what they ask of the run page. */
 #include "interrupt.h"
 #include "lock.h"
+#include "pveoi.h"
 #include "smp.h"
+#include "steal.h"
 #include "vcpu.h"
 
 #define PIT_PIN   2 /* of the I/O APIC, as the MADT says */
@@ -209,6 +211,8 @@ void interrupt_settle(struct vcpu *v)
 	}
 	if (lapic->todo & LAPIC_TODO_TIMER)
 		timer_program(v);
+	pveoi_settle(v);
+	steal_update(v);
 	if (lapic->todo & LAPIC_TODO_DELIVER)
 		v->run->dirty |= GROUP_APIC;
 	lapic->todo = 0; /* BASE and EXTINT are looked at in any case */

@@ -42,11 +42,15 @@ struct vcpu_state {
 	u64 nmis;         /* that wait to be delivered: 0, 1 or 2; atomic */
 	u64 wait_startup; /* 1: after INIT, until the start-up IPI */
 	u64 unhalted;     /* 1: the next HLT is none */
+	u64 steal_msr;    /* MSR_KVM_STEAL_TIME as written; bit 0: enabled */
+	u64 stolen;       /* cycles that the guest has been told of */
+	u64 eoi_msr;      /* MSR_KVM_PV_EOI as written; bit 0: enabled */
+	u64 eoi_armed;    /* enum pveoi_armed */
 	struct mtrr mtrr;
 };
 
 #define MACHINE_MAGIC   DEVICE_MAGIC('B', 'H', 'V', 'M')
-#define MACHINE_VERSION 2
+#define MACHINE_VERSION 3
 
 /* Everything that a fresh VMM must know to go on; no pointers. */
 struct machine_state {
@@ -89,16 +93,19 @@ struct vcpu {
 	struct lapic_view *lapic;
 	cap_t cap;
 	u32 index;
-	u32 mail;          /* MAIL_*; atomic */
-	u8 startup_page;   /* of the last start-up IPI; atomic */
-	bool pause;        /* the machine stopped, or INIT: the thread must not enter the guest */
-	bool shares_cpu;   /* with another vCPU: one that spins gives the CPU up */
-	cap_t event;       /* the thread's event, for the others; CAP_NULL if there are none */
-	const void *self;  /* thread_self() of its thread */
-	u64 wake_mask;     /* event bits that end vcpu_run */
-	cycles_t deadline; /* of vcpu_run */
-	u64 timer_set;     /* what run->timer was set to; 0: not armed */
-	cycles_t periodic; /* host TSC at which a periodic timer has fired; TIME_NEVER */
+	u32 mail;            /* MAIL_*; atomic */
+	u8 startup_page;     /* of the last start-up IPI; atomic */
+	bool pause;          /* the machine stopped, or INIT: the thread must not enter the guest */
+	bool shares_cpu;     /* with another vCPU: one that spins gives the CPU up */
+	cap_t event;         /* the thread's event, for the others; CAP_NULL if there are none */
+	const void *self;    /* thread_self() of its thread */
+	u64 wake_mask;       /* event bits that end vcpu_run */
+	cycles_t deadline;   /* of vcpu_run */
+	u64 timer_set;       /* what run->timer was set to; 0: not armed */
+	cycles_t periodic;   /* host TSC at which a periodic timer has fired; TIME_NEVER */
+	cycles_t steal_seen; /* of host_waited, that are in state->stolen */
+	cycles_t steal_next; /* host TSC at which to look again */
+	cap_t thread;        /* its thread */
 	struct watch_vcpu *watch; /* what the operator sees of its exits */
 };
 

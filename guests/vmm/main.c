@@ -77,6 +77,15 @@ static u32 cpu_of(const struct start_info *info, u32 index)
 	return index && thread ? (u32)thread->value : info->cpu;
 }
 
+static cap_t thread_of(const struct start_info *info, u32 index)
+{
+	const struct start_resource *thread = start_find(info, START_THREAD, index - 1);
+
+	if (!index)
+		return START_CAP_THREAD;
+	return thread ? thread->cap : CAP_NULL;
+}
+
 static bool shares_cpu(const struct start_info *info, u32 index)
 {
 	bool shares = false;
@@ -156,6 +165,7 @@ static bool find_vcpus(struct machine *m, const struct start_info *info)
 		v->run = (struct run_page *)at;
 		m->lapic[i].page = (struct lapic_page *)(at + PAGE_SIZE);
 		v->shares_cpu = shares_cpu(info, i);
+		v->thread = thread_of(info, i);
 		if (!(i == 0 ? map_pages(v) : start_thread(info, v)))
 			return false;
 		m->vcpus++;
@@ -170,6 +180,15 @@ static void release_threads(struct machine *m)
 		__atomic_store_n(&ready[i], VCPU_GO, __ATOMIC_SEQ_CST);
 		host_signal(m->vcpu[i].event, BIT(VCPU_BIT_MAIL));
 	}
+}
+
+static bool shared_cpus(const struct machine *m)
+{
+	bool shared = false;
+
+	for (u32 i = 0; i < m->vcpus; i++)
+		shared |= m->vcpu[i].shares_cpu;
+	return shared;
 }
 
 static bool find_machine(struct machine *m, const struct start_info *info)
@@ -192,6 +211,7 @@ static bool find_machine(struct machine *m, const struct start_info *info)
 			.tsc_hz = info->tsc_hz,
 			.gpa_bits = host.gpa_bits,
 			.vcpus = m->vcpus,
+			.shared_cpus = shared_cpus(m),
 		},
 		cpuid_host);
 	return true;

@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "lock.h"
 #include "smp.h"
+#include "steal.h"
 
 /* vcpu_run came back without an exit: an event or the deadline. Mail is for machine_settle. */
 static void handle_wake(struct vcpu *v, status_t status, u64 bits)
@@ -72,6 +73,7 @@ _Noreturn void run_guest(struct vcpu *v)
 	exit_export(run);
 	if (v->index == 0)
 		v->wake_mask |= v->machine->wake_mask | BIT(ROOT_BIT_REPORT);
+	steal_return(v); /* whoever ran the vCPU before may have ended in between */
 	machine_settle(v);
 	for (;;) {
 		u32 kind = EXIT_NONE;

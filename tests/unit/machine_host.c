@@ -51,6 +51,12 @@ u64 host_wait(u64 mask, cycles_t deadline)
 	return host.wait_bits & mask;
 }
 
+cycles_t host_waited(struct vcpu *v)
+{
+	(void)v;
+	return host.waited;
+}
+
 void host_msr_direct(struct machine *m, u32 msr)
 {
 	(void)m;
@@ -147,7 +153,8 @@ struct vcpu *host_setup_smp(bool amd, u32 vcpus)
 	gmem_add(&m->memory, 0, HOST_RAM, host_ram);
 	clock_init(&m->clock, HOST_TSC_HZ, tsc_now(), 1704067200ull * NS_PER_SECOND, tsc_now());
 	is_amd = amd;
-	cpuid_build(&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus}, cpuid_fake);
+	cpuid_build(
+		&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus, false}, cpuid_fake);
 	for (u32 i = 0; i < vcpus; i++) {
 		memset(run_page[i], 0, PAGE_SIZE);
 		memset(apic_page[i], 0, PAGE_SIZE);

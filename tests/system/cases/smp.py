@@ -9,6 +9,9 @@ DISK = (r"dd if=/dev/urandom of=/tmp/p bs=64k count=32 2>/dev/null; "
         r"done; wait; n=0; for i in 0 1 2 3; do cmp /tmp/p /tmp/q$i && n=$((n + 1)); done; echo same-$n; "
         r"grep req /proc/interrupts; echo end-$((40+2))\n")
 
+# Ticks of 10 ms in which processors could have run.
+STOLEN = (r"dmesg | grep -i kvm; echo stolen-$(awk '/^cpu / { print $9 }' /proc/stat); echo end-$((40+3))\n")
+
 BOOTS = [
     Boot("smp-qemu-svm", "smp.dts", [
         Check("own", r"^\[own\] smp: [1-9]\d* passed, 0 failed"),
@@ -27,7 +30,9 @@ BOOTS = [
     ]),
     Boot("smp-shared-qemu-svm", "guests/systems/smp-shared.dts", [
         Check("cpus", r"^\[linux\] Hello from guest a: Linux .* 4 CPU\(s\)"),
+        Check("paravirtual", r"^\[linux\] .*KVM setup pv remote TLB flush", r"^\[linux\] .*KVM setup pv IPIs"),
+        Check("steal", r"^\[linux\] stolen-[1-9]\d*$"),
         Check("disk", r"^\[linux\] same-4$"),
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
-    ], timeout=180, steps=[(r"/ # ", DISK), (r"end-42", r"poweroff\n")]),
+    ], timeout=180, steps=[(r"/ # ", DISK), (r"end-42", STOLEN), (r"end-43", r"poweroff\n")]),
 ]
