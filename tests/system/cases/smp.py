@@ -30,7 +30,7 @@ BOOTS = [
     ]),
     Boot("smp-shared-qemu-svm", "guests/systems/smp-shared.dts", [
         Check("cpus", r"^\[linux\] Hello from guest a: Linux .* 4 CPU\(s\)"),
-        Check("paravirtual", r"^\[linux\] .*KVM setup pv remote TLB flush", r"^\[linux\] .*KVM setup pv IPIs"),
+        Check("paravirtual", r"^\[linux\] .*KVM setup pv remote TLB flush", r"^\[linux\] .*setup PV IPIs"),
         Check("steal", r"^\[linux\] stolen-[1-9]\d*$"),
         Check("disk", r"^\[linux\] same-4$"),
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
