@@ -211,8 +211,10 @@ void interrupt_settle(struct vcpu *v)
 	}
 	if (lapic->todo & LAPIC_TODO_TIMER)
 		timer_program(v);
-	pveoi_settle(v);
-	steal_update(v);
+	if (v->state->eoi_msr)
+		pveoi_settle(v);
+	if (v->state->steal_msr)
+		steal_update(v);
 	if (lapic->todo & LAPIC_TODO_DELIVER)
 		v->run->dirty |= GROUP_APIC;
 	lapic->todo = 0; /* BASE and EXTINT are looked at in any case */
