@@ -76,6 +76,7 @@ static inline void enqueue(struct cpu *c, struct thread *sc)
 	if (sc->queued)
 		return;
 	sc->queued = 1;
+	sc->ready_at = rdtsc();
 	if (unlikely(sc->budget)) {
 		refill(sc);
 		if (sc->depleted)
@@ -131,8 +132,11 @@ static void replenish(struct timer *t)
 	sc->depleted = 0;
 	new_period(sc, rdtsc());
 	if (sc->queued) {
+		cycles_t since = sc->ready_at;
+
 		sc->queued = 0;
 		sched_enqueue(sc);
+		sc->ready_at = since;
 	}
 }
 
@@ -216,6 +220,9 @@ static void schedule(struct cpu *c)
 	sc = sc_of_link(head->next);
 	if (sc != c->sc || sc->budget) {
 		charge(c);
+		if (c->sc)
+			c->sc->ready_at = c->sc_start; /* if it is still queued */
+		sc->wait_time += c->sc_start - sc->ready_at;
 		sc->switches++;
 		c->sc = sc;
 	}

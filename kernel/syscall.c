@@ -124,7 +124,8 @@ static void fill_machine(struct msg_machine *m)
 			 (features.x2apic ? MACHINE_X2APIC : 0) |
 			 (features.tsc_deadline ? MACHINE_DEADLINE : 0) |
 			 (features.pcid ? MACHINE_PCID : 0) |
-			 (features.xsave ? MACHINE_FPU_XSAVE : 0),
+			 (features.xsave ? MACHINE_FPU_XSAVE : 0) |
+			 (features.delivery ? MACHINE_DELIVERY : 0),
 		.tsc_hz = boot->tsc_hz,
 		.xcr0 = features.xcr0,
 		.fpu_size = features.fpu_size,

@@ -272,6 +272,7 @@ static status_t thread_op(struct thread *t, const struct thread *caller)
 			.calls = t->switches,
 			.cpu = t->cpu,
 			.priority = t->priority,
+			.wait_time = t->wait_time,
 		};
 		return STATUS_OK;
 	case THREAD_CTL_SCHED:

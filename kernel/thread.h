@@ -93,6 +93,8 @@ struct thread {
 			  periods */
 	cycles_t period_start;
 	cycles_t run_time;
+	cycles_t wait_time;
+	cycles_t ready_at; /* since when it is queued and does not run */
 	u64 switches;
 	struct timer replenish;
 

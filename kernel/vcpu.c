@@ -264,6 +264,8 @@ static void import(struct vcpu *v, u64 groups)
 
 		timer_arm(&v->timer, at ? at : TIME_NEVER);
 	}
+	if (groups & GROUP_FLUSH)
+		vcpu_ops->flush(v);
 	vcpu_ops->import(v, groups);
 }
 
@@ -321,7 +323,8 @@ static bool deliver(struct vcpu *v, u64 flags)
 		if (!event_valid(event) || vcpu_ops->inject(v, event, r->inject_length))
 			r->inject = 0;
 	}
-	if (unlikely(flags & RUN_WINDOW)) {
+	if (unlikely(flags & RUN_WINDOW ||
+		     (flags & RUN_EOI_SKIP && v->irr_check && !virq_may_skip_eoi(v)))) {
 		open = vcpu_ops->can_take(v);
 		class = 16;
 	}
@@ -466,14 +469,17 @@ void vcpu_continue(struct vcpu *v)
 		fpu_load_vcpu(c, v);
 	if (unlikely(!(++v->stats.entries % 64)))
 		lapic_refresh();
+	v->stats.guest_time -= rdtsc(); /* and the exit adds its own */
 	vcpu_ops->enter(v);
 }
 
 void vcpu_exited(struct vcpu *v)
 {
 	struct run_page *r = v->run;
-	unsigned kind = vcpu_ops->exit(v);
+	unsigned kind;
 
+	v->stats.guest_time += rdtsc();
+	kind = vcpu_ops->exit(v);
 	if (likely(kind < 64 && BIT(kind) & PLAIN_EXITS))
 		return_exit(v, kind);
 	switch (kind) {

@@ -59,6 +59,20 @@ int virq_deliverable(struct vcpu *v)
 	return irr;
 }
 
+bool virq_may_skip_eoi(struct vcpu *v)
+{
+	unsigned words = 0;
+	u32 bad = 0;
+
+	for (unsigned i = 0; i < 256; i += 32) {
+		u32 irr = *reg(v, APIC_IRR, i);
+
+		words += irr != 0;
+		bad |= *reg(v, APIC_ISR, i) | (irr & (irr - 1)) | (irr & *reg(v, APIC_TMR, i));
+	}
+	return !words || (words == 1 && !bad);
+}
+
 bool virq_above_tpr(struct vcpu *v, int vector)
 {
 	return vector >> 4 > (v->apic[APIC_TPR] >> 4);

@@ -16,6 +16,9 @@ int virq_highest(struct vcpu *v, u32 base);
 /* The vector that IRR and ISR would let in, whatever the TPR says; -1: none. */
 int virq_deliverable(struct vcpu *v);
 
+/* Nothing is requested, or one edge-triggered vector while none is in service. */
+bool virq_may_skip_eoi(struct vcpu *v);
+
 /* Is its class above the TPR's? */
 bool virq_above_tpr(struct vcpu *v, int vector);
 

@@ -2,16 +2,11 @@
 #include "drivers/protocols/root.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
-#include "kernel/abi/run.h"
+#include "drivers/root/watch.h"
 
 #define say operator_printf
 
 static const char *const state_name[] = {"idle", "running", "stopped", "off", "failed"};
-
-/* Exit kinds by enum exit_kind, as the operator reads them. */
-static const char *const exit_name[EXIT_KIND_COUNT] = {"none", "io", "memory", "cpuid", "rdmsr",
-	"wrmsr", "hlt", "cr", "dr", "hypercall", "window", "shutdown", "exception", "instruction",
-	"entry-failed", "task-switch", "xsetbv", "wbinvd", "pause", "eoi", "init", "unknown"};
 
 struct command {
 	const char *name;
@@ -93,44 +88,6 @@ static void restart(struct member *m)
 		say("%s could not be restarted; \"log\" says why\n", m->node->name);
 }
 
-/* Reads a vCPU's counters; its thread is stopped for that moment if it is in the guest. */
-static status_t vcpu_stats(const struct member *m, u32 i, struct msg_vcpu_stats *stats)
-{
-	status_t s = sys_vcpu_ctl(m->guest.vcpu[i], VCPU_CTL_STATS, 0, 0, NULL);
-
-	if (s == STATUS_BUSY) {
-		sys_thread_ctl(m->process.thread[i], THREAD_CTL_STOP, 0, 0, 0);
-		s = sys_vcpu_ctl(m->guest.vcpu[i], VCPU_CTL_STATS, 0, 0, NULL);
-		memcpy(stats, message, sizeof(*stats));
-		sys_thread_ctl(m->process.thread[i], THREAD_CTL_RESUME, 0, 0, 0);
-		return s;
-	}
-	memcpy(stats, message, sizeof(*stats));
-	return s;
-}
-
-static void show_vcpu(const struct member *m, u32 i)
-{
-	struct msg_vcpu_stats stats;
-	status_t s = vcpu_stats(m, i, &stats);
-
-	if (s != STATUS_OK) {
-		say("vcpu %u: %s\n", i, status_text(s));
-		return;
-	}
-	say("vcpu %u: entries %lu, host interrupts %lu, injections %lu, windows %lu, doorbells "
-	    "%lu, "
-	    "halts %lu\n",
-		i, stats.entries, stats.interrupts, stats.injections, stats.windows,
-		stats.doorbells, stats.halts);
-	say("  exits:");
-	for (u32 k = 0; k < EXIT_KIND_COUNT; k++) {
-		if (stats.exits[k])
-			say(" %s %lu", exit_name[k], stats.exits[k]);
-	}
-	say("\n");
-}
-
 static void show_pool(const char *what, cap_t domain)
 {
 	struct syscall_out out;
@@ -154,8 +111,7 @@ static void stats(struct member *m)
 		say("thread %u: CPU %u, priority %u, run time %lu us, %lu switches\n", i, t->cpu,
 			t->priority, t->run_time / us_cycles, t->calls);
 	}
-	for (u32 i = 0; i < m->guest.vcpus; i++)
-		show_vcpu(m, i);
+	watch_show(m);
 	show_pool("holder", m->holder);
 	show_pool("process", p->domain);
 }
@@ -190,7 +146,8 @@ static const struct command command[] = {
 	{"restart", "NAME",
 		"a domain: a fresh program with the same sessions; a partition: from scratch",
 		restart},
-	{"stats", "NAME", "run time and vCPU exits", stats},
+	{"stats", "NAME", "run time; of vCPUs, shares of time and exits with cycles in the VMM",
+		stats},
 	{"regs", "NAME", "the registers of a partition's vCPUs, in the log", regs},
 	{"log", NULL, "the recent lines of the log", show_log},
 	{"poweroff", NULL, "switch the machine off, whatever runs", command_power_off},

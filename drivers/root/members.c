@@ -4,6 +4,7 @@
 #include "drivers/root/config.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
+#include "drivers/root/watch.h"
 
 #define HOLDER_POOL_DOMAIN    (64ull << 10)
 #define HOLDER_POOL_PARTITION (256ull << 10)
@@ -111,6 +112,8 @@ bool member_start(struct member *m)
 
 	if (size < m->node->state)
 		size = m->node->state;
+	if (m->node->class == NODE_PARTITION)
+		size = watch_room(size, m->node->cpus);
 	if (m->node->bad || m->config.cap == CAP_NULL) {
 		log_line("%s: cannot be started: its node in system.dtb is wrong, see the log's "
 			 "beginning",

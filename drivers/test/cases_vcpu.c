@@ -241,6 +241,12 @@ static void timer(void)
 	want(run->exit.io.port == 0x82);
 }
 
+static void request(void)
+{
+	__atomic_fetch_or(&run->pending.vector[GUEST_VECTOR / 64], BIT(GUEST_VECTOR % 64), __ATOMIC_SEQ_CST);
+	run->pending.control = 1;
+}
+
 /* A vector in the pending word is delivered when the guest lets interrupts in, not before. */
 static void interrupt(void)
 {
@@ -254,9 +260,7 @@ static void interrupt(void)
 	if (!guest_begin(code, sizeof(code)))
 		return;
 	guest_handler(0x81);
-	__atomic_fetch_or(
-		&run->pending.vector[GUEST_VECTOR / 64], BIT(GUEST_VECTOR % 64), __ATOMIC_SEQ_CST);
-	run->pending.control = 1;
+	request();
 	if (!expect(EXIT_IO))
 		return;
 	want(run->exit.io.port == 0x80);
@@ -268,6 +272,58 @@ static void interrupt(void)
 	if (!expect(EXIT_IO))
 		return;
 	want(run->exit.io.port == 0x82);
+}
+
+static void set_in_service(u32 vector, bool on)
+{
+	u32 *isr = (u32 *)(RUN_PAGE + PAGE_SIZE + 0x100 + vector / 32 * 16);
+
+	*isr = on ? *isr | 1u << vector % 32 : *isr & ~(1u << vector % 32);
+	run->dirty |= GROUP_APIC;
+}
+
+/* With RUN_EOI_SKIP nothing is delivered, and nothing held back, for what is in service. */
+static void skipped_end(void)
+{
+	static const u8 code[] = {
+		0xfb,       /* sti */
+		0x90,       /* nop */
+		0xe6, 0x82, /* out 0x82, al */
+		0xe6, 0x83, /* out 0x83, al */
+	};
+
+	const struct msg_machine *machine = thread_message();
+
+	want_status(sys_sys_ctl(CAP_NULL, SYS_CTL_MACHINE, 0, 0, 0, NULL), OK);
+	if (machine->flags & MACHINE_DELIVERY) /* the kernel does not deliver anything there */
+		return;
+	if (!guest_begin(code, sizeof(code)))
+		return;
+	guest_handler(0x81);
+	run->flags = RUN_EOI_SKIP;
+	set_in_service(GUEST_VECTOR + 0x20, true);
+	request();
+	if (!expect(EXIT_WINDOW))
+		return;
+	want(run->rip > CODE && run->rip <= CODE + 2);
+	set_in_service(GUEST_VECTOR + 0x20, false);
+	if (!expect(EXIT_IO)) /* none in service: delivered at once */
+		return;
+	want(run->exit.io.port == 0x81);
+	guest_skip(2);
+	if (!expect(EXIT_IO))
+		return;
+	want(run->exit.io.port == 0x82);
+	guest_skip(2);
+	request(); /* while the one before is in service as far as the kernel knows */
+	if (!expect(EXIT_WINDOW))
+		return;
+	run->flags = 0;
+	run->dirty |= GROUP_FLUSH;
+	if (!expect(EXIT_IO)) /* it is held back now */
+		return;
+	want(run->exit.io.port == 0x83);
+	want(run->dirty == 0);
 }
 
 static void injection(void)
@@ -370,6 +426,7 @@ const struct test_case vcpu_cases[] = {
 	{"vcpu_bad_state", bad_state},
 	{"vcpu_injection", injection},
 	{"vcpu_interrupt", interrupt},
+	{"vcpu_skipped_end", skipped_end},
 	{"vcpu_timer", timer},
 	{"vcpu_doorbell", doorbell},
 	{"vcpu_endless", endless},

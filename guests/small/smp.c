@@ -1,7 +1,8 @@
 /*
  * A guest that starts its other processors and has them send each other all that local APICs can,
- * in xAPIC and x2APIC mode. Each try prints PASS or FAIL; `cpus=N` on the command line says how
- * many processors there are.
+ * in xAPIC and x2APIC mode, and once more with KVM's paravirtual end of interrupt. Each try prints
+ * PASS or FAIL; `cpus=N` on the command line says how many processors there are, `shared` that they
+ * share CPUs.
  */
 #include "small.h"
 
@@ -33,7 +34,16 @@
 #define ICR_NMI       (4u << 8)
 #define ICR_INIT      (5u << 8)
 #define ICR_STARTUP   (6u << 8)
+#define MSR_STEAL     0x4b564d03u
+#define MSR_PV_EOI    0x4b564d04u
+#define LEAF_KVM      0x40000001u
+#define KVM_STEAL     BIT(5)
+#define KVM_PV_EOI    BIT(6)
+#define KVM_PV_FLUSH  BIT(9)
+#define PREEMPTED     1u
+#define FLUSH_TLB     2u
 #define VECTOR        0x41u
+#define LOWER         0x31u
 #define TIMER         0x42u
 #define WAIT          10000000000ull /* TSC cycles: others may have the CPU meanwhile */
 #define A_WHILE       (WAIT / 100)
@@ -53,15 +63,25 @@ enum job { /* what the others do meanwhile */
 	JOB_X2APIC,
 	JOB_DEADLINE,
 	JOB_CLOCK,
+	JOB_PARAVIRTUAL,
 };
 
 static volatile struct {
 	u32 id;
 	u32 ipis;
 	u32 nmis;
-	u32 turns; /* of its loop */
-	u32 done;  /* the last job that it has begun */
+	u32 skipped; /* ends of interrupts without an exit */
+	u32 turns;   /* of its loop */
+	u32 done;    /* the last job that it has begun */
 } cpu[CPUS];
+static volatile struct { /* what a hypervisor tells each processor */
+	u64 steal;
+	u32 version;
+	u32 flags;
+	u8 preempted;
+	u8 reserved[47];
+	u32 eoi;
+} __attribute__((aligned(64))) paravirtual[CPUS];
 static volatile u32 job;
 static volatile u32 job_number;
 static volatile u64 clock_last;
@@ -133,8 +153,13 @@ static u32 my_index(void)
 
 void smp_count_ipi(void)
 {
-	cpu[my_index()].ipis++;
-	apic_write(REG_EOI, 0);
+	u32 i = my_index();
+
+	cpu[i].ipis++;
+	if (__atomic_fetch_and(&paravirtual[i].eoi, ~1u, __ATOMIC_RELAXED) & 1)
+		cpu[i].skipped++;
+	else
+		apic_write(REG_EOI, 0);
 }
 
 void smp_count_nmi(void)
@@ -165,9 +190,19 @@ static void clock_round(u32 index)
 	}
 }
 
+static void paravirtual_on(u32 index)
+{
+	wrmsr(MSR_STEAL, (u64)&paravirtual[index] | 1);
+	if (cpuid(LEAF_KVM, 0).eax & KVM_PV_EOI)
+		wrmsr(MSR_PV_EOI, (u64)&paravirtual[index].eoi | 1);
+}
+
 static void do_job(u32 index)
 {
 	switch (job) {
+	case JOB_PARAVIRTUAL:
+		paravirtual_on(index);
+		break;
 	case JOB_X2APIC:
 		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_X2APIC);
 		apic_enable();
@@ -342,6 +377,81 @@ static void all_ways(const char *halted, const char *spinning)
 	phase = "";
 }
 
+/*
+ * A vector that has ended without an exit holds up no other: neither one of its own class, nor one
+ * of a lower class, nor for a processor that halts.
+ */
+static void try_skipped_ends(void)
+{
+	u32 skipped = cpu[0].skipped;
+
+	zero_counts();
+	for (u32 i = 0; i < TRIES; i++) {
+		apic_send(0, ICR_SELF | ICR_ASSERT | VECTOR);
+		(void)WAIT_FOR(cpu[0].ipis == 2 * i + 1);
+		apic_send(0, ICR_SELF | ICR_ASSERT | LOWER);
+		(void)WAIT_FOR(cpu[0].ipis == 2 * i + 2);
+	}
+	verdict("lower", cpu[0].ipis == 2 * TRIES);
+	verdict("skipped", cpu[0].skipped > skipped + TRIES);
+	/* Two at once: one class above the other. */
+	__asm__ volatile("cli");
+	apic_send(0, ICR_SELF | ICR_ASSERT | VECTOR);
+	apic_send(0, ICR_SELF | ICR_ASSERT | LOWER);
+	__asm__ volatile("sti");
+	verdict("both", WAIT_FOR(cpu[0].ipis == 2 * TRIES + 2));
+	give_job(JOB_HALT);
+	verdict("job", WAIT_FOR(OTHERS(done, job_number)));
+	zero_counts();
+	for (u32 i = 0; i < TRIES; i++) {
+		apic_send(0, ICR_OTHERS | ICR_ASSERT | (i % 2 ? LOWER : VECTOR));
+		(void)WAIT_FOR(OTHERS(ipis, i + 1));
+	}
+	verdict("halted", OTHERS(ipis, TRIES));
+}
+
+/* Somebody spins on the CPU of another, so each is kept from running now and then, and says so. */
+static void try_sharing(void)
+{
+	u64 end = now() + WAIT;
+	u8 asked = 0;
+
+	give_job(JOB_SPIN);
+	while (!asked && now() < end) {
+		u8 away = PREEMPTED;
+
+		for (u32 i = 1; i < cpus && !asked; i++) {
+			if (__atomic_compare_exchange_n(&paravirtual[i].preempted, &away,
+				    PREEMPTED | FLUSH_TLB, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST))
+				asked = (u8)i;
+			away = PREEMPTED;
+		}
+		__asm__ volatile("pause");
+	}
+	verdict("away", asked);
+	verdict("flushed", asked && WAIT_FOR(!(paravirtual[asked].preempted & FLUSH_TLB)));
+	verdict("steal", WAIT_FOR(paravirtual[0].steal + paravirtual[1].steal != 0) &&
+				 !(paravirtual[0].version & 1));
+}
+
+static void try_paravirtual(bool shared)
+{
+	u32 features = cpuid(LEAF_KVM, 0).eax;
+
+	phase = "pv_";
+	verdict("offered", features & KVM_STEAL);
+	verdict("offered-flush", !(features & KVM_PV_FLUSH) == !shared);
+	paravirtual_on(0);
+	give_job(JOB_PARAVIRTUAL);
+	verdict("on", WAIT_FOR(OTHERS(done, job_number)));
+	if (features & KVM_PV_EOI) /* not where the hardware ends interrupts without exits */
+		try_skipped_ends();
+	if (shared)
+		try_sharing();
+	all_ways("pv_halt_", "pv_spin_");
+}
+
 void small_main(const char *cmdline)
 {
 	for (u32 n = 2; n <= CPUS; n++) {
@@ -353,6 +463,7 @@ void small_main(const char *cmdline)
 	set_gate(2, count_nmi);
 	set_gate(VECTOR, count_ipi);
 	set_gate(TIMER, count_ipi);
+	set_gate(LOWER, count_ipi);
 	apic_enable();
 	__asm__ volatile("sti");
 	try_start();
@@ -369,6 +480,7 @@ void small_main(const char *cmdline)
 	zero_counts();
 	give_job(JOB_DEADLINE);
 	verdict("deadline", WAIT_FOR(OTHERS(done, job_number)) && WAIT_FOR(OTHERS(ipis, 2)));
+	try_paravirtual(has_word(cmdline, "shared"));
 	put_text("smp: ");
 	put_number(passed);
 	put_text(" passed, ");

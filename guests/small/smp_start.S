@@ -73,7 +73,19 @@ count_ipi:
 	push	%rax
 	push	%rcx
 	push	%rdx
+	push	%rsi
+	push	%rdi
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
 	call	smp_count_ipi
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rdi
+	pop	%rsi
 	pop	%rdx
 	pop	%rcx
 	pop	%rax

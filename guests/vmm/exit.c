@@ -7,13 +7,20 @@
 #include "interrupt.h"
 #include "guests/vmm/cpu/msr.h"
 #include "portio.h"
+#include "steal.h"
 #include "guests/vmm/cpu/task.h"
 
 #define YIELD_US 20u
 
 static void exit_ignore(struct vcpu *v)
 {
-	(void)v; /* a window: settling is all there is to do */
+	(void)v;
+}
+
+/* What it was for is done by settling. */
+static void exit_window(struct vcpu *v)
+{
+	v->lapic->state->todo |= LAPIC_TODO_DELIVER;
 }
 
 static void exit_cpuid(struct vcpu *v)
@@ -25,8 +32,13 @@ static void exit_cpuid(struct vcpu *v)
 /* Whoever holds what this one spins for may wait for its CPU. */
 static void exit_pause(struct vcpu *v)
 {
+	cycles_t now = tsc_now();
+
 	vcpu_skip(v);
-	host_wait(0, tsc_now() + tsc_from_us(v->machine->clock.hz, YIELD_US));
+	steal_leave(v);
+	host_wait(0, now + tsc_from_us(v->machine->clock.hz, YIELD_US));
+	steal_return(v);
+	v->watch->waited += tsc_now() - now;
 }
 
 static void exit_wbinvd(struct vcpu *v)
@@ -84,7 +96,7 @@ static const struct {
 	[EXIT_CR] = {"cr", control_cr_exit, GROUP_RIP | GROUP_CR | GROUP_SEG},
 	[EXIT_DR] = {"dr", exit_unknown, GROUP_ALL_REG},
 	[EXIT_HYPERCALL] = {"hypercall", hypercall_exit, GROUP_RIP},
-	[EXIT_WINDOW] = {"window", exit_ignore, GROUP_RIP},
+	[EXIT_WINDOW] = {"window", exit_window, GROUP_RIP},
 	[EXIT_SHUTDOWN] = {"shutdown", exit_shutdown, GROUP_ALL_REG},
 	[EXIT_EXCEPTION] = {"exception", exit_exception, GROUP_RIP},
 	[EXIT_INSTRUCTION] = {"instruction", control_instruction_exit, GROUP_RIP},
@@ -136,15 +148,15 @@ void exit_cpuid_slow(struct vcpu *v)
 	vcpu_skip(v);
 }
 
-void exit_handle(struct vcpu *v)
+u32 exit_handle(struct vcpu *v)
 {
 	u32 kind = v->run->exit_kind;
 
 	if (kind >= EXIT_KIND_COUNT)
 		kind = EXIT_UNKNOWN;
-	v->exits[kind]++;
 	kinds[kind].handle(v);
 	machine_settle(v);
+	return kind;
 }
 
 void exit_log_counts(const struct vcpu *v)
@@ -153,9 +165,11 @@ void exit_log_counts(const struct vcpu *v)
 	int used = 0;
 
 	for (u32 i = 1; i < EXIT_KIND_COUNT && used >= 0 && used < (int)sizeof(line); i++) {
-		if (v->exits[i])
+		u64 count = watch_count(&v->watch->kind[i]);
+
+		if (count)
 			used += format(line + used, sizeof(line) - (size_t)used, " %s %llu",
-				kinds[i].name, (unsigned long long)v->exits[i]);
+				kinds[i].name, (unsigned long long)count);
 	}
 	if (used)
 		log_line("exits of vcpu %u:%s", v->index, line);

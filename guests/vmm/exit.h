@@ -6,8 +6,9 @@
 /* Sets which register groups the kernel exports at each kind of exit. */
 void exit_export(struct run_page *run);
 
-/* Handles the exit in the run page, of any kind, and settles what follows from it. */
-void exit_handle(struct vcpu *v);
+/* Handles the exit in the run page, of any kind, and settles what follows from it. Returns the
+ * kind, below EXIT_KIND_COUNT. */
+u32 exit_handle(struct vcpu *v);
 
 /* CPUID entries that depend on the vCPU, and leaves that are out of range. */
 void exit_cpuid_slow(struct vcpu *v);

@@ -22,6 +22,14 @@ u64 host_wait(u64 mask, cycles_t deadline)
 	return sys_event_wait(mask, deadline, &bits) == STATUS_EVENT ? bits : 0;
 }
 
+cycles_t host_waited(struct vcpu *v)
+{
+	const struct msg_thread_stats *stats = thread_message();
+	status_t s = sys_thread_ctl(v->thread, THREAD_CTL_STATS, 0, 0, 0);
+
+	return s == STATUS_OK ? stats->wait_time : 0;
+}
+
 bool host_event(struct machine *m, cap_t thread, cap_t *event)
 {
 	cap_t slot = START_CAP_OWN + m->own_events;

@@ -14,6 +14,10 @@ void host_signal(cap_t event, u64 bits);
 /* Waits for bits of the thread's own event; returns those that were set, 0 after the deadline. */
 u64 host_wait(u64 mask, cycles_t deadline);
 
+/* Cycles for which the vCPU's thread could have run and did not, since it was made; 0: not known.
+ */
+cycles_t host_waited(struct vcpu *v);
+
 /* Makes a capability to set the bits of vCPU threads in the event of `thread`. False: logged. */
 bool host_event(struct machine *m, cap_t thread, cap_t *event);
 

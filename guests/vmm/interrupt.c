@@ -2,7 +2,9 @@
 #include "interrupt.h"
 #include "guests/vmm/debug/debug.h"
 #include "lock.h"
+#include "pveoi.h"
 #include "smp.h"
+#include "steal.h"
 #include "vcpu.h"
 
 #define PIT_PIN   2 /* of the I/O APIC, as the MADT says */
@@ -220,6 +222,10 @@ void interrupt_settle(struct vcpu *v)
 	}
 	if (lapic->todo & LAPIC_TODO_TIMER)
 		timer_program(v);
+	if (v->state->eoi_msr)
+		pveoi_settle(v);
+	if (v->state->steal_msr)
+		steal_update(v);
 	if (lapic->todo & LAPIC_TODO_DELIVER)
 		v->run->dirty |= GROUP_APIC;
 	flag_set(v, RUN_X2APIC, lapic_in_x2apic_mode(v->lapic));

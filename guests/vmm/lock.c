@@ -13,6 +13,7 @@
 void lock_wait(struct vcpu *v)
 {
 	struct machine_lock *lock = &v->machine->lock;
+	cycles_t start;
 
 	for (u32 i = 0; i < SPINS; i++) {
 		u32 open = LOCK_OPEN;
@@ -22,12 +23,14 @@ void lock_wait(struct vcpu *v)
 			return;
 		__builtin_ia32_pause();
 	}
+	start = tsc_now();
 	for (;;) {
 		__atomic_fetch_or(&lock->waiters, BIT(v->index), __ATOMIC_SEQ_CST);
 		if (__atomic_exchange_n(&lock->word, LOCK_WANTED, __ATOMIC_SEQ_CST) == LOCK_OPEN)
-			return;
+			break;
 		host_wait(BIT(VCPU_BIT_LOCK), TIME_NEVER);
 	}
+	v->watch->waited += tsc_now() - start;
 }
 
 void lock_wake(struct machine *m)

@@ -23,6 +23,7 @@
 #include "drivers/lib/lib.h"
 #include "drivers/protocols/console.h"
 #include "drivers/protocols/root.h"
+#include "drivers/protocols/watch.h"
 #include "kernel/abi/run.h"
 
 #define MACHINE_VCPUS 64u
@@ -42,6 +43,10 @@ struct vcpu_state {
 	u64 nmis;         /* that wait to be delivered: 0, 1 or 2; atomic */
 	u64 wait_startup; /* 1: after INIT, until the start-up IPI */
 	u64 unhalted;     /* 1: the next HLT is none */
+	u64 steal_msr;    /* MSR_KVM_STEAL_TIME as written; bit 0: enabled */
+	u64 stolen;       /* cycles that the guest has been told of */
+	u64 eoi_msr;      /* MSR_KVM_PV_EOI as written; bit 0: enabled */
+	u64 eoi_armed;    /* enum pveoi_armed */
 	struct mtrr mtrr;
 	struct debug_saved debug;
 };
@@ -92,18 +97,21 @@ struct vcpu {
 	struct lapic_view *lapic;
 	cap_t cap;
 	u32 index;
-	u32 mail;         /* MAIL_*; atomic */
-	u8 startup_page;  /* of the last start-up IPI; atomic */
-	bool pause;       /* the machine stopped, INIT, or a debugger: the thread must not enter the
-			     guest */
-	bool shares_cpu;  /* with another vCPU: one that spins gives the CPU up */
-	cap_t event;      /* the thread's event, for the others; CAP_NULL if there are none */
-	const void *self; /* thread_self() of its thread */
-	u64 wake_mask;    /* event bits that end vcpu_run */
-	cycles_t deadline; /* of vcpu_run */
-	u64 timer_set;     /* what run->timer was set to; 0: not armed */
-	cycles_t periodic; /* host TSC at which a periodic timer has fired; TIME_NEVER */
-	u64 exits[EXIT_KIND_COUNT];
+	u32 mail;            /* MAIL_*; atomic */
+	u8 startup_page;     /* of the last start-up IPI; atomic */
+	bool pause;          /* the machine stopped, INIT, or a debugger: the thread must not enter
+				the guest */
+	bool shares_cpu;     /* with another vCPU: one that spins gives the CPU up */
+	cap_t event;         /* the thread's event, for the others; CAP_NULL if there are none */
+	const void *self;    /* thread_self() of its thread */
+	u64 wake_mask;       /* event bits that end vcpu_run */
+	cycles_t deadline;   /* of vcpu_run */
+	u64 timer_set;       /* what run->timer was set to; 0: not armed */
+	cycles_t periodic;   /* host TSC at which a periodic timer has fired; TIME_NEVER */
+	cycles_t steal_seen; /* of host_waited, that are in state->stolen */
+	cycles_t steal_next; /* host TSC at which to look again */
+	cap_t thread;        /* its thread */
+	struct watch_vcpu *watch; /* what the operator sees of its exits */
 	struct debug_vcpu debug;
 };
 

@@ -55,12 +55,35 @@ static bool find_state(struct machine *m, const struct start_info *info)
 	return true;
 }
 
+/* Where the operator reads what the vCPUs' exits take: behind the machine's state. */
+static bool find_watch(struct machine *m, const struct start_info *info)
+{
+	const struct start_resource *r = start_find(info, START_STATE, 0);
+	struct watch_vcpu *watch =
+		watch_at((void *)r->address, r->size, sizeof(struct machine_state), m->vcpus);
+
+	if (!watch)
+		log_line("the state memory has no room for counters of %u vcpus", m->vcpus);
+	for (u32 i = 0; watch && i < m->vcpus; i++)
+		m->vcpu[i].watch = &watch[i];
+	return watch != NULL;
+}
+
 /* Index of the CPU of a vCPU's thread. */
 static u32 cpu_of(const struct start_info *info, u32 index)
 {
 	const struct start_resource *thread = start_find(info, START_THREAD, index - 1);
 
 	return index && thread ? (u32)thread->value : info->cpu;
+}
+
+static cap_t thread_of(const struct start_info *info, u32 index)
+{
+	const struct start_resource *thread = start_find(info, START_THREAD, index - 1);
+
+	if (!index)
+		return START_CAP_THREAD;
+	return thread ? thread->cap : CAP_NULL;
 }
 
 static bool shares_cpu(const struct start_info *info, u32 index)
@@ -142,6 +165,7 @@ static bool find_vcpus(struct machine *m, const struct start_info *info)
 		v->run = (struct run_page *)at;
 		m->lapic[i].page = (struct lapic_page *)(at + PAGE_SIZE);
 		v->shares_cpu = shares_cpu(info, i);
+		v->thread = thread_of(info, i);
 		if (!(i == 0 ? map_pages(v) : start_thread(info, v)))
 			return false;
 		m->vcpus++;
@@ -156,6 +180,15 @@ static void release_threads(struct machine *m)
 		__atomic_store_n(&ready[i], VCPU_GO, __ATOMIC_SEQ_CST);
 		host_signal(m->vcpu[i].event, BIT(VCPU_BIT_MAIL));
 	}
+}
+
+static bool shared_cpus(const struct machine *m)
+{
+	bool shared = false;
+
+	for (u32 i = 0; i < m->vcpus; i++)
+		shared |= m->vcpu[i].shares_cpu;
+	return shared;
 }
 
 static bool find_machine(struct machine *m, const struct start_info *info)
@@ -178,6 +211,8 @@ static bool find_machine(struct machine *m, const struct start_info *info)
 			.tsc_hz = info->tsc_hz,
 			.gpa_bits = host.gpa_bits,
 			.vcpus = m->vcpus,
+			.shared_cpus = shared_cpus(m),
+			.delivery = (host.flags & MACHINE_DELIVERY) != 0,
 		},
 		cpuid_host);
 	return true;
@@ -193,7 +228,7 @@ int main(struct start_info *info)
 		give_up();
 	}
 	if (!config_open(&config, info) || !find_memory(m, info) || !find_state(m, info) ||
-		!find_vcpus(m, info) || !find_machine(m, info))
+		!find_vcpus(m, info) || !find_watch(m, info) || !find_machine(m, info))
 		give_up();
 	machine_init(m);
 	if (!config_devices(&config, m) || !start_direct(&config, m))

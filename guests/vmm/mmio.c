@@ -1,6 +1,7 @@
 /* LAPIC page, I/O APIC and memory BARs; everything else is empty. */
 #include "mmio.h"
 #include "lock.h"
+#include "pveoi.h"
 
 static bool lapic_at(const struct vcpu *v, gpa_t gpa)
 {
@@ -14,8 +15,10 @@ static u32 read_4(struct vcpu *v, gpa_t gpa, unsigned size)
 	struct machine *m = v->machine;
 	u32 value = device_mask(size);
 
-	if (lapic_at(v, gpa))
+	if (lapic_at(v, gpa)) {
+		pveoi_sync(v);
 		return lapic_read(m, v->lapic, gpa & (PAGE_SIZE - 1), size);
+	}
 	machine_lock(v);
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		value = ioapic_read(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size);
@@ -30,6 +33,7 @@ static void write_4(struct vcpu *v, gpa_t gpa, unsigned size, u32 value)
 	struct machine *m = v->machine;
 
 	if (lapic_at(v, gpa)) {
+		pveoi_sync(v);
 		lapic_write(m, v->lapic, gpa & (PAGE_SIZE - 1), size, value);
 		return;
 	}

@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "lock.h"
 #include "smp.h"
+#include "steal.h"
 
 /* vcpu_run came back without an exit: an event or the deadline. Mail is for machine_settle. */
 static void handle_wake(struct vcpu *v, status_t status, u64 bits)
@@ -69,25 +70,31 @@ _Noreturn void run_guest(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 	const struct cpuid_policy *policy = v->cpuid;
+	struct watch_vcpu *watch = v->watch;
 
 	exit_export(run);
 	if (v->index == 0)
 		v->wake_mask |= v->machine->wake_mask | BIT(ROOT_BIT_REPORT);
+	steal_return(v); /* whoever ran the vCPU before may have ended in between */
 	machine_settle(v);
 	for (;;) {
+		u32 kind = EXIT_NONE;
 		status_t status;
+		cycles_t start;
 		u64 bits;
 
 		while (unlikely(v->pause))
 			handle_pause(v);
 		status = sys_vcpu_run(v->cap, v->wake_mask, v->deadline, &bits);
+		start = tsc_now();
 		if (unlikely(status != STATUS_OK)) {
 			handle_wake(v, status, bits);
 		} else if (run->exit_kind == EXIT_CPUID && exit_cpuid_quick(v, run, policy)) {
-			v->exits[EXIT_CPUID]++;
+			watch_add(watch, EXIT_CPUID, tsc_now() - start);
 			continue;
 		} else {
-			exit_handle(v);
+			kind = exit_handle(v);
 		}
+		watch_add(watch, kind, tsc_now() - start);
 	}
 }

@@ -155,6 +155,9 @@ static void reset_registers(struct vcpu *v)
 	v->timer_set = 0;
 	v->periodic = TIME_NEVER;
 	__atomic_store_n(&v->state->nmis, 0, __ATOMIC_SEQ_CST);
+	v->state->steal_msr = 0;
+	v->state->eoi_msr = 0;
+	v->state->eoi_armed = 0;
 }
 
 void vcpu_init_signal(struct vcpu *v)

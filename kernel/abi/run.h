@@ -71,6 +71,7 @@ enum exit_instruction {
 	BIT(8) /* the VMM changed IRR, ISR or TPR of the APIC page: deliver anew (dirty only) */
 #define GROUP_INJECT  BIT(9)  /* inject (dirty only) */
 #define GROUP_CONTROL BIT(10) /* flags, exceptions, timer (dirty only) */
+#define GROUP_FLUSH   BIT(11) /* drop the guest's translations before the entry (dirty only) */
 #define GROUP_ALL_REG 0xffull
 
 /* run_page.flags */
@@ -82,9 +83,13 @@ enum exit_instruction {
 #define RUN_PAUSE_EXIT                                                                             \
 	BIT(4) /* exit (EXIT_PAUSE) from a loop of PAUSEs, or from each where the hardware does    \
 		  not count them; never where it cannot */
+#define RUN_EOI_SKIP                                                                               \
+	BIT(5) /* the guest may end an interrupt without the APIC page's knowing: as with          \
+		  RUN_WINDOW, exit instead of delivering while a vector is in service, when        \
+		  several are requested, or a level-triggered one; not with MACHINE_DELIVERY */
 
 #define RUN_X2APIC                                                                                 \
-	BIT(5) /* the guest's APIC is in x2APIC mode: hardware that can may serve RDMSR from the   \
+	BIT(6) /* the guest's APIC is in x2APIC mode: hardware that can may serve RDMSR from the   \
 		  APIC page, and WRMSR of TPR, EOI and SELF IPI (then EXIT_EOI tells the ends that \
 		  concern the VMM), where they would be EXIT_RDMSR and EXIT_WRMSR */
 
@@ -261,4 +266,6 @@ struct msg_vcpu_stats {
 	u64 halts;                  /* HLTs that waited in the kernel */
 	u64 injections;             /* interrupts delivered by the kernel */
 	u64 entries;                /* VM entries */
+	u64 guest_time;             /* cycles from VM entries to VM exits, with the hardware's part
+				       of both and what the kernel does right before an entry */
 };

@@ -302,6 +302,8 @@ struct msg_thread_stats {
 	u64 calls;    /* system calls are not counted: times it was switched to */
 	u32 cpu;
 	u32 priority;
+	u64 wait_time; /* cycles in which it could have run, but others did, or its budget was used
+			  up; a wait under way is counted at its end */
 };
 
 /*
@@ -333,6 +335,7 @@ enum sys_ctl_op {
 #define MACHINE_DEADLINE  BIT(2) /* TSC-deadline timer */
 #define MACHINE_PCID      BIT(3)
 #define MACHINE_FPU_XSAVE BIT(4)
+#define MACHINE_DELIVERY  BIT(5) /* hardware delivers interrupts into guests */
 
 struct msg_machine {
 	u64 flags; /* MACHINE_* */

@@ -32,10 +32,11 @@ static struct cpuid_regs host(u32 leaf, u32 subleaf)
 }
 
 static struct cpuid_policy policy;
+static bool shared; /* vCPUs share a CPU */
 
 static void build(bool amd, u64 xcr0, u32 vcpus)
 {
-	struct cpuid_machine m = {xcr0, 2400000000ull, 46, vcpus};
+	struct cpuid_machine m = {xcr0, 2400000000ull, 46, vcpus, shared};
 
 	host_amd = amd;
 	cpuid_build(&policy, &m, host);
@@ -168,11 +169,21 @@ TEST(cpuid_hypervisor_leaves)
 	CHECK_EQ(r.eax, 0x40000010);
 	memcpy(name, &r.ebx, 12);
 	CHECK(strcmp(name, "KVMKVMKVM") == 0);
-	CHECK_EQ(get(0x40000001, 0, &plain).eax, BIT(0) | BIT(1) | BIT(3) | BIT(24));
+	CHECK_EQ(get(0x40000001, 0, &plain).eax,
+		BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(24));
 	CHECK_EQ(get(0x40000010, 0, &plain).eax, 2400000);
 	CHECK_EQ(get(0x40000010, 0, &plain).ebx, 1000000);
 	CHECK_EQ(get(0x40000002, 0, &plain).eax, 0);
 	CHECK(cpuid_find(&policy, 0x40000011) == NULL);
+	/* What concerns several processors, and those that share a CPU. */
+	build(true, 7, 2);
+	CHECK_EQ(get(0x40000001, 0, &plain).eax & (BIT(7) | BIT(9) | BIT(11)), BIT(7) | BIT(11));
+	shared = true;
+	build(true, 7, 2);
+	CHECK_EQ(get(0x40000001, 0, &plain).eax & (BIT(7) | BIT(9) | BIT(11)),
+		BIT(7) | BIT(9) | BIT(11));
+	shared = false;
+	build(true, 7, 1);
 	CHECK(cpuid_plain(cpuid_find(&policy, 0x40000000)));
 	CHECK(cpuid_plain(cpuid_find(&policy, 0)));
 }
@@ -200,7 +211,7 @@ TEST(cpuid_frequency)
 	CHECK_EQ((u64)r.ecx * r.ebx / (r.eax ? r.eax : 1), 2400000000ull);
 	CHECK_EQ(get(0x16, 0, &plain).eax, 2400);
 	/* a rate that does not divide: no leaf 0x15 rather than a wrong one */
-	cpuid_build(&policy, &(struct cpuid_machine){7, 2399999123ull, 46, 1}, host);
+	cpuid_build(&policy, &(struct cpuid_machine){7, 2399999123ull, 46, 1, false}, host);
 	CHECK_EQ(get(0x15, 0, &plain).eax, 0);
 }
 

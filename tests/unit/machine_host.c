@@ -9,6 +9,7 @@ u8 *host_ram;
 struct machine host_machine;
 static struct run_page *run_page[HOST_VCPUS];
 static struct lapic_page *apic_page[HOST_VCPUS];
+static struct watch_vcpu watch[HOST_VCPUS];
 
 void log_line(const char *text, ...)
 {
@@ -48,6 +49,12 @@ u64 host_wait(u64 mask, cycles_t deadline)
 	if (host.wait)
 		host.wait();
 	return host.wait_bits & mask;
+}
+
+cycles_t host_waited(struct vcpu *v)
+{
+	(void)v;
+	return host.waited;
 }
 
 void host_msr_direct(struct machine *m, u32 msr)
@@ -146,12 +153,14 @@ struct vcpu *host_setup_smp(bool amd, u32 vcpus)
 	gmem_add(&m->memory, 0, HOST_RAM, host_ram);
 	clock_init(&m->clock, HOST_TSC_HZ, tsc_now(), 1704067200ull * NS_PER_SECOND, tsc_now());
 	is_amd = amd;
-	cpuid_build(&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus}, cpuid_fake);
+	cpuid_build(
+		&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus, false}, cpuid_fake);
 	for (u32 i = 0; i < vcpus; i++) {
 		memset(run_page[i], 0, PAGE_SIZE);
 		memset(apic_page[i], 0, PAGE_SIZE);
 		m->vcpu[i].run = run_page[i];
 		m->vcpu[i].event = i + 1;
+		m->vcpu[i].watch = &watch[i];
 		m->lapic[i].page = apic_page[i];
 	}
 	machine_init(m);

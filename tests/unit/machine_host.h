@@ -23,6 +23,7 @@ struct host {
 	u64 doorbell_bits[65536]; /* by port */
 	void (*wait)(void);       /* what host_wait does; NULL: nothing */
 	u64 wait_bits;            /* what host_wait returns of its mask */
+	cycles_t waited;          /* what host_waited returns */
 	u8 fpu[832];
 	int stopped; /* reason of host_stop, or -1 */
 };

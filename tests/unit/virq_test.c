@@ -16,6 +16,7 @@
 /* Offsets in the APIC page, SDM vol. 3 table 11-1 */
 #define TPR 0x80u
 #define ISR 0x100u
+#define TMR 0x180u
 #define IRR 0x200u
 
 static struct run_page run_page;
@@ -246,6 +247,26 @@ TEST(blocked_is_remembered)
 	virq_request(&vcpu, 0x60);
 	virq_merge(&vcpu);
 	CHECK_EQ(virq_deliverable(&vcpu), 0x60);
+}
+
+/* At most one vector is requested; if one is, it is edge-triggered and none is in service. */
+TEST(end_that_may_be_skipped)
+{
+	for (unsigned irr = 16; irr < VECTORS; irr++)
+		for (unsigned other = 16; other < VECTORS; other += irr % 7 + 1) {
+			reset();
+			*apic_byte(ISR, other) |= (u8)(1u << other % 8);
+			CHECK(virq_may_skip_eoi(&vcpu));
+			*apic_byte(IRR, irr) |= (u8)(1u << irr % 8);
+			CHECK(!virq_may_skip_eoi(&vcpu));
+			*apic_byte(ISR, other) = 0;
+			CHECK(virq_may_skip_eoi(&vcpu));
+			*apic_byte(TMR, other) |= (u8)(1u << other % 8);
+			CHECK_EQ(virq_may_skip_eoi(&vcpu), irr != other);
+			*apic_byte(TMR, other) = 0;
+			*apic_byte(IRR, other) |= (u8)(1u << other % 8);
+			CHECK_EQ(virq_may_skip_eoi(&vcpu), irr == other);
+		}
 }
 
 static u32 accepted[VECTORS];

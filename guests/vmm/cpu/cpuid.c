@@ -280,10 +280,15 @@ static void build_hypervisor(struct builder *b)
 	memcpy(&e[0].regs.ebx, signature, 4);
 	memcpy(&e[0].regs.ecx, signature + 4, 4);
 	memcpy(&e[0].regs.edx, signature + 8, 4);
-	e[1].regs.eax = (u32)(CPUID_KVM_CLOCKSOURCE | CPUID_KVM_NOP_IO_DELAY |
-			      CPUID_KVM_CLOCKSOURCE2 | CPUID_KVM_CLOCK_STABLE);
+	e[1].regs.eax =
+		(u32)(CPUID_KVM_CLOCKSOURCE | CPUID_KVM_NOP_IO_DELAY | CPUID_KVM_CLOCKSOURCE2 |
+			CPUID_KVM_STEAL_TIME | CPUID_KVM_CLOCK_STABLE);
+	if (!b->machine->delivery)
+		e[1].regs.eax |= (u32)CPUID_KVM_PV_EOI;
 	if (b->machine->vcpus > 1)
 		e[1].regs.eax |= (u32)(CPUID_KVM_PV_UNHALT | CPUID_KVM_PV_SEND_IPI);
+	if (b->machine->shared_cpus)
+		e[1].regs.eax |= (u32)CPUID_KVM_PV_TLB_FLUSH;
 	e[HYPERVISOR_MAX].regs.eax = (u32)(b->machine->tsc_hz / 1000);
 	e[HYPERVISOR_MAX].regs.ebx = (u32)(LAPIC_HZ / 1000);
 }

@@ -24,8 +24,10 @@ typedef struct cpuid_regs (*cpuid_host_fn)(u32 leaf, u32 subleaf);
 struct cpuid_machine {
 	u64 xcr0; /* bits that the guest may set; 0: no XSAVE */
 	u64 tsc_hz;
-	u32 gpa_bits; /* width of guest-physical addresses */
-	u32 vcpus;    /* 1 to 255; APIC IDs are 0 to vcpus - 1 */
+	u32 gpa_bits;     /* width of guest-physical addresses */
+	u32 vcpus;        /* 1 to 255; APIC IDs are 0 to vcpus - 1 */
+	bool shared_cpus; /* some vCPUs have a CPU together */
+	bool delivery;    /* the hardware delivers interrupts, and ends them without exits */
 };
 
 #define CPUID_LEAVES    0x58 /* basic, hypervisor and extended leaves together */

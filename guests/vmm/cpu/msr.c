@@ -2,6 +2,8 @@
 #include "msr.h"
 #include "guests/vmm/kvmclock.h"
 #include "guests/vmm/lock.h"
+#include "guests/vmm/pveoi.h"
+#include "guests/vmm/steal.h"
 #include "guests/vmm/vcpu.h"
 
 #define REVISION_AMD   0x01000065ull /* microcode */
@@ -141,11 +143,13 @@ static bool efer_write(struct vcpu *v, u32 msr, u64 value)
 
 static bool lapic_msr_read(struct vcpu *v, u32 msr, u64 *value)
 {
+	pveoi_sync(v);
 	return lapic_rdmsr(v->machine, v->lapic, msr, vcpu_tsc(v), value);
 }
 
 static bool lapic_msr_write(struct vcpu *v, u32 msr, u64 value)
 {
+	pveoi_sync(v);
 	return lapic_wrmsr(v->machine, v->lapic, msr, vcpu_tsc(v), value);
 }
 
@@ -222,6 +226,17 @@ static bool clock_write(struct vcpu *v, u32 msr, u64 value)
 	return system ? kvmclock_enable(v, value) : kvmclock_wall(v->machine, value);
 }
 
+static bool paravirtual_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	*value = msr == MSR_KVM_STEAL_TIME ? v->state->steal_msr : v->state->eoi_msr;
+	return true;
+}
+
+static bool paravirtual_write(struct vcpu *v, u32 msr, u64 value)
+{
+	return msr == MSR_KVM_STEAL_TIME ? steal_enable(v, value) : pveoi_enable(v, value);
+}
+
 static bool amd_read(struct vcpu *v, u32 msr, u64 *value)
 {
 	if (!v->cpuid->amd)
@@ -291,6 +306,7 @@ static const struct msr_entry table[] = {
 	{MSR_TSC_DEADLINE, 1, lapic_msr_read, lapic_msr_write},
 	{LAPIC_MSR_BASE, LAPIC_MSR_END - LAPIC_MSR_BASE, lapic_msr_read, lapic_msr_write},
 	{MSR_KVM_WALL, 2, clock_read, clock_write},
+	{MSR_KVM_STEAL_TIME, 2, paravirtual_read, paravirtual_write},
 	{MSR_EFER, 1, efer_read, efer_write},
 	{MSR_STAR, 4, switched_read, switched_write},
 	{MSR_FS_BASE, 2, segment_base_read, segment_base_write},

@@ -133,6 +133,8 @@ enum gpr {
 #define MSR_X2APIC_LAST     0x83f
 #define MSR_KVM_WALL        0x4b564d00
 #define MSR_KVM_SYSTEM      0x4b564d01
+#define MSR_KVM_STEAL_TIME  0x4b564d03
+#define MSR_KVM_PV_EOI      0x4b564d04
 #define MSR_EFER            0xc0000080
 #define MSR_STAR            0xc0000081
 #define MSR_LSTAR           0xc0000082

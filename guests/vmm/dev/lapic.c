@@ -109,6 +109,24 @@ bool lapic_read_register(struct machine *m, struct lapic_view *v, u32 offset, u3
 	return lapic_lvt_writable(v, offset) != 0;
 }
 
+bool lapic_may_skip_eoi(const struct lapic_view *v)
+{
+	u32 words = 0;
+	u32 bad = 0;
+	u32 in_service = 0;
+
+	for (u32 i = 0; i < 8; i++) {
+		u32 at = i * LAPIC_BANK_STRIDE;
+		u64 pending = __atomic_load_n(&v->pending->vector[i / 2], __ATOMIC_RELAXED);
+		u32 irr = lapic_get(v, LAPIC_IRR + at) | (u32)(pending >> 32 * (i % 2));
+
+		words += irr != 0;
+		bad |= (irr & (irr - 1)) | (irr & lapic_get(v, LAPIC_TMR + at));
+		in_service |= lapic_get(v, LAPIC_ISR + at);
+	}
+	return !in_service && words <= 1 && !bad;
+}
+
 void lapic_eoi_vector(struct machine *m, struct lapic_view *v, u8 vector)
 {
 	if (!(lapic_get(v, lapic_bank(LAPIC_TMR, vector)) & lapic_bit(vector)))

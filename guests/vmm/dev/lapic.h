@@ -243,6 +243,12 @@ void lapic_eoi(struct machine *m, struct lapic_view *v);
 void lapic_eoi_vector(struct machine *m, struct lapic_view *v, u8 vector);
 
 /*
+ * Can the next interrupt be ended later than it ends for the guest? No vector is in service, and at
+ * most one is requested, which is edge-triggered.
+ */
+bool lapic_may_skip_eoi(const struct lapic_view *v);
+
+/*
  * Requests `vector`: notes its trigger mode in TMR, then sets its bit and the notification bit of
  * the pending word, atomically. A vector below 16 and a disabled APIC request nothing. Returns true
  * if the notification bit was not set before: the caller signals the vcpu, if it may be running.

@@ -11,10 +11,14 @@ DISK = (r"dd if=/dev/urandom of=/tmp/p bs=64k count=32 2>/dev/null; "
 COMPILE = r"compile-test; echo end-$((40+3))\n"  # it compares the program with the one that the host made
 COMPILED = Check("compile", r"^\[linux\] compile-test: PASS [0-9a-f]{16}, \d+ passed, 0 failed$")
 
+# Ticks of 10 ms in which processors could have run.
+STOLEN = (r"dmesg | grep -i kvm; echo stolen-$(awk '/^cpu / { print $9 }' /proc/stat); echo end-$((40+4))\n")
+
 BOOTS = [
     Boot("smp-qemu-svm", "smp.dts", [
         Check("own", r"^\[own\] smp: [1-9]\d* passed, 0 failed"),
         Check("shared", r"^\[shared\] smp: [1-9]\d* passed, 0 failed"),
+        Check("ends-skipped", r"^\[shared\] PASS smp_pv_skipped"),
     ], counted=r"\[shared\] ", timeout=120),
     Boot("smp-linux-qemu-svm", "guests/systems/smp.dts", [
         Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
@@ -30,7 +34,9 @@ BOOTS = [
     ]),
     Boot("smp-shared-qemu-svm", "guests/systems/smp-shared.dts", [
         Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
+        Check("paravirtual", r"^\[linux\] .*KVM setup pv remote TLB flush", r"^\[linux\] .*setup PV IPIs"),
+        Check("steal", r"^\[linux\] stolen-[1-9]\d*$"),
         Check("disk", r"^\[linux\] same-4$"), COMPILED,
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
-    ], timeout=400, steps=[(r"/ # ", DISK), (r"end-42", COMPILE), (r"end-43", r"poweroff\n")]),
+    ], timeout=400, steps=[(r"/ # ", DISK), (r"end-42", COMPILE), (r"end-43", STOLEN), (r"end-44", r"poweroff\n")]),
 ]
