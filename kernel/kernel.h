@@ -38,7 +38,7 @@ struct features {
 	bool smep;
 	bool umip;
 	bool tsc_invariant;
-	bool delivery; /* of interrupts into guests, by the hardware */
+	bool delivery;  /* of interrupts into guests, by the hardware */
 	u64 xcr0;       /* that guests may use */
 	u64 xcr0_saved; /* that are switched: PKRU too, for a guest reaches it by CR4.PKE alone */
 	u32 fpu_size;

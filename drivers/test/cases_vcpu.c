@@ -243,7 +243,8 @@ static void timer(void)
 
 static void request(void)
 {
-	__atomic_fetch_or(&run->pending.vector[GUEST_VECTOR / 64], BIT(GUEST_VECTOR % 64), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(
+		&run->pending.vector[GUEST_VECTOR / 64], BIT(GUEST_VECTOR % 64), __ATOMIC_SEQ_CST);
 	run->pending.control = 1;
 }
 
