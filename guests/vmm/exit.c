@@ -1,9 +1,11 @@
 /* The dispatch table of exits, and the handlers that fit on a line or two. */
 #include "exit.h"
+#include "console.h"
 #include "control.h"
 #include "guests/vmm/cpu/emulate.h"
 #include "hypercall.h"
 #include "interrupt.h"
+#include "lock.h"
 #include "guests/vmm/cpu/msr.h"
 #include "portio.h"
 #include "guests/vmm/cpu/task.h"
@@ -102,6 +104,11 @@ void exit_export(struct run_page *run)
 		run->export[i] = kinds[i].export;
 }
 
+const char *exit_name(u32 kind)
+{
+	return kinds[kind < EXIT_KIND_COUNT ? kind : EXIT_UNKNOWN].name;
+}
+
 void exit_cpuid_slow(struct vcpu *v)
 {
 	struct run_page *run = v->run;
@@ -142,6 +149,23 @@ void exit_handle(struct vcpu *v)
 	v->exits[kind]++;
 	kinds[kind].handle(v);
 	machine_settle(v);
+}
+
+void exit_take_over(struct vcpu *v)
+{
+	struct machine *m = v->machine;
+
+	if (v->again) {
+		log_line("vcpu %u: exit %llu (%s) at rip %llx is handled anew", v->index,
+			(unsigned long long)v->run->sequence, exit_name(v->run->exit_kind),
+			(unsigned long long)v->run->rip);
+		exit_handle(v);
+	}
+	if (v->index == 0) {
+		machine_lock(v);
+		machine_timers(m);
+		console_event(m);
+	}
 }
 
 void exit_log_counts(const struct vcpu *v)

@@ -3,6 +3,7 @@
 #include "console.h"
 #include "exit.h"
 #include "interrupt.h"
+#include "journal.h"
 #include "lock.h"
 #include "smp.h"
 
@@ -22,7 +23,6 @@ static void handle_wake(struct vcpu *v, status_t status, u64 bits)
 			console_event(m);
 		if (status == STATUS_EVENT)
 			machine_virtio_event(m, bits);
-		machine_unlock(v);
 	}
 	if (status == STATUS_EVENT && bits & BIT(ROOT_BIT_REPORT)) {
 		for (u32 i = 0; i < m->vcpus; i++)
@@ -45,8 +45,8 @@ _Noreturn static void end_guest(struct vcpu *v)
 
 	while (__atomic_exchange_n(&m->ending, 1, __ATOMIC_SEQ_CST))
 		host_wait(0, TIME_NEVER);
+	console_drain(v);
 	machine_lock(v);
-	console_drain(m);
 	machine_virtio_drain(m);
 	for (u32 i = 0; i < m->vcpus; i++)
 		exit_log_counts(&m->vcpu[i]);
@@ -71,6 +71,9 @@ _Noreturn void run_guest(struct vcpu *v)
 	exit_export(run);
 	if (v->index == 0)
 		v->wake_mask |= v->machine->wake_mask | BIT(ROOT_BIT_REPORT);
+	journal_begin(v);
+	if (v->machine->resumed)
+		exit_take_over(v);
 	machine_settle(v);
 	for (;;) {
 		status_t status;
@@ -82,6 +85,7 @@ _Noreturn void run_guest(struct vcpu *v)
 		if (unlikely(status != STATUS_OK)) {
 			handle_wake(v, status, bits);
 		} else if (run->exit_kind == EXIT_CPUID && exit_cpuid_quick(v, run, policy)) {
+			exit_quick_done(v, run);
 			v->exits[EXIT_CPUID]++;
 			continue;
 		} else {

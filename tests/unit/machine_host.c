@@ -9,6 +9,8 @@ u8 *host_ram;
 struct machine host_machine;
 static struct run_page *run_page[HOST_VCPUS];
 static struct lapic_page *apic_page[HOST_VCPUS];
+static struct journal journal[HOST_VCPUS];
+static struct journal_log journal_log[HOST_VCPUS];
 
 void log_line(const char *text, ...)
 {
@@ -31,8 +33,14 @@ _Noreturn void check_failed(const char *file, int line, const char *what)
 
 void host_fetch(struct vcpu *v, u64 groups)
 {
+	u64 valid = v->run->valid;
+
 	host.fetched |= groups;
-	v->run->valid |= groups;
+	journal_fetching(v, valid);
+	if (host.fetch)
+		host.fetch(v, groups);
+	journal_fetching(v, valid | groups);
+	v->run->valid = valid | groups;
 }
 
 void host_signal(cap_t event, u64 bits)
@@ -153,7 +161,11 @@ struct vcpu *host_setup_smp(bool amd, u32 vcpus)
 		m->vcpu[i].run = run_page[i];
 		m->vcpu[i].event = i + 1;
 		m->lapic[i].page = apic_page[i];
+		m->vcpu[i].index = i;
 	}
+	memset(journal_log, 0, sizeof(journal_log));
+	for (u32 i = 0; i < vcpus; i++)
+		machine_journal(m, i, &journal[i], &journal_log[i]);
 	machine_init(m);
 	CHECK(boot_put_paging(&m->memory));
 	entry_set(v, &entry);
