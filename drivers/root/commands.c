@@ -93,6 +93,16 @@ static void restart(struct member *m)
 		say("%s could not be restarted; \"log\" says why\n", m->node->name);
 }
 
+static void restart_vmm(struct member *m)
+{
+	if (m->node->class != NODE_PARTITION || m->state != MEMBER_RUNNING)
+		say("%s is no partition that runs\n", m->node->name);
+	else if (member_renew(m))
+		log_line("%s: its VMM is restarted by the operator", m->node->name);
+	else
+		say("its VMM could not be restarted; \"log\" says why\n");
+}
+
 /* Reads a vCPU's counters; its thread is stopped for that moment if it is in the guest. */
 static status_t vcpu_stats(const struct member *m, u32 i, struct msg_vcpu_stats *stats)
 {
@@ -190,6 +200,8 @@ static const struct command command[] = {
 	{"restart", "NAME",
 		"a domain: a fresh program with the same sessions; a partition: from scratch",
 		restart},
+	{"restart-vmm", "NAME", "a fresh monitor under a partition's guest, which notices nothing",
+		restart_vmm},
 	{"stats", "NAME", "run time and vCPU exits", stats},
 	{"regs", "NAME", "the registers of a partition's vCPUs, in the log", regs},
 	{"log", NULL, "the recent lines of the log", show_log},
@@ -201,7 +213,7 @@ static void help(struct member *none)
 {
 	(void)none;
 	for (u32 i = 0; i < ARRAY_SIZE(command); i++)
-		say("%-8s %-5s %s\n", command[i].name,
+		say("%-11s %-5s %s\n", command[i].name,
 			command[i].argument ? command[i].argument : "", command[i].help);
 }
 
