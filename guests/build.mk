@@ -55,5 +55,5 @@ UNIT_virtio_net := $(UNIT_VIRTIO) $(wildcard guests/vmm/virtio/net*.c)
 UNIT_virtio_console := $(UNIT_VIRTIO) guests/vmm/virtio/console.c
 UNIT_virtio_rng := $(UNIT_VIRTIO) guests/vmm/virtio/rng.c drivers/lib/chacha20.c
 UNIT_machine_virtio      = tests/unit/virtio_guest.c $(UNIT_VMM)
-UNIT_backend_block       = tests/unit/virtio_guest.c $(UNIT_VMM)
+UNIT_backend_block       = tests/unit/block_server.c tests/unit/virtio_guest.c $(UNIT_VMM)
 UNIT_backend_net         = tests/unit/virtio_guest.c $(UNIT_VMM)

@@ -17,6 +17,7 @@ test: check-setup
 UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
+UNIT_JOURNAL := $(filter journal%,$(UNIT_NAMES))
 UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c drivers/lib/chacha20.c \
 	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c journal_hooks.c),$(VMM_SOURCES))
 UNIT_LOADER  := guests/vmm/gmem.c $(addprefix guests/vmm/boot/,boot.c bzimage.c elf.c flat.c multiboot.c pvh.c)
@@ -54,32 +55,32 @@ comma       := ,
 UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
 	-DHOST_TEST -I. -MMD -MP
 UNIT_LDLIBS := -Wl,--as-needed -lcapstone -lfdt
-UNIT_OBJECTS := $(sort $(foreach t,$(filter-out journal,$(UNIT_NAMES)),$(call unit_objects,$(t))))
+UNIT_OBJECTS := $(sort $(foreach t,$(filter-out $(UNIT_JOURNAL),$(UNIT_NAMES)),$(call unit_objects,$(t))))
 
 define unit_program
 $(O)/unit/$(1): $(call unit_objects,$(1))
 	$$(CC) $(filter -g -fsanitize=%,$(UNIT_CFLAGS)) -o $$@ $$^ $(UNIT_LDLIBS)
 endef
-$(foreach t,$(filter-out journal,$(UNIT_NAMES)),$(eval $(call unit_program,$(t))))
+$(foreach t,$(filter-out $(UNIT_JOURNAL),$(UNIT_NAMES)),$(eval $(call unit_program,$(t))))
 
 $(UNIT_OBJECTS): $(O)/unit/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 
-# The journal's test ends the VMM at the stores that the compiler announces, all of them; that and AddressSanitizer
+# The journal's tests end the VMM at the stores that the compiler announces, all of them; that and AddressSanitizer
 # exclude each other.
-UNIT_JOURNAL_CFLAGS  := $(subst address$(comma),,$(UNIT_CFLAGS))
-UNIT_JOURNAL_OBJECTS := $(patsubst %.c,$(O)/unit-journal/%.o,tests/unit/journal_test.c tests/unit/journal_deaths.c \
-	tests/unit/test_main.c $(UNIT_VMM))
+UNIT_JOURNAL_CFLAGS := $(subst address$(comma),,$(UNIT_CFLAGS))
+unit_journal         = $(patsubst %.c,$(O)/unit-journal/%.o,$(addprefix tests/unit/,$(1)_test.c test_main.c journal_deaths.c \
+	block_server.c virtio_guest.c) $(UNIT_VMM))
 
-$(UNIT_JOURNAL_OBJECTS): $(O)/unit-journal/%.o: %.c
+$(foreach t,$(UNIT_JOURNAL),$(O)/unit/$(t)): $(O)/unit/%: $(call unit_journal,%)
+	$(CC) -g -fsanitize=undefined $(JOURNAL_WRAP) -o $@ $^ $(UNIT_LDLIBS)
+
+$(sort $(foreach t,$(UNIT_JOURNAL),$(call unit_journal,$(t)))): $(O)/unit-journal/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_JOURNAL_CFLAGS) $(if $(filter guests/vmm/%,$<),$(JOURNAL_CFLAGS)) -c -o $@ $<
 
-$(O)/unit/journal: $(UNIT_JOURNAL_OBJECTS)
-	$(CC) -g -fsanitize=undefined $(JOURNAL_WRAP) -o $@ $^ $(UNIT_LDLIBS)
-
--include $(UNIT_JOURNAL_OBJECTS:.o=.d)
+-include $(wildcard $(O)/unit-journal/*/*/*.d $(O)/unit-journal/*/*/*/*.d)
 
 .PHONY: unit unit-programs
 unit-programs: $(UNIT_NAMES:%=$(O)/unit/%)
