@@ -4,7 +4,7 @@ from boot import Check
 from kills import KEY, WORKLOADS, boot
 
 # Written to the port, 1 kills the VMM once, 2 each one that handles it.
-FAULT = r"printf '\00%d' | dd of=/dev/port bs=1 seek=57344 2>/dev/null; echo after-$((%d))\n"
+FAULT = r"printf '\\00%d' | dd of=/dev/port bs=1 seek=57344 2>/dev/null; echo after-$((%d))\n"
 
 BOOTS = [
     boot("restart-qemu-svm", 20, WORKLOADS["shell"], timeout=300, until=r"other is stopped by the operator", before=[
