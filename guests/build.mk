@@ -12,14 +12,23 @@ VMM_OBJECTS   := $(patsubst %,$(O)/%.o,$(VMM_SOURCES))
 SMALL_OBJECTS := $(patsubst %,$(O)/%.o,$(sort $(wildcard guests/small/*.c guests/small/*.S)))
 SMALL_COMMON  := $(O)/guests/small/start.S.o $(O)/guests/small/small.c.o
 
+# What changes the machine's state is compiled so that each store is announced to the journal (guests/vmm/journal.h):
+# -fsanitize=kernel-address with its checks as calls, of writes alone. The rest changes nothing that is rolled back.
+JOURNAL_CFLAGS  := -fsanitize=kernel-address -fsanitize-recover=kernel-address --param=asan-instrument-reads=0 --param=asan-stack=0 --param=asan-globals=0 \
+	--param=asan-instrumentation-with-call-threshold=0 -fno-sanitize-address-use-after-scope
+JOURNAL_SOURCES := $(addprefix guests/vmm/,console.c control.c exit.c hypercall.c interrupt.c machine.c machine_virtio.c \
+	mmio.c portio.c pveoi.c report.c smp.c steal.c vcpu.c) $(wildcard guests/vmm/dev/*.c guests/vmm/debug/*.c) \
+	$(filter-out guests/vmm/cpu/cpuid.c,$(wildcard guests/vmm/cpu/*.c))
+JOURNAL_WRAP    := -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset
+
 $(VMM_OBJECTS) $(SMALL_OBJECTS): $(O)/%.o: %
 	@mkdir -p $(@D)
-	$(CC) $(USER_CFLAGS) -c -o $@ $<
+	$(CC) $(USER_CFLAGS) $(if $(filter $<,$(JOURNAL_SOURCES)),$(JOURNAL_CFLAGS)) -c -o $@ $<
 
 # The program with its symbols (.debug) is kept beside what goes into the image.
 $(O)/programs/vmm.debug: $(VMM_OBJECTS) $(LIBRUNTIME) $(PROGRAM_LD)
 	@mkdir -p $(@D)
-	$(CC) $(USER_LDFLAGS) -Wl,-z,max-page-size=4096 -Wl,-T,$(PROGRAM_LD) -o $@ \
+	$(CC) $(USER_LDFLAGS) -Wl,-z,max-page-size=4096 $(JOURNAL_WRAP) -Wl,-T,$(PROGRAM_LD) -o $@ \
 		$(VMM_OBJECTS) $(LIBRUNTIME) $(LIBFDT) $(LIBRUNTIME)
 
 $(O)/programs/vmm.elf: $(O)/programs/vmm.debug
@@ -50,5 +59,5 @@ UNIT_virtio_net := $(UNIT_VIRTIO) $(wildcard guests/vmm/virtio/net*.c)
 UNIT_virtio_console := $(UNIT_VIRTIO) guests/vmm/virtio/console.c
 UNIT_virtio_rng := $(UNIT_VIRTIO) guests/vmm/virtio/rng.c drivers/lib/chacha20.c
 UNIT_machine_virtio      = tests/unit/virtio_guest.c $(UNIT_VMM)
-UNIT_backend_block       = tests/unit/virtio_guest.c $(UNIT_VMM)
+UNIT_backend_block       = tests/unit/block_server.c tests/unit/virtio_guest.c $(UNIT_VMM)
 UNIT_backend_net         = tests/unit/virtio_guest.c $(UNIT_VMM)

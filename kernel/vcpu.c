@@ -187,6 +187,8 @@ void vcpu_stop(struct vcpu *v)
 	timer_cancel(&v->deadline);
 	if (c->loaded == v)
 		unload(c);
+	if (c->fpu_owner == v)
+		fpu_save(c); /* its next thread goes on with it */
 	fpu_disown(c, v);
 	if (t) {
 		if (t->state == THREAD_HALTED || t->resume == RESUME_GUEST)

@@ -30,8 +30,9 @@ UNIT_NAMES   := $(patsubst tests/unit/%_test.c,%,$(wildcard tests/unit/*_test.c)
 UNIT_SCRIPTS := $(wildcard tests/unit/*_test.py)
 FUZZ_NAMES   := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
+UNIT_JOURNAL := $(filter journal%,$(UNIT_NAMES))
 UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c drivers/lib/chacha20.c \
-	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c),$(VMM_SOURCES))
+	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c journal_hooks.c),$(VMM_SOURCES))
 UNIT_LOADER  := guests/vmm/gmem.c $(addprefix guests/vmm/boot/,boot.c bzimage.c elf.c flat.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/cpu/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
@@ -66,20 +67,36 @@ unit_sources = tests/unit/$(1)_test.c tests/unit/test_main.c \
 	$(if $(filter undefined,$(origin UNIT_$(1))),$(unit_default),$(UNIT_$(1)))
 unit_objects = $(patsubst %.c,$(O)/unit/%.o,$(unit_sources))
 
+comma       := ,
 UNIT_CFLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
 	-DHOST_TEST -I. -MMD -MP
 UNIT_LDLIBS := -Wl,--as-needed -lcapstone -lfdt
-UNIT_OBJECTS := $(sort $(foreach t,$(UNIT_NAMES),$(call unit_objects,$(t))))
+UNIT_OBJECTS := $(sort $(foreach t,$(filter-out $(UNIT_JOURNAL),$(UNIT_NAMES)),$(call unit_objects,$(t))))
 
 define unit_program
 $(O)/unit/$(1): $(call unit_objects,$(1))
 	$$(CC) $(filter -g -fsanitize=%,$(UNIT_CFLAGS)) -o $$@ $$^ $(UNIT_LDLIBS)
 endef
-$(foreach t,$(UNIT_NAMES),$(eval $(call unit_program,$(t))))
+$(foreach t,$(filter-out $(UNIT_JOURNAL),$(UNIT_NAMES)),$(eval $(call unit_program,$(t))))
 
 $(UNIT_OBJECTS): $(O)/unit/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+
+# The journal's tests end the VMM at the stores that the compiler announces, all of them; that and AddressSanitizer
+# exclude each other.
+UNIT_JOURNAL_CFLAGS := $(subst address$(comma),,$(UNIT_CFLAGS))
+unit_journal         = $(patsubst %.c,$(O)/unit-journal/%.o,$(addprefix tests/unit/,$(1)_test.c test_main.c journal_deaths.c \
+	block_server.c virtio_guest.c) $(UNIT_VMM))
+
+$(foreach t,$(UNIT_JOURNAL),$(O)/unit/$(t)): $(O)/unit/%: $(call unit_journal,%)
+	$(CC) -g -fsanitize=undefined $(JOURNAL_WRAP) -o $@ $^ $(UNIT_LDLIBS)
+
+$(sort $(foreach t,$(UNIT_JOURNAL),$(call unit_journal,$(t)))): $(O)/unit-journal/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_JOURNAL_CFLAGS) $(if $(filter guests/vmm/%,$<),$(JOURNAL_CFLAGS)) -c -o $@ $<
+
+-include $(wildcard $(O)/unit-journal/*/*/*.d $(O)/unit-journal/*/*/*/*.d)
 
 .PHONY: unit unit-programs
 unit-programs: $(UNIT_NAMES:%=$(O)/unit/%)
@@ -101,6 +118,13 @@ system: programs guest-files $(TESTS)/locked.efi
 
 system-%: programs guest-files $(TESTS)/locked.efi
 	@tests/system/run --logs $(TESTS)/system $*
+
+# A VMM killed KILLS times under a guest that works.
+KILLS    ?= 1000
+WORKLOAD ?= shell
+.PHONY: soak
+soak: programs guest-files
+	@tests/soak --kills $(KILLS) --workload $(WORKLOAD) --logs $(TESTS)/soak
 
 # EFI programs of the system tests are linked as the loader is.
 $(TESTS)/efi/%.o: tests/system/efi/%.c

@@ -88,6 +88,16 @@ static void restart(struct member *m)
 		say("%s could not be restarted; \"log\" says why\n", m->node->name);
 }
 
+static void restart_vmm(struct member *m)
+{
+	if (m->node->class != NODE_PARTITION || m->state != MEMBER_RUNNING)
+		say("%s is no partition that runs\n", m->node->name);
+	else if (member_renew(m))
+		log_line("%s: its VMM is restarted by the operator", m->node->name);
+	else
+		say("its VMM could not be restarted; \"log\" says why\n");
+}
+
 static void show_pool(const char *what, cap_t domain)
 {
 	struct syscall_out out;
@@ -146,6 +156,8 @@ static const struct command command[] = {
 	{"restart", "NAME",
 		"a domain: a fresh program with the same sessions; a partition: from scratch",
 		restart},
+	{"restart-vmm", "NAME", "a fresh monitor under a partition's guest, which notices nothing",
+		restart_vmm},
 	{"stats", "NAME", "run time; of vCPUs, shares of time and exits with cycles in the VMM",
 		stats},
 	{"regs", "NAME", "the registers of a partition's vCPUs, in the log", regs},
@@ -158,7 +170,7 @@ static void help(struct member *none)
 {
 	(void)none;
 	for (u32 i = 0; i < ARRAY_SIZE(command); i++)
-		say("%-8s %-5s %s\n", command[i].name,
+		say("%-11s %-5s %s\n", command[i].name,
 			command[i].argument ? command[i].argument : "", command[i].help);
 }
 

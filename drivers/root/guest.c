@@ -1,5 +1,6 @@
 /* A partition's guest: VM, RAM and vCPUs, all charged to the holder. */
 #include "drivers/root/member.h"
+#include "kernel/abi/run.h"
 
 #define PIECE_MAX (32ull << 30) /* bytes that one mapping covers */
 
@@ -81,4 +82,16 @@ void guest_end(struct member *m)
 	for (u32 i = 0; i < g->parts; i++)
 		memory_end(&g->ram[i]);
 	*g = (struct guest){0};
+}
+
+u64 guest_exits(const struct member *m, u32 vcpu)
+{
+	const struct msg_vcpu_stats *stats = message;
+	u64 sum = 0;
+
+	if (sys_vcpu_ctl(m->guest.vcpu[vcpu], VCPU_CTL_STATS, 0, 0, NULL) != STATUS_OK)
+		return 0;
+	for (u32 i = 0; i < EXIT_KIND_COUNT; i++)
+		sum += stats->exits[i];
+	return sum;
 }

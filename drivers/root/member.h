@@ -51,6 +51,13 @@ struct guest {
 	gpa_t gpa[GUEST_PARTS];
 };
 
+/* The last death of a partition's VMM by its own doing. */
+struct death {
+	bool known;
+	u32 vcpu;     /* whose thread died */
+	u64 sequence; /* exits that its vCPU had returned */
+};
+
 struct member {
 	const struct domain_node *node;
 	u32 index;
@@ -59,6 +66,7 @@ struct member {
 	u32 session_bits; /* the first bits of its first thread's event, one for each session */
 	u32 restarts;     /* since the member was last started from scratch */
 	struct restart_history history;
+	struct death death;
 
 	cap_t holder;
 	struct memory holder_pool;
@@ -104,7 +112,10 @@ bool member_start(struct member *m);
 /* Ends a member with all that its holder keeps for it, but not the holder and its sessions. */
 void member_stop(struct member *m, enum member_state state);
 
-/* Ends a domain's process and starts a fresh one with the same state and sessions. */
+/*
+ * Ends a member's process, wherever it is, and starts a fresh one with the same state and sessions,
+ * and of a partition with the same guest. False: it is FAILED.
+ */
 bool member_renew(struct member *m);
 
 /* True for the console server and the driver of its port, which carry the operator's prompt. */
@@ -149,6 +160,9 @@ bool loader_load(struct member *m);
 /* Makes a partition's VM, RAM and vCPUs; the process has its threads. */
 bool guest_make(struct member *m);
 void guest_end(struct member *m);
+
+/* Exits that a vCPU returned, ever: the sequence number in its run page. */
+u64 guest_exits(const struct member *m, u32 vcpu);
 
 /* --- sessions.c --- */
 

@@ -11,6 +11,7 @@
 #define HOLDER_POOL_VCPU      (96ull << 10) /* for each vCPU */
 #define STATE_DOMAIN          (16ull << 10)
 #define STATE_PARTITION       (256ull << 10)
+#define STATE_VCPU            (16ull << 10) /* the journal of each vCPU */
 #define CONFIG_MAX            65536u
 
 struct description description;
@@ -94,11 +95,12 @@ struct member *member_find(const char *name)
 	return i == NODE_NONE ? NULL : &member[i];
 }
 
-/* Starts a process; takes everything back if that fails. */
+/* Starts a process; takes everything back if that fails. A guest that is there already stays. */
 static bool run(struct member *m)
 {
-	if (process_make(m) && (m->node->class != NODE_PARTITION || guest_make(m)) &&
-		process_run(m)) {
+	bool make_guest = m->node->class == NODE_PARTITION && m->guest.vm == CAP_NULL;
+
+	if (process_make(m) && (!make_guest || guest_make(m)) && process_run(m)) {
 		m->state = MEMBER_RUNNING;
 		return true;
 	}
@@ -110,6 +112,8 @@ bool member_start(struct member *m)
 {
 	u64 size = m->node->class == NODE_PARTITION ? STATE_PARTITION : STATE_DOMAIN;
 
+	if (m->node->class == NODE_PARTITION)
+		size += m->node->cpus * STATE_VCPU;
 	if (size < m->node->state)
 		size = m->node->state;
 	if (m->node->class == NODE_PARTITION)
@@ -121,6 +125,7 @@ bool member_start(struct member *m)
 		return false;
 	}
 	m->restarts = 0;
+	m->death = (struct death){0};
 	if (!member_ok(m, memory_new(m->holder, size, &m->kept), "state")) {
 		m->state = MEMBER_FAILED;
 		return false;

@@ -10,7 +10,21 @@
 static cycles_t power_off_since; /* 0: not asked for */
 static cycles_t drained_since;   /* 0: text waits */
 
-/* Starts a dead member again, if it may be; `how` ends the line that says so. */
+/* Asks the restart limit; a member beyond it ends. */
+static bool allowed(struct member *m)
+{
+	const struct domain_node *n = m->node;
+
+	if (restart_allowed(&m->history, n->restart_times, n->restart_seconds, seconds_now()))
+		return true;
+	log_line("%s is not restarted: %u restarts in %u seconds is its limit; \"start %s\" "
+		 "tries again",
+		n->name, n->restart_times, n->restart_seconds, n->name);
+	member_stop(m, MEMBER_FAILED);
+	return false;
+}
+
+/* Starts a member again, if it may be: a domain with its state, a partition from scratch. */
 static bool again(struct member *m)
 {
 	const struct domain_node *n = m->node;
@@ -18,14 +32,8 @@ static bool again(struct member *m)
 	u32 restarts = m->restarts + 1;
 	bool started;
 
-	if (!restart_allowed(&m->history, n->restart_times, n->restart_seconds, seconds_now())) {
-		log_line(
-			"%s is not restarted: %u restarts in %u seconds is its limit; \"start %s\" "
-			"tries again",
-			n->name, n->restart_times, n->restart_seconds, n->name);
-		member_stop(m, MEMBER_FAILED);
+	if (!allowed(m))
 		return false;
-	}
 	log_line("%s is restarted (%u)", n->name, restarts);
 	if (partition) {
 		member_stop(m, MEMBER_STOPPED);
@@ -34,6 +42,36 @@ static bool again(struct member *m)
 		return started;
 	}
 	return member_renew(m);
+}
+
+/*
+ * The VMM's thread of a vCPU died: a fresh VMM takes the guest over, unless this is the second
+ * death over the same exit, as a third would follow. Restarts that the operator asks for do not
+ * count.
+ */
+static void vmm_died(struct member *m, u32 vcpu)
+{
+	const struct domain_node *n = m->node;
+	struct death death = {true, vcpu, guest_exits(m, vcpu)};
+	u32 restarts = m->restarts + 1;
+
+	if (m->death.known && m->death.vcpu == death.vcpu && m->death.sequence == death.sequence) {
+		log_line("%s: its VMM died twice over exit %lu of vcpu %u: the partition is "
+			 "stopped; \"start %s\" begins anew",
+			n->name, death.sequence, vcpu, n->name);
+		if (n->on_exit_restart)
+			again(m);
+		else
+			member_stop(m, MEMBER_FAILED);
+		return;
+	}
+	m->death = death;
+	if (!allowed(m))
+		return;
+	log_line("%s: its VMM died over exit %lu of vcpu %u and is restarted (%u)", n->name,
+		death.sequence, vcpu, restarts);
+	if (!member_renew(m))
+		log_line("%s: its VMM could not be restarted", n->name);
 }
 
 static void died(struct member *m, const struct msg_thread *t, u32 thread)
@@ -50,14 +88,7 @@ static void died(struct member *m, const struct msg_thread *t, u32 thread)
 	for (u32 i = 1; i < n; i++)
 		log_line("%s: %s", name, lines[i]);
 	if (m->node->class == NODE_PARTITION) {
-		if (m->node->on_exit_restart) {
-			again(m);
-			return;
-		}
-		member_stop(m, MEMBER_FAILED);
-		log_line("%s: its VMM is gone, so the partition is stopped; \"start %s\" begins "
-			 "anew",
-			name, name);
+		vmm_died(m, thread);
 	} else if (ended) {
 		member_stop(m, MEMBER_OFF);
 	} else {

@@ -2,6 +2,7 @@
 #include <libfdt.h>
 
 #include "config_node.h"
+#include "console.h"
 #include "guests/vmm/debug/gdb.h"
 #include "host.h"
 
@@ -103,11 +104,7 @@ static void open_console(struct config *c, struct machine *m, int node)
 		config_complain(c, node, "no console serves it: its output is dropped");
 		return;
 	}
-	m->console.session = (struct console_session *)r->address;
-	m->console.peer = r->cap;
-	m->console.peer_bits = r->value;
-	m->console.own_bit = BIT(r->bit);
-	m->wake_mask |= m->console.own_bit;
+	console_open(m, r);
 }
 
 static bool create_serial(struct config *c, struct machine *m, int node)
@@ -130,11 +127,11 @@ static bool create_serial(struct config *c, struct machine *m, int node)
 		config_complain(c, node, "interrupts is not an ISA interrupt line");
 		return false;
 	}
-	if (m->state->serial) {
+	if (c->serials++) {
 		config_complain(c, node, "this machine has one serial port only: left out");
 		return true;
 	}
-	if (!machine_add_serial(m, (u16)first, (u8)line)) {
+	if (!m->resumed && !machine_add_serial(m, (u16)first, (u8)line)) {
 		config_complain(c, node, "its ports are taken by another device");
 		return false;
 	}
@@ -160,6 +157,36 @@ static bool create_doorbell(struct config *c, struct machine *m, int node)
 	return true;
 }
 
+/* Ports whose writes make the VMM die, to test that: 1 once, 2 also the one that takes over. */
+static void port_fault_write(struct machine *m, u16 port, unsigned size, u32 value)
+{
+	(void)port;
+	(void)size;
+	if (value == 2 || (value == 1 && !m->resumed))
+		__builtin_trap();
+}
+
+static u32 port_fault_read(struct machine *m, u16 port, unsigned size)
+{
+	(void)m;
+	(void)port;
+	return device_mask(size);
+}
+
+static bool create_fault(struct config *c, struct machine *m, int node)
+{
+	u32 first, count;
+
+	if (!isa_ports(c, node, &first, &count))
+		return false;
+	if (!port_add(&m->ports, &(struct port_range){(u16)first, (u16)count, port_fault_read,
+					 port_fault_write})) {
+		config_complain(c, node, "its ports are taken by another device");
+		return false;
+	}
+	return true;
+}
+
 static bool create_children(struct config *c, struct machine *m, int node);
 
 /* The PCI host bridge is there anyway. */
@@ -168,6 +195,7 @@ static const struct model models[] = {
 	{"pci-host-cam-generic", create_children},
 	{"ns16550a", create_serial},
 	{"bulkhead,doorbell", create_doorbell},
+	{"bulkhead,fault", create_fault},
 	{"pci1af4,1041", config_net},
 	{"pci1af4,1042", config_disk},
 	{"pci1af4,1043", config_console},

@@ -17,6 +17,7 @@ struct config {
 		const char *args; /* "" if there are none */
 	} module[BOOT_MODULES_MAX];
 	u32 doorbells; /* made so far */
+	u32 serials;
 	u32 disks;
 	u32 cards;
 	u64 claimed[(START_MAX_RESOURCES + 63) / 64]; /* sessions that a device has, by number */

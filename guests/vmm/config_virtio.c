@@ -54,6 +54,8 @@ bool config_disk(struct config *c, struct machine *m, int node)
 		return true;
 	}
 	c->disks++;
+	if (m->resumed)
+		return true; /* the device is in the state */
 	machine_virtio_await(
 		m, &m->virtio.block[number].connected, m->virtio.block[number].own_bit);
 	facts = backend_block_facts(m, number);
@@ -116,6 +118,8 @@ bool config_net(struct config *c, struct machine *m, int node)
 		return true;
 	}
 	c->cards++;
+	if (m->resumed)
+		return true;
 	machine_virtio_await(m, &m->virtio.net[number].connected, m->virtio.net[number].own_bit);
 	if (!mac_get(c, m, node, number, devfn, mac)) {
 		config_complain(c, node, "its MAC address is not one of a single card");
@@ -152,7 +156,7 @@ bool config_console(struct config *c, struct machine *m, int node)
 
 	if (!devfn_get(c, node, &devfn))
 		return false;
-	if (m->state->virtio.console.virtio.queues) {
+	if (!m->resumed && m->state->virtio.console.virtio.queues) {
 		config_complain(c, node, "this machine has one virtio console at most: left out");
 		return true;
 	}
@@ -178,6 +182,8 @@ bool config_console(struct config *c, struct machine *m, int node)
 			return false;
 		}
 	}
+	if (m->resumed)
+		return true;
 	if (!virtio_console_init(
 		    m, &m->state->virtio.console, devfn, (u8)(ports ? ports : 1), names))
 		return place_taken(c, node);
@@ -194,6 +200,8 @@ bool config_entropy(struct config *c, struct machine *m, int node)
 	static_assert(sizeof(c->info->seed) == RANDOM_SEED);
 	if (!devfn_get(c, node, &devfn))
 		return false;
+	if (m->resumed)
+		return true;
 	if (m->state->virtio.entropy.virtio.queues) {
 		config_complain(c, node, "this machine has one entropy device at most: left out");
 		return true;

@@ -1,30 +1,68 @@
 /* Bytes between the 16550 and the console session. */
 #include "console.h"
 #include "host.h"
+#include "lock.h"
 
 #define FLUSH_US     1000u
 #define DRAIN_US     100000u
 #define DRAIN_ROUNDS 20
 
+void console_open(struct machine *m, const struct start_resource *r)
+{
+	struct console *c = &m->console;
+	struct serial_bytes *bytes = &m->state->bytes;
+
+	c->session = (struct console_session *)r->address;
+	c->peer = r->cap;
+	c->peer_bits = r->value;
+	c->own_bit = BIT(r->bit);
+	c->unpublished = true;
+	c->tell = true;
+	m->wake_mask |= c->own_bit;
+	if (m->resumed)
+		return;
+	bytes->written = c->session->to_server.ring.head;
+	bytes->taken = c->session->to_client.ring.tail;
+}
+
+/* Bytes that the server has not taken yet; a ring that it broke counts as full. */
+static u32 waiting(const struct machine *m)
+{
+	u32 used = m->state->bytes.written -
+		   __atomic_load_n(&m->console.session->to_server.ring.tail, __ATOMIC_ACQUIRE);
+
+	return used > CONSOLE_RING_SIZE ? CONSOLE_RING_SIZE : used;
+}
+
+/* Looked at again behind a barrier when it is full, as ring_write does. */
+static bool is_full(const struct machine *m)
+{
+	if (waiting(m) < CONSOLE_RING_SIZE)
+		return false;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return waiting(m) == CONSOLE_RING_SIZE;
+}
+
 bool machine_console_put(struct machine *m, u8 byte)
 {
 	struct console *c = &m->console;
-	struct ring *ring;
-	bool broken;
+	u32 *written = &m->state->bytes.written;
 
 	if (!c->session)
 		return true;
-	ring = &c->session->to_server.ring;
-	if (!ring_write(ring, CONSOLE_RING_SIZE, &byte, 1)) {
+	if (is_full(m)) {
 		console_flush(m);
 		return false;
 	}
+	c->session->to_server.ring.data[*written % CONSOLE_RING_SIZE] = byte;
+	++*written;
+	c->unpublished = true;
 	if (!c->unsignalled) {
 		c->unsignalled = true;
 		c->flush_at = tsc_now() + tsc_from_us(m->clock.hz, FLUSH_US);
 		machine_rearm(m);
 	}
-	if (ring_used(ring, CONSOLE_RING_SIZE, &broken) == CONSOLE_RING_SIZE / 2)
+	if (waiting(m) == CONSOLE_RING_SIZE / 2)
 		console_flush(m);
 	return true;
 }
@@ -35,30 +73,47 @@ void console_flush(struct machine *m)
 
 	c->unsignalled = false;
 	c->flush_at = TIME_NEVER;
+	c->tell = true;
+	c->unpublished = true;
 	machine_rearm(m);
-	if (c->session)
+}
+
+void console_publish(struct machine *m)
+{
+	struct console *c = &m->console;
+
+	if (likely(!c->unpublished))
+		return;
+	c->unpublished = false;
+	if (!c->session)
+		return;
+	__atomic_store_n(
+		&c->session->to_server.ring.head, m->state->bytes.written, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->session->to_client.ring.tail, m->state->bytes.taken, __ATOMIC_RELEASE);
+	if (c->tell)
 		host_signal(c->peer, c->peer_bits);
+	c->tell = false;
 }
 
 void console_pull(struct machine *m)
 {
 	struct console *c = &m->console;
-	struct ring *ring;
-	bool was_full = false;
-	bool broken;
-	u8 byte;
+	u32 *taken = &m->state->bytes.taken;
+	const struct ring *ring;
 
 	if (!c->session)
 		return;
 	ring = &c->session->to_client.ring;
 	while (uart_can_receive(&m->state->uart)) {
-		was_full |= ring_used(ring, CONSOLE_RING_SIZE, &broken) == CONSOLE_RING_SIZE;
-		if (!ring_read(ring, CONSOLE_RING_SIZE, &byte, 1))
+		u32 used = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) - *taken;
+
+		if (!used || used > CONSOLE_RING_SIZE)
 			break;
-		uart_receive(m, &m->state->uart, byte);
+		c->tell |= used == CONSOLE_RING_SIZE; /* the server may wait for room */
+		c->unpublished = true;
+		++*taken;
+		uart_receive(m, &m->state->uart, ring->data[(*taken - 1) % CONSOLE_RING_SIZE]);
 	}
-	if (was_full) /* the server may wait for room */
-		host_signal(c->peer, c->peer_bits);
 }
 
 void console_event(struct machine *m)
@@ -68,20 +123,20 @@ void console_event(struct machine *m)
 	console_pull(m);
 }
 
-void console_drain(struct machine *m)
+void console_drain(struct vcpu *v)
 {
-	struct console *c = &m->console;
-	bool broken;
+	struct machine *m = v->machine;
+	const struct console *c = &m->console;
 
 	if (!c->session || !m->state->serial)
 		return;
-	console_flush(m);
 	for (u32 i = 0; i < DRAIN_ROUNDS; i++) {
+		machine_lock(v);
 		uart_backend_ready(m, &m->state->uart);
-		if (!uart_waiting(&m->state->uart) &&
-			!ring_used(&c->session->to_server.ring, CONSOLE_RING_SIZE, &broken))
-			return;
 		console_flush(m);
+		journal_commit(v);
+		if (!uart_waiting(&m->state->uart) && !waiting(m))
+			return;
 		host_wait(c->own_bit, tsc_now() + tsc_from_us(m->clock.hz, DRAIN_US));
 	}
 }

@@ -1,12 +1,15 @@
 /* The dispatch table of exits, and the handlers that fit on a line or two. */
 #include "exit.h"
+#include "console.h"
 #include "control.h"
 #include "guests/vmm/debug/debug.h"
 #include "guests/vmm/cpu/emulate.h"
 #include "hypercall.h"
 #include "interrupt.h"
+#include "lock.h"
 #include "guests/vmm/cpu/msr.h"
 #include "portio.h"
+#include "pveoi.h"
 #include "steal.h"
 #include "guests/vmm/cpu/task.h"
 
@@ -117,6 +120,11 @@ void exit_export(struct run_page *run)
 		run->export[i] = kinds[i].export;
 }
 
+const char *exit_name(u32 kind)
+{
+	return kinds[kind < EXIT_KIND_COUNT ? kind : EXIT_UNKNOWN].name;
+}
+
 void exit_cpuid_slow(struct vcpu *v)
 {
 	struct run_page *run = v->run;
@@ -157,6 +165,25 @@ u32 exit_handle(struct vcpu *v)
 	kinds[kind].handle(v);
 	machine_settle(v);
 	return kind;
+}
+
+void exit_take_over(struct vcpu *v)
+{
+	struct machine *m = v->machine;
+
+	v->run->dirty |= GROUP_FLUSH; /* what others asked for may have been rolled back */
+	pveoi_resume(v);
+	if (v->again) {
+		log_line("vcpu %u: exit %llu (%s) at rip %llx is handled anew", v->index,
+			(unsigned long long)v->run->sequence, exit_name(v->run->exit_kind),
+			(unsigned long long)v->run->rip);
+		exit_handle(v);
+	}
+	if (v->index == 0) {
+		machine_lock(v);
+		machine_timers(m);
+		console_event(m);
+	}
 }
 
 void exit_log_counts(const struct vcpu *v)

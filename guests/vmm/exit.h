@@ -10,6 +10,9 @@ void exit_export(struct run_page *run);
  * kind, below EXIT_KIND_COUNT. */
 u32 exit_handle(struct vcpu *v);
 
+/* Goes on where a VMM died: handles its exit anew, and looks for events that it had taken. */
+void exit_take_over(struct vcpu *v);
+
 /* CPUID entries that depend on the vCPU, and leaves that are out of range. */
 void exit_cpuid_slow(struct vcpu *v);
 
@@ -17,8 +20,9 @@ void exit_cpuid_slow(struct vcpu *v);
 void exit_log_counts(const struct vcpu *v);
 
 /*
- * The shortest way through CPUID; nothing is to be settled after it. False: not a constant entry;
- * nothing is done. run and policy are the vCPU's; a loop has them in registers.
+ * The shortest way through CPUID; nothing is to be settled after it, but it must be committed:
+ * exit_quick_done. False: not a constant entry; nothing is done. run and policy are the vCPU's; a
+ * loop has them in registers.
  */
 static inline bool exit_cpuid_quick(
 	struct vcpu *v, struct run_page *run, const struct cpuid_policy *policy)
@@ -27,6 +31,11 @@ static inline bool exit_cpuid_quick(
 
 	if (unlikely(!e || !cpuid_plain(e)))
 		return false;
+	v->log->quick.rax = run->gpr[RAX];
+	v->log->quick.rcx = run->gpr[RCX];
+	v->log->quick.rip = run->rip;
+	v->log->quick.sequence = run->sequence;
+	asm volatile("" : : : "memory"); /* before these change */
 	run->gpr[RAX] = e->regs.eax;
 	run->gpr[RBX] = e->regs.ebx;
 	run->gpr[RCX] = e->regs.ecx;
@@ -34,3 +43,12 @@ static inline bool exit_cpuid_quick(
 	vcpu_skip_in(v, run);
 	return true;
 }
+
+/* journal_commit where nothing was noted and no lock was taken. */
+static inline void exit_quick_done(struct vcpu *v, const struct run_page *run)
+{
+	__atomic_store_n(&v->log->word, run->sequence << JOURNAL_SEQUENCE_SHIFT, __ATOMIC_RELEASE);
+}
+
+/* Name of an exit kind. */
+const char *exit_name(u32 kind);

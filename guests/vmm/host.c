@@ -5,8 +5,11 @@ void host_fetch(struct vcpu *v, u64 groups)
 {
 	u64 valid = v->run->valid;
 
+	journal_fetching(v, valid);
+
 	/* what was current stays so: the kernel only names the groups that it wrote now */
 	check(sys_vcpu_ctl(v->cap, VCPU_CTL_FETCH, groups, 0, NULL) == STATUS_OK);
+	journal_fetching(v, valid | groups);
 	v->run->valid = valid | groups;
 }
 

@@ -8,7 +8,6 @@
 #include "vcpu.h"
 
 #define PIT_PIN   2 /* of the I/O APIC, as the MADT says */
-#define NMIS_MAX  2 /* one in service and one pending, as in the processor */
 #define NO_SOURCE (~0u)
 
 void machine_line(struct machine *m, u32 line, bool level)
@@ -50,7 +49,6 @@ void lapic_eoi_broadcast(struct machine *m, struct lapic *source, u8 vector)
 
 	machine_lock(v);
 	ioapic_eoi(m, &m->state->ioapic, vector);
-	machine_unlock(v);
 }
 
 void lapic_send(struct machine *m, struct lapic *source, const struct lapic_ipi *ipi)
@@ -61,12 +59,9 @@ void lapic_send(struct machine *m, struct lapic *source, const struct lapic_ipi 
 void lapic_got_nmi(struct machine *m, struct lapic *target)
 {
 	struct vcpu *v = vcpu_of(m, target);
-	u64 old = __atomic_load_n(&v->state->nmis, __ATOMIC_RELAXED);
 
-	while (old < NMIS_MAX && !__atomic_compare_exchange_n(&v->state->nmis, &old, old + 1, true,
-					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		;
-	vcpu_post(v, MAIL_NMI);
+	if (!vcpu_post(v, MAIL_NMI))
+		vcpu_post(v, MAIL_NMI_TWO);
 }
 
 void lapic_got_init(struct machine *m, struct lapic *target)
@@ -80,7 +75,7 @@ void lapic_got_init(struct machine *m, struct lapic *target)
 		return;
 	}
 	/* A start-up IPI from before it is none after it. */
-	__atomic_fetch_and(&v->mail, ~(u32)MAIL_STARTUP, __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&v->post->mail, ~(u32)MAIL_STARTUP, __ATOMIC_SEQ_CST);
 	vcpu_post(v, MAIL_INIT);
 }
 
@@ -129,12 +124,8 @@ static void timer_program(struct vcpu *v)
 		run->timer_vector = timer.vector;
 		run->dirty |= GROUP_CONTROL;
 	}
-	v->timer_set = at;
-	if (at && timer.periodic) {
-		v->periodic = at;
-	} else {
-		v->periodic = TIME_NEVER;
-	}
+	v->state->timer_set = at;
+	v->state->periodic = at && timer.periodic ? at : TIME_NEVER;
 }
 
 /* Can an external interrupt be injected at once? */
@@ -181,7 +172,7 @@ static bool settle_nmi(struct vcpu *v)
 
 	if (v->state->nmis && (run->valid & GROUP_RIP) && !run->shadow &&
 		!(run->inject & INJECT_VALID)) {
-		__atomic_fetch_sub(&v->state->nmis, 1, __ATOMIC_SEQ_CST);
+		v->state->nmis--;
 		inject(v, INJECT_TYPE_NMI | INJECT_VECTOR(VECTOR_NMI));
 	}
 	wanted = v->state->nmis != 0;
@@ -203,7 +194,6 @@ static bool settle_extint(struct vcpu *v)
 			inject(v, INJECT_TYPE_INTR | INJECT_VECTOR(pic_ack(v->machine, pic)));
 			wanted = pic_output(pic);
 		}
-		machine_unlock(v);
 	}
 	return wanted;
 }
@@ -214,10 +204,10 @@ void interrupt_settle(struct vcpu *v)
 	struct machine *m = v->machine;
 	bool window = false;
 
-	while (__atomic_load_n(&v->mail, __ATOMIC_SEQ_CST))
+	while (__atomic_load_n(&v->post->mail, __ATOMIC_SEQ_CST))
 		vcpu_open_mail(v);
-	if (v->timer_set && !v->run->timer) { /* the kernel let it fire */
-		v->timer_set = 0;
+	if (v->state->timer_set && !v->run->timer) { /* the kernel let it fire */
+		v->state->timer_set = 0;
 		lapic_timer_fired(v->machine, v->lapic);
 	}
 	if (lapic->todo & LAPIC_TODO_TIMER)
@@ -230,7 +220,7 @@ void interrupt_settle(struct vcpu *v)
 		v->run->dirty |= GROUP_APIC;
 	flag_set(v, RUN_X2APIC, lapic_in_x2apic_mode(v->lapic));
 	lapic->todo = 0; /* BASE and EXTINT are looked at in any case */
-	v->deadline = v->periodic;
+	v->deadline = v->state->periodic;
 	if (unlikely(debug_hides(v))) {
 		cycles_t late = tsc_now() + tsc_from_us(m->clock.hz, DEBUG_HIDE_US);
 
@@ -248,6 +238,5 @@ void interrupt_settle(struct vcpu *v)
 			machine_deadline(m);
 		if (m->deadline < v->deadline)
 			v->deadline = m->deadline;
-		machine_unlock(v);
 	}
 }

@@ -3,6 +3,7 @@
 #include "console.h"
 #include "lock.h"
 #include "smp.h"
+#include "journal.h"
 #include "vcpu.h"
 
 u64 machine_now(struct machine *m)
@@ -22,6 +23,7 @@ void machine_end(struct machine *m, enum machine_stop why)
 	if (!__atomic_compare_exchange_n(
 		    &m->stop, &runs, why, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return;
+	m->state->stop = why;
 	for (u32 i = 0; i < m->vcpus; i++) {
 		if (vcpu_is_own(&m->vcpu[i]))
 			m->vcpu[i].pause = true;
@@ -113,7 +115,6 @@ void machine_events(struct vcpu *v, u64 bits, bool timeout)
 		console_event(m);
 	if (bits)
 		machine_virtio_event(m, bits);
-	machine_unlock(v);
 	if (bits & BIT(ROOT_BIT_REPORT)) {
 		for (u32 i = 0; i < m->vcpus; i++)
 			vcpu_post(&m->vcpu[i], MAIL_REPORT);
@@ -177,10 +178,15 @@ void machine_pm_bind(struct machine *m)
 	}
 }
 
+static bool serial_bind(struct machine *m, u16 base)
+{
+	return port_add(
+		&m->ports, &(struct port_range){base, UART_PORTS, port_uart_read, port_uart_write});
+}
+
 bool machine_add_serial(struct machine *m, u16 base, u8 line)
 {
-	if (m->state->serial || !port_add(&m->ports, &(struct port_range){base, UART_PORTS,
-							     port_uart_read, port_uart_write}))
+	if (m->state->serial || !serial_bind(m, base))
 		return false;
 	uart_init(&m->state->uart, base, line);
 	m->state->serial = base;
@@ -224,6 +230,25 @@ static struct rtc_memory rtc_memory(const struct machine *m)
 	return memory;
 }
 
+/* What a process knows of a vCPU whose state is there, or will be. */
+static void vcpu_attach(struct machine *m, u32 index)
+{
+	struct vcpu *v = &m->vcpu[index];
+
+	v->machine = m;
+	v->index = index;
+	v->cpuid = &m->cpuid;
+	v->state = &m->state->vcpu[index];
+	v->post = &m->state->post[index];
+	v->lapic = &m->lapic[index];
+	v->lapic->state = &m->state->lapic[index];
+	v->lapic->pending = &v->run->pending;
+	v->deadline = TIME_NEVER;
+	v->wake_mask = BIT(VCPU_BIT_MAIL);
+	if (index == 0)
+		v->self = thread_self();
+}
+
 static void vcpu_init(struct machine *m, u32 index)
 {
 	struct vcpu *v = &m->vcpu[index];
@@ -234,17 +259,7 @@ static void vcpu_init(struct machine *m, u32 index)
 		.tsc_deadline = true,
 	};
 
-	v->machine = m;
-	v->index = index;
-	v->cpuid = &m->cpuid;
-	v->state = &m->state->vcpu[index];
-	v->lapic = &m->lapic[index];
-	v->lapic->state = &m->state->lapic[index];
-	v->lapic->pending = &v->run->pending;
-	v->deadline = TIME_NEVER;
-	v->wake_mask = BIT(VCPU_BIT_MAIL);
-	if (index == 0)
-		v->self = thread_self();
+	vcpu_attach(m, index);
 	vcpu_reset(v);
 	v->state->wait_startup = index != 0;
 	v->pause = index != 0;
@@ -267,7 +282,7 @@ void machine_init(struct machine *m)
 	m->console.flush_at = TIME_NEVER;
 	for (u32 i = 0; i < m->vcpus; i++)
 		vcpu_init(m, i);
-	m->vcpu[0].mail = MAIL_REARM;
+	m->vcpu[0].post->mail = MAIL_REARM;
 	ioapic_init(&s->ioapic);
 	pic_init(&s->pic);
 	pit_init(&s->pit);
@@ -277,6 +292,53 @@ void machine_init(struct machine *m)
 	pci_init(&s->pci);
 	ports_init(m);
 	m->pm_base = 0;
+}
+
+void machine_journal(struct machine *m, u32 index, struct journal *j, struct journal_log *log)
+{
+	vcpu_attach(m, index);
+	journal_open(&m->vcpu[index], j, log);
+}
+
+static bool vcpu_resume(struct machine *m, u32 index)
+{
+	struct vcpu *v = &m->vcpu[index];
+
+	if (!journal_recover(v, &v->again)) {
+		log_line("vcpu %u: its VMM died over an exit that changed too much to be undone",
+			index);
+		return false;
+	}
+	/* what the dead thread had taken, and the timer */
+	__atomic_fetch_or(&v->post->mail, (u32)v->post->taken, __ATOMIC_SEQ_CST);
+	v->post->taken = 0;
+	v->lapic->state->todo |= LAPIC_TODO_TIMER | LAPIC_TODO_DELIVER;
+	v->pause = m->state->stop || v->state->wait_startup;
+	return true;
+}
+
+bool machine_resume(struct machine *m)
+{
+	struct machine_state *s = m->state;
+
+	if (!device_header_is(&s->header, MACHINE_MAGIC, MACHINE_VERSION, sizeof(*s))) {
+		log_line("the machine's state is of another version: it cannot be taken over");
+		return false;
+	}
+	for (u32 i = 0; i < m->vcpus; i++) {
+		if (!vcpu_resume(m, i))
+			return false;
+	}
+	m->resumed = true;
+	m->stop = (u32)s->stop;
+	m->console.flush_at = TIME_NEVER;
+	machine_rearm(m);
+	ports_init(m);
+	if (s->serial)
+		check(serial_bind(m, (u16)s->serial));
+	m->pm_base = 0;
+	machine_pm_bind(m);
+	return true;
 }
 
 void pci_bar_changed(

@@ -17,6 +17,7 @@
 #include "guests/vmm/dev/rtc.h"
 #include "guests/vmm/dev/uart16550.h"
 #include "guests/vmm/gmem.h"
+#include "guests/vmm/journal.h"
 #include "guests/vmm/machine_virtio.h"
 #include "guests/vmm/cpu/mtrr.h"
 #include "guests/vmm/portio.h"
@@ -40,13 +41,15 @@ struct vcpu_state {
 	u64 tsc_adjust;
 	u64 misc_enable;
 	u64 clock_system; /* kvmclock's MSRs as written; bit 0: enabled */
-	u64 nmis;         /* that wait to be delivered: 0, 1 or 2; atomic */
+	u64 nmis;         /* that wait to be delivered: 0, 1 or 2 */
 	u64 wait_startup; /* 1: after INIT, until the start-up IPI */
 	u64 unhalted;     /* 1: the next HLT is none */
 	u64 steal_msr;    /* MSR_KVM_STEAL_TIME as written; bit 0: enabled */
 	u64 stolen;       /* cycles that the guest has been told of */
 	u64 eoi_msr;      /* MSR_KVM_PV_EOI as written; bit 0: enabled */
-	u64 eoi_armed;    /* enum pveoi_armed */
+	u64 eoi_armed;    /* 1: the guest may end an interrupt without an exit: pveoi.h */
+	u64 timer_set;    /* what run->timer was set to; 0: not armed */
+	u64 periodic;     /* host TSC at which a periodic timer has fired; TIME_NEVER */
 	struct mtrr mtrr;
 	struct debug_saved debug;
 };
@@ -54,13 +57,33 @@ struct vcpu_state {
 #define MACHINE_MAGIC   DEVICE_MAGIC('B', 'H', 'V', 'M')
 #define MACHINE_VERSION 3
 
-/* Everything that a fresh VMM must know to go on; no pointers. */
+/* What other threads leave for a vCPU's; atomic, and not rolled back (journal.h). */
+struct vcpu_post {
+	u32 mail;         /* MAIL_* */
+	u32 startup_page; /* of the last start-up IPI */
+	u64 taken;        /* mail that its thread has taken out and not yet acted upon for good */
+	u64 eoi_taken_back; /* 1: the VMM, not the guest, cleared the bit of pveoi.h last */
+};
+
+/* The byte rings behind the serial port, as far as they are the guest's doing. */
+struct serial_bytes {
+	u32 written; /* to the server, ever: the ring's head, once that is committed */
+	u32 taken;   /* from it: the tail */
+};
+
+/*
+ * Everything that a fresh VMM must know to go on; no pointers. What lies before `virtio` is rolled
+ * back when an exit was not handled to its end, the rest is not (journal.h).
+ */
 struct machine_state {
 	struct device_header header;
 	u64 start_tsc;                  /* host TSC at 0 ns of the guest's time */
 	u64 timer[MACHINE_TIMER_COUNT]; /* ns at which a model wants to be called; MACHINE_NEVER */
 	u64 wall_gpa;                   /* kvmclock: where the wall clock was last asked for */
 	u64 serial;                     /* first port of the serial port; 0: there is none */
+	u64 ready;                      /* 1: the guest was started */
+	u64 stop;                       /* enum machine_stop */
+	struct serial_bytes bytes;
 	struct vcpu_state vcpu[MACHINE_VCPUS];
 	struct lapic lapic[MACHINE_VCPUS];
 	struct ioapic ioapic;
@@ -73,22 +96,24 @@ struct machine_state {
 	struct pci pci;
 	struct machine_virtio virtio;
 	struct debug_state debug;
+	struct vcpu_post post[MACHINE_VCPUS];
 };
 DEVICE_STATE(struct machine_state);
 
-/* What threads ask of another vCPU's (struct vcpu.mail). */
+/* What threads ask of another vCPU's (struct vcpu_post.mail). */
 #define MAIL_INIT    BIT(0)
 #define MAIL_STARTUP BIT(1) /* startup_page says where */
-#define MAIL_NMI     BIT(2) /* look at nmis */
+#define MAIL_NMI     BIT(2)
 #define MAIL_INTR    BIT(3) /* the PIC's output changed */
 #define MAIL_REARM   BIT(4) /* the machine's deadline changed */
 #define MAIL_STOP    BIT(5) /* the machine stopped */
 #define MAIL_UNHALT  BIT(6) /* out of HLT: hypercall.h */
 #define MAIL_REPORT  BIT(7) /* log the registers */
 #define MAIL_HOLD    BIT(8) /* all vCPUs are to be held, or this one may go on: debug.h */
+#define MAIL_NMI_TWO BIT(9) /* a second NMI */
 
-/* One processor of the guest; the thread that runs it is the only one to touch it but for `mail`
- * and what goes with it. */
+/* One processor of the guest; the thread that runs it is the only one to touch it but for `post`.
+ */
 struct vcpu {
 	struct run_page *run;
 	const struct cpuid_policy *cpuid;
@@ -96,9 +121,12 @@ struct vcpu {
 	struct vcpu_state *state;
 	struct lapic_view *lapic;
 	cap_t cap;
+	struct vcpu_post *post;
+	struct journal *journal;
+	struct journal_log *log;
 	u32 index;
-	u32 mail;            /* MAIL_*; atomic */
-	u8 startup_page;     /* of the last start-up IPI; atomic */
+	bool again;          /* a VMM died over the exit in the run page */
+	bool locked;         /* has the machine's lock */
 	bool pause;          /* the machine stopped, INIT, or a debugger: the thread must not enter
 				the guest */
 	bool shares_cpu;     /* with another vCPU: one that spins gives the CPU up */
@@ -106,8 +134,6 @@ struct vcpu {
 	const void *self;    /* thread_self() of its thread */
 	u64 wake_mask;       /* event bits that end vcpu_run */
 	cycles_t deadline;   /* of vcpu_run */
-	u64 timer_set;       /* what run->timer was set to; 0: not armed */
-	cycles_t periodic;   /* host TSC at which a periodic timer has fired; TIME_NEVER */
 	cycles_t steal_seen; /* of host_waited, that are in state->stolen */
 	cycles_t steal_next; /* host TSC at which to look again */
 	cap_t thread;        /* its thread */
@@ -122,6 +148,8 @@ struct console {
 	u64 peer_bits;
 	u64 own_bit;
 	bool unsignalled;  /* bytes were written and the peer was not told */
+	bool unpublished;  /* the ring's indices are behind the state's */
+	bool tell;         /* the peer is told when they are published */
 	cycles_t flush_at; /* when to tell it at the latest */
 };
 
@@ -158,6 +186,7 @@ struct machine {
 	cycles_t deadline; /* host TSC at which some timer of `state` or the console is due: the
 			      first vCPU's thread does them */
 	bool rearm;        /* `deadline` must be computed anew */
+	bool resumed;      /* its state is from a VMM that died */
 	u16 pm_base;       /* where the PM block's ports are bound; 0: nowhere */
 	u64 wake_mask;     /* event bits of the first vCPU's thread that end its vcpu_run */
 	u32 stop;          /* enum machine_stop */
@@ -174,6 +203,16 @@ struct machine {
  * m: clock, memory, cpuid, vcpus and the vcpus' run and APIC pages are there.
  */
 void machine_init(struct machine *m);
+
+/*
+ * Instead, in a fresh process: takes the machine over as m->state has it, rolls back what a dead
+ * process left half done, and sets up the ports. The vCPUs' journals are there, no thread runs.
+ * False: that cannot be, and the log says why.
+ */
+bool machine_resume(struct machine *m);
+
+/* Gives vCPU `index` its parts of the state, and its journal `log`, for which `j` is memory. */
+void machine_journal(struct machine *m, u32 index, struct journal *j, struct journal_log *log);
 
 /* The guest ends, for the first reason given; all its threads come to a stop. Any thread. */
 void machine_end(struct machine *m, enum machine_stop why);

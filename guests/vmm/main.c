@@ -16,6 +16,7 @@ enum vcpu_ready { /* of a further thread */
 	VCPU_GO, /* the machine is set up: run */
 };
 
+static const struct start_info *start;
 static struct machine machine;
 static struct config config;
 static struct start_thread block[MACHINE_VCPUS];
@@ -42,25 +43,35 @@ static bool find_memory(struct machine *m, const struct start_info *info)
 	return m->memory.ranges != 0;
 }
 
-static bool find_state(struct machine *m, const struct start_info *info)
+/* The machine's state; behind it lie the vCPUs' journals. */
+static bool find_state(struct machine *m, const struct start_info *info, struct journal_log **log)
 {
 	const struct start_resource *r = start_find(info, START_STATE, 0);
 
-	if (!r || r->size < sizeof(struct machine_state)) {
-		log_line("the state memory is missing or smaller than %u bytes",
-			(u32)sizeof(struct machine_state));
+	u64 logs = ALIGN_UP(sizeof(struct machine_state), PAGE_SIZE);
+	u64 size;
+	u32 vcpus = 0;
+
+	while (start_find(info, START_VCPU, vcpus))
+		vcpus++;
+	size = logs + vcpus * sizeof(struct journal_log);
+	if (!r || r->size < size) {
+		log_line("the state memory is missing or smaller than %llu bytes",
+			(unsigned long long)size);
 		return false;
 	}
 	m->state = (struct machine_state *)r->address;
+	*log = (struct journal_log *)(r->address + logs);
 	return true;
 }
 
-/* Where the operator reads what the vCPUs' exits take: behind the machine's state. */
+/* Where the operator reads what the vCPUs' exits take: behind the machine's state and the journals. */
 static bool find_watch(struct machine *m, const struct start_info *info)
 {
 	const struct start_resource *r = start_find(info, START_STATE, 0);
-	struct watch_vcpu *watch =
-		watch_at((void *)r->address, r->size, sizeof(struct machine_state), m->vcpus);
+	u64 used = ALIGN_UP(sizeof(struct machine_state), PAGE_SIZE) +
+		   m->vcpus * sizeof(struct journal_log);
+	struct watch_vcpu *watch = watch_at((void *)r->address, r->size, used, m->vcpus);
 
 	if (!watch)
 		log_line("the state memory has no room for counters of %u vcpus", m->vcpus);
@@ -95,11 +106,15 @@ static bool shares_cpu(const struct start_info *info, u32 index)
 	return shares;
 }
 
-/* The pages can only be mapped on the vCPU's own CPU. */
-static bool map_pages(struct vcpu *v)
+/* Makes `thread`, the calling one, the vCPU's. Both can only be done on the vCPU's own CPU. */
+static bool map_pages(struct vcpu *v, cap_t thread)
 {
-	status_t s = sys_vcpu_ctl(v->cap, VCPU_CTL_MAP, (u64)v->run, 0, NULL);
+	status_t s = STATUS_OK;
 
+	if (start->restart) /* its thread died with the VMM before */
+		s = sys_vcpu_ctl(v->cap, VCPU_CTL_THREAD, thread, 0, NULL);
+	if (s == STATUS_OK)
+		s = sys_vcpu_ctl(v->cap, VCPU_CTL_MAP, (u64)v->run, 0, NULL);
 	if (s != STATUS_OK)
 		log_line("vcpu %u cannot be mapped: %s", v->index, status_text(s));
 	return s == STATUS_OK;
@@ -109,9 +124,11 @@ static void vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
 	u32 *state = &ready[v->index];
+	const struct start_resource *thread = start_find(start, START_THREAD, v->index - 1);
 
 	v->self = thread_self();
-	__atomic_store_n(state, map_pages(v) ? VCPU_MAPPED : VCPU_FAILED, __ATOMIC_SEQ_CST);
+	__atomic_store_n(
+		state, map_pages(v, thread->cap) ? VCPU_MAPPED : VCPU_FAILED, __ATOMIC_SEQ_CST);
 	host_signal(machine.vcpu[0].event, BIT(VCPU_BIT_MAIL));
 	while (__atomic_load_n(state, __ATOMIC_SEQ_CST) != VCPU_GO)
 		host_wait(BIT(VCPU_BIT_MAIL), TIME_NEVER);
@@ -166,7 +183,7 @@ static bool find_vcpus(struct machine *m, const struct start_info *info)
 		m->lapic[i].page = (struct lapic_page *)(at + PAGE_SIZE);
 		v->shares_cpu = shares_cpu(info, i);
 		v->thread = thread_of(info, i);
-		if (!(i == 0 ? map_pages(v) : start_thread(info, v)))
+		if (!(i == 0 ? map_pages(v, START_CAP_THREAD) : start_thread(info, v)))
 			return false;
 		m->vcpus++;
 	}
@@ -200,7 +217,8 @@ static bool find_machine(struct machine *m, const struct start_info *info)
 		return false;
 	}
 	memcpy(&host, thread_message(), sizeof(host));
-	if (!clock_init(&m->clock, info->tsc_hz, tsc_now(), info->wall_clock, info->wall_tsc)) {
+	if (!clock_init(&m->clock, info->tsc_hz, m->state->ready ? m->state->start_tsc : tsc_now(),
+		    info->wall_clock, info->wall_tsc)) {
 		log_line("a TSC of %llu Hz is out of range", (unsigned long long)info->tsc_hz);
 		return false;
 	}
@@ -218,22 +236,39 @@ static bool find_machine(struct machine *m, const struct start_info *info)
 	return true;
 }
 
+/* A guest whose VMM died goes on; one that had not begun begins. */
+static bool set_up(struct machine *m, const struct start_info *info)
+{
+	if (!m->state->ready) {
+		machine_init(m);
+		return config_devices(&config, m) && start_direct(&config, m);
+	}
+	if (!machine_resume(m) || !config_devices(&config, m))
+		return false;
+	machine_virtio_resume(m);
+	log_line("a fresh VMM has taken the guest over (%u)", info->restart);
+	return true;
+}
+
 int main(struct start_info *info)
 {
 	struct machine *m = &machine;
+	struct journal_log *log;
 
-	if (info->restart) {
-		/* the state is in place for it: taking it over comes with driver restarts */
-		log_line("a VMM that died cannot take its guest over yet: the guest is stopped");
-		give_up();
-	}
-	if (!config_open(&config, info) || !find_memory(m, info) || !find_state(m, info) ||
+	start = info;
+	if (!config_open(&config, info) || !find_memory(m, info) || !find_state(m, info, &log) ||
 		!find_vcpus(m, info) || !find_watch(m, info) || !find_machine(m, info))
 		give_up();
-	machine_init(m);
-	if (!config_devices(&config, m) || !start_direct(&config, m))
+	for (u32 i = 0; i < m->vcpus; i++) {
+		struct journal *j = heap_alloc(sizeof(*j));
+
+		check(j);
+		machine_journal(m, i, j, &log[i]);
+	}
+	if (!set_up(m, info))
 		give_up();
 	msr_direct(m);
+	m->state->ready = 1;
 	release_threads(m);
 	run_guest(&m->vcpu[0]);
 }

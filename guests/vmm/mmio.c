@@ -24,7 +24,6 @@ static u32 read_4(struct vcpu *v, gpa_t gpa, unsigned size)
 		value = ioapic_read(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size);
 	else
 		machine_virtio_read(m, gpa, size, &value);
-	machine_unlock(v);
 	return value;
 }
 
@@ -42,7 +41,6 @@ static void write_4(struct vcpu *v, gpa_t gpa, unsigned size, u32 value)
 		ioapic_write(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size, value);
 	else
 		machine_virtio_write(m, gpa, size, value);
-	machine_unlock(v);
 }
 
 u64 mmio_read(struct vcpu *v, gpa_t gpa, unsigned size)

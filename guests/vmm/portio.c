@@ -44,7 +44,6 @@ static inline u32 read_locked(struct vcpu *v, u16 port, unsigned size, u32 mask)
 	machine_lock(v);
 	r = port_find(&v->machine->ports, port);
 	value = r ? r->read(v->machine, port, size) & mask : mask;
-	machine_unlock(v);
 	return value;
 }
 
@@ -61,7 +60,6 @@ void port_write(struct vcpu *v, u16 port, unsigned size, u32 value)
 	r = port_find(&v->machine->ports, port);
 	if (r)
 		r->write(v->machine, port, size, value & device_mask(size));
-	machine_unlock(v);
 }
 
 static void port_in(struct vcpu *v, u16 port, unsigned size)

@@ -14,7 +14,7 @@ static u32 *word_of(struct vcpu *v)
 static void disarm(struct vcpu *v)
 {
 	v->run->flags &= ~RUN_EOI_SKIP;
-	v->state->eoi_armed = PVEOI_OFF;
+	v->state->eoi_armed = 0;
 }
 
 /* From now on the guest ends interrupts by exits; what it has ended so far is ended. */
@@ -25,7 +25,7 @@ static void take_back(struct vcpu *v)
 	pveoi_sync(v);
 	if (!v->state->eoi_armed)
 		return;
-	v->state->eoi_armed = PVEOI_TAKEN_BACK;
+	v->post->eoi_taken_back = 1; /* should this be rolled back: the guest has not ended anything */
 	if (word)
 		__atomic_fetch_and(word, ~PVEOI_SKIP, __ATOMIC_SEQ_CST);
 	disarm(v);
@@ -46,15 +46,11 @@ bool pveoi_enable(struct vcpu *v, u64 value)
 	return true;
 }
 
-/*
- * While it is armed, ISR holds one vector at most. So one that a VMM, which then died, had ended
- * already is not ended twice: there is none.
- */
 void pveoi_take(struct vcpu *v)
 {
 	u32 *word = word_of(v);
 
-	if (v->state->eoi_armed == PVEOI_TAKEN_BACK) { /* by a VMM that died there */
+	if (v->post->eoi_taken_back) { /* by a VMM that died there */
 		if (word)
 			__atomic_fetch_and(word, ~PVEOI_SKIP, __ATOMIC_SEQ_CST);
 	} else {
@@ -78,8 +74,17 @@ void pveoi_settle(struct vcpu *v)
 	if (!lapic_may_skip_eoi(v->lapic)) {
 		take_back(v);
 	} else if (!v->state->eoi_armed) {
-		v->state->eoi_armed = PVEOI_ARMED; /* first: the guest does not run in between */
+		v->state->eoi_armed = 1;
 		v->run->flags |= RUN_EOI_SKIP;
 		__atomic_fetch_or(word, PVEOI_SKIP, __ATOMIC_SEQ_CST);
+		v->post->eoi_taken_back = 0; /* last: what was armed before may come back */
 	}
+}
+
+void pveoi_resume(struct vcpu *v)
+{
+	u32 *word = word_of(v);
+
+	if (word && !v->state->eoi_armed)
+		__atomic_fetch_and(word, ~PVEOI_SKIP, __ATOMIC_SEQ_CST);
 }

@@ -15,12 +15,6 @@
 #define PVEOI_ENABLE BIT(0) /* of MSR_KVM_PV_EOI */
 #define PVEOI_SKIP   1u     /* of the word */
 
-enum pveoi_armed { /* vcpu_state.eoi_armed */
-	PVEOI_OFF = 0,
-	PVEOI_ARMED = 1,
-	PVEOI_TAKEN_BACK = 2, /* the bit is being cleared: the guest has not ended anything */
-};
-
 /* WRMSR of MSR_KVM_PV_EOI; false: #GP. */
 bool pveoi_enable(struct vcpu *v, u64 value);
 
@@ -33,6 +27,9 @@ static inline void pveoi_sync(struct vcpu *v)
 	if (v->state->eoi_armed)
 		pveoi_take(v);
 }
+
+/* After a VMM died: the bit is not set where what had set it was rolled back. */
+void pveoi_resume(struct vcpu *v);
 
 /* Before the vCPU is entered: lets the next interrupt end without an exit, or takes that back. */
 void pveoi_settle(struct vcpu *v);

@@ -78,8 +78,8 @@ void vcpu_fail(struct vcpu *v, const char *why)
 	if (!debug_failed(v))
 		machine_end(v->machine, MACHINE_FAILED);
 	machine_lock(v);
-	console_flush(v->machine); /* so that what the guest wrote comes before the report */
-	machine_unlock(v);
+	console_flush(v->machine);
+	console_publish(v->machine); /* so that what the guest wrote comes before the report */
 	format(text, sizeof(text), "stopped: %s", why);
 	vcpu_report(v, text);
 }

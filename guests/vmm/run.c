@@ -5,6 +5,7 @@
 #include "guests/vmm/debug/gdb.h"
 #include "exit.h"
 #include "interrupt.h"
+#include "journal.h"
 #include "lock.h"
 #include "smp.h"
 #include "steal.h"
@@ -24,7 +25,6 @@ static void handle_wake(struct vcpu *v, status_t status, u64 bits)
 	if (v->index == 0 && status == STATUS_EVENT && bits & m->debug.line.own_bit) {
 		machine_lock(v);
 		gdb_attend(m);
-		machine_unlock(v);
 	}
 	machine_settle(v);
 }
@@ -43,9 +43,9 @@ _Noreturn static void end_guest(struct vcpu *v)
 
 	while (__atomic_exchange_n(&m->ending, 1, __ATOMIC_SEQ_CST))
 		host_wait(0, TIME_NEVER);
+	console_drain(v);
 	machine_lock(v);
 	gdb_guest_ended(m, m->stop == MACHINE_FAILED);
-	console_drain(m);
 	machine_virtio_drain(m);
 	for (u32 i = 0; i < m->vcpus; i++)
 		exit_log_counts(&m->vcpu[i]);
@@ -76,6 +76,9 @@ _Noreturn void run_guest(struct vcpu *v)
 	if (v->index == 0)
 		v->wake_mask |= v->machine->wake_mask | BIT(ROOT_BIT_REPORT);
 	steal_return(v); /* whoever ran the vCPU before may have ended in between */
+	journal_begin(v);
+	if (v->machine->resumed)
+		exit_take_over(v);
 	machine_settle(v);
 	for (;;) {
 		u32 kind = EXIT_NONE;
@@ -90,6 +93,7 @@ _Noreturn void run_guest(struct vcpu *v)
 		if (unlikely(status != STATUS_OK)) {
 			handle_wake(v, status, bits);
 		} else if (run->exit_kind == EXIT_CPUID && exit_cpuid_quick(v, run, policy)) {
+			exit_quick_done(v, run);
 			watch_add(watch, EXIT_CPUID, tsc_now() - start);
 			continue;
 		} else {

@@ -11,9 +11,9 @@ static inline bool vcpu_is_own(const struct vcpu *v)
 
 /*
  * Leaves mail (MAIL_*) for a vCPU; any thread, with or without the lock. Its thread comes out of
- * the guest, if it is another, and looks at it.
+ * the guest, if it is another, and looks at it. False: it has the same waiting.
  */
-void vcpu_post(struct vcpu *v, u32 mail);
+bool vcpu_post(struct vcpu *v, u32 mail);
 
 /* The vCPU's pending word has a vector that was not there: makes a guest that runs look at it. */
 void vcpu_nudge(struct vcpu *v);

@@ -152,9 +152,9 @@ static void reset_registers(struct vcpu *v)
 	memset(run->dr, 0, sizeof(run->dr));
 	run->dr6 = DR6_FIXED;
 	run->dr7 = DR7_FIXED;
-	v->timer_set = 0;
-	v->periodic = TIME_NEVER;
-	__atomic_store_n(&v->state->nmis, 0, __ATOMIC_SEQ_CST);
+	v->state->timer_set = 0;
+	v->state->periodic = TIME_NEVER;
+	v->state->nmis = 0;
 	v->state->steal_msr = 0;
 	v->state->eoi_msr = 0;
 	v->state->eoi_armed = 0;

@@ -36,7 +36,7 @@ static bool shared; /* vCPUs share a CPU */
 
 static void build(bool amd, u64 xcr0, u32 vcpus)
 {
-	struct cpuid_machine m = {xcr0, 2400000000ull, 46, vcpus, shared};
+	struct cpuid_machine m = {xcr0, 2400000000ull, 46, vcpus, shared, false};
 
 	host_amd = amd;
 	cpuid_build(&policy, &m, host);
@@ -211,7 +211,7 @@ TEST(cpuid_frequency)
 	CHECK_EQ((u64)r.ecx * r.ebx / (r.eax ? r.eax : 1), 2400000000ull);
 	CHECK_EQ(get(0x16, 0, &plain).eax, 2400);
 	/* a rate that does not divide: no leaf 0x15 rather than a wrong one */
-	cpuid_build(&policy, &(struct cpuid_machine){7, 2399999123ull, 46, 1, false}, host);
+	cpuid_build(&policy, &(struct cpuid_machine){7, 2399999123ull, 46, 1, false, false}, host);
 	CHECK_EQ(get(0x15, 0, &plain).eax, 0);
 }
 

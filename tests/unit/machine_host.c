@@ -10,6 +10,8 @@ struct machine host_machine;
 static struct run_page *run_page[HOST_VCPUS];
 static struct lapic_page *apic_page[HOST_VCPUS];
 static struct watch_vcpu watch[HOST_VCPUS];
+static struct journal journal[HOST_VCPUS];
+static struct journal_log journal_log[HOST_VCPUS];
 
 void log_line(const char *text, ...)
 {
@@ -32,8 +34,14 @@ _Noreturn void check_failed(const char *file, int line, const char *what)
 
 void host_fetch(struct vcpu *v, u64 groups)
 {
+	u64 valid = v->run->valid;
+
 	host.fetched |= groups;
-	v->run->valid |= groups;
+	journal_fetching(v, valid);
+	if (host.fetch)
+		host.fetch(v, groups);
+	journal_fetching(v, valid | groups);
+	v->run->valid = valid | groups;
 }
 
 void host_signal(cap_t event, u64 bits)
@@ -154,7 +162,7 @@ struct vcpu *host_setup_smp(bool amd, u32 vcpus)
 	clock_init(&m->clock, HOST_TSC_HZ, tsc_now(), 1704067200ull * NS_PER_SECOND, tsc_now());
 	is_amd = amd;
 	cpuid_build(
-		&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus, false}, cpuid_fake);
+		&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus, false, false}, cpuid_fake);
 	for (u32 i = 0; i < vcpus; i++) {
 		memset(run_page[i], 0, PAGE_SIZE);
 		memset(apic_page[i], 0, PAGE_SIZE);
@@ -162,7 +170,11 @@ struct vcpu *host_setup_smp(bool amd, u32 vcpus)
 		m->vcpu[i].event = i + 1;
 		m->vcpu[i].watch = &watch[i];
 		m->lapic[i].page = apic_page[i];
+		m->vcpu[i].index = i;
 	}
+	memset(journal_log, 0, sizeof(journal_log));
+	for (u32 i = 0; i < vcpus; i++)
+		machine_journal(m, i, &journal[i], &journal_log[i]);
 	machine_init(m);
 	CHECK(boot_put_paging(&m->memory));
 	entry_set(v, &entry);

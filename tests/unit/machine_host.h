@@ -19,11 +19,12 @@ struct host {
 	u64 signals_to[HOST_VCPUS + 1]; /* the same by event: vCPU i's is i + 1 */
 	u64 fetched;                    /* groups that were fetched, ever */
 	u32 msrs_direct;
-	u32 doorbells;            /* bound now */
-	u64 doorbell_bits[65536]; /* by port */
-	void (*wait)(void);       /* what host_wait does; NULL: nothing */
-	u64 wait_bits;            /* what host_wait returns of its mask */
-	cycles_t waited;          /* what host_waited returns */
+	u32 doorbells;                             /* bound now */
+	u64 doorbell_bits[65536];                  /* by port */
+	void (*fetch)(struct vcpu *v, u64 groups); /* what host_fetch does; NULL: notes it */
+	void (*wait)(void);                        /* what host_wait does; NULL: nothing */
+	u64 wait_bits;                             /* what host_wait returns of its mask */
+	cycles_t waited;                           /* what host_waited returned */
 	u8 fpu[832];
 	int stopped; /* reason of host_stop, or -1 */
 };

@@ -2,6 +2,7 @@
  * hostile state. */
 #include <stdlib.h>
 #include "guests/vmm/console.h"
+#include "guests/vmm/lock.h"
 #include "tests/unit/machine_host.h"
 
 #define CODE  0x10000u
@@ -384,6 +385,14 @@ TEST(machine_periodic_timer)
 	CHECK_EQ(v->deadline, v->run->timer);
 }
 
+/* The console's event, committed. */
+static void event(struct machine *m)
+{
+	machine_lock(v);
+	console_event(m);
+	machine_settle(v);
+}
+
 TEST(machine_console)
 {
 	static struct console_session session;
@@ -416,7 +425,7 @@ TEST(machine_console)
 	CHECK(count >= CONSOLE_RING_SIZE && count <= CONSOLE_RING_SIZE + 16);
 	CHECK_EQ(ring_read(&session.to_server.ring, CONSOLE_RING_SIZE, taken, CONSOLE_RING_SIZE),
 		CONSOLE_RING_SIZE);
-	console_event(m);
+	event(m);
 	count -= CONSOLE_RING_SIZE;
 	CHECK_EQ(ring_read(&session.to_server.ring, CONSOLE_RING_SIZE, taken, CONSOLE_RING_SIZE),
 		count);
@@ -429,7 +438,7 @@ TEST(machine_console)
 
 		ring_write(&session.to_client.ring, CONSOLE_RING_SIZE, &byte, 1);
 	}
-	console_event(m);
+	event(m);
 	for (u32 i = 0; i < 100; i++) {
 		CHECK_EQ(in(0x3fd, 1) & 1, 1);
 		CHECK_EQ(in(0x3f8, 1) & 0xff, i);
@@ -438,7 +447,7 @@ TEST(machine_console)
 	/* a broken ring gives nothing and takes nothing */
 	session.to_client.ring.head += 0x100000;
 	session.to_server.ring.tail += 5;
-	console_event(m);
+	event(m);
 	out(0x3f8, 1, 'y');
 	CHECK_EQ(m->stop, MACHINE_RUNS);
 }

@@ -205,7 +205,7 @@ TEST(msr_deadline)
 	v->run->timer = 0; /* the kernel let it fire */
 	host_exit(v, EXIT_PAUSE, 0);
 	CHECK_EQ(v->state->tsc_adjust, 0);
-	CHECK_EQ(v->timer_set, 0);
+	CHECK_EQ(v->state->timer_set, 0);
 	CHECK(write_msr(MSR_TSC_DEADLINE, ~0ull)); /* never comes, and nothing overflows */
 	CHECK(write_msr(MSR_TSC_DEADLINE, 0));
 	CHECK_EQ(v->run->timer, 0);

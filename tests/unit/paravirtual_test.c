@@ -233,7 +233,7 @@ TEST(eoi_after_a_death)
 {
 	arm();
 	deliver(VECTOR);
-	v->state->eoi_armed = PVEOI_TAKEN_BACK; /* the bit may be cleared already, or not */
+	v->post->eoi_taken_back = 1; /* the bit may be cleared already, or not */
 	*word = 0;
 	window();
 	CHECK(in_service(VECTOR));
@@ -241,12 +241,15 @@ TEST(eoi_after_a_death)
 	CHECK(!(v->run->flags & RUN_EOI_SKIP));
 	arm();
 	deliver(VECTOR);
-	v->state->eoi_armed = PVEOI_TAKEN_BACK;
+	v->post->eoi_taken_back = 1;
 	window();
 	CHECK(in_service(VECTOR));
 	CHECK_EQ(*word, 0);
 	arm();
-	*word = 0; /* armed, but the bit was not set yet */
+	v->state->eoi_armed = 0; /* rolled back: the bit is not */
+	v->run->flags &= ~RUN_EOI_SKIP;
+	pveoi_resume(v);
+	CHECK_EQ(*word, 0);
 	window();
 	CHECK_EQ(*word, 1);
 	CHECK(v->run->flags & RUN_EOI_SKIP);

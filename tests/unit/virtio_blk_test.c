@@ -506,3 +506,20 @@ TEST(a_process_that_died_between_taking_and_advancing)
 	CHECK_EQ(done(&length), VIRTIO_BLK_S_OK);
 	CHECK_EQ(done(&length), NONE); /* once */
 }
+
+/* A read of two pieces whose first was done, but not noted to the end. */
+TEST(a_process_that_died_between_pieces)
+{
+	u32 length;
+
+	start(VIRTIO_BLK_F_FLUSH);
+	disk.facts.piece_sectors = 1;
+	request(VIRTIO_BLK_T_IN, 3, 1024, 1024, true);
+	CHECK_EQ(disk.request[0].piece, 512);
+	memcpy(driver_ram + DATA, medium + 3 * 512, 512);
+	disk.request[0].done = 512;
+	resume();
+	answer_all();
+	CHECK_EQ(done(&length), VIRTIO_BLK_S_OK);
+	CHECK(!memcmp(driver_ram + DATA, medium + 3 * 512, 1024));
+}

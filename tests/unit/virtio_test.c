@@ -532,4 +532,9 @@ TEST(a_fresh_process_goes_on)
 	CHECK(driver_used(1, &id, &length));
 	CHECK(!driver_used(1, &id, &length));
 	CHECK_EQ(device.virtio.isr, VIRTIO_ISR_QUEUE);
+	/* one that died between noting that it tells the driver and telling it */
+	device.virtio.isr = 0;
+	device.virtio.queue[1].at.signalled = device.virtio.queue[1].at.used;
+	virtio_resume(&driver.m, &device.virtio);
+	CHECK_EQ(device.virtio.isr, VIRTIO_ISR_QUEUE);
 }

@@ -193,6 +193,7 @@ guest-isa
   > *                     many      by-compatible
   | ns16550a              guest-uart
   | bulkhead,doorbell     guest-doorbell
+  | bulkhead,fault        guest-doorbell
 
 guest-doorbell
   compatible        required  string

@@ -358,7 +358,6 @@ static void log_unknown(struct vcpu *v, u32 msr, bool write, u64 value)
 	known = i < count || count == UNKNOWN_LOGGED;
 	if (!known)
 		seen[count++] = msr;
-	machine_unlock(v);
 	if (known)
 		return;
 	if (write)

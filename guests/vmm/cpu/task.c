@@ -128,9 +128,14 @@ bool task_write(struct task_switch *t, u64 linear, const void *data, u32 size)
 
 	if (!translate(t, linear, size, GWALK_WRITE, gpa, &first))
 		return false;
+	/* a busy bit, or a link, that was set must not be found set when the exit is handled anew
+	 */
+	journal_ram(t->v, gpa[0], first);
 	gmem_write(memory, gpa[0], data, first);
-	if (first < size)
+	if (first < size) {
+		journal_ram(t->v, gpa[1], size - first);
 		gmem_write(memory, gpa[1], (const u8 *)data + first, size - first);
+	}
 	return true;
 }
 

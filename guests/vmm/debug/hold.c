@@ -2,6 +2,7 @@
 #include "debug.h"
 #include "gdb.h"
 #include "guests/vmm/host.h"
+#include "guests/vmm/journal.h"
 #include "guests/vmm/lock.h"
 #include "guests/vmm/smp.h"
 #include "guests/vmm/vcpu.h"
@@ -32,9 +33,9 @@ static void stop_timer(struct vcpu *v)
 {
 	u64 armed = __atomic_exchange_n(&v->run->timer, 0, __ATOMIC_SEQ_CST);
 
-	if (v->timer_set && !armed)
+	if (v->state->timer_set && !armed)
 		lapic_timer_fired(v->machine, v->lapic);
-	v->timer_set = 0;
+	v->state->timer_set = 0;
 	v->lapic->state->todo |= LAPIC_TODO_TIMER;
 	v->run->dirty |= GROUP_CONTROL;
 }
@@ -75,10 +76,10 @@ static bool is_released(struct vcpu *v)
 
 static void open_held(struct vcpu *v)
 {
-	if (__atomic_fetch_and(&v->mail, ~(u32)MAIL_HELD, __ATOMIC_SEQ_CST) & MAIL_REPORT) {
+	if (__atomic_fetch_and(&v->post->mail, ~(u32)MAIL_HELD, __ATOMIC_SEQ_CST) & MAIL_REPORT) {
 		machine_lock(v);
 		vcpu_report(v, "is held by the debugger");
-		machine_unlock(v);
+		journal_commit(v);
 	}
 }
 
@@ -104,7 +105,7 @@ static void hold_first(struct vcpu *v)
 			machine_deadline(m);
 		if (!frozen)
 			deadline = m->deadline;
-		machine_unlock(v);
+		journal_commit(v);
 		if (is_released(v))
 			break;
 		bits = host_wait(v->wake_mask, deadline);

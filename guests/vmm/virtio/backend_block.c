@@ -39,7 +39,8 @@ bool backend_block_open(struct machine *m, u32 number, const struct start_resour
 	b->used = true;
 	m->wake_mask |= b->own_bit;
 	block_client_start(&b->end);
-	backend_block_event(m, number);
+	if (!m->resumed) /* else machine_virtio_resume sees to the device's state first */
+		backend_block_event(m, number);
 	return true;
 }
 

@@ -48,7 +48,8 @@ bool backend_net_open(struct machine *m, u32 number, const struct start_resource
 	b->used = true;
 	m->wake_mask |= b->own_bit;
 	net_client_start(&b->end);
-	backend_net_event(m, number);
+	if (!m->resumed) /* else machine_virtio_resume sees to the device's state first */
+		backend_net_event(m, number);
 	return true;
 }
 

@@ -119,7 +119,7 @@ enum virtio_blk_state {
 };
 
 struct virtio_blk_request {
-	u64 sector;  /* where the next piece begins */
+	u64 sector;  /* where it begins */
 	u32 length;  /* reads, writes: bytes in all; else sectors */
 	u32 done;    /* of these */
 	u32 piece;   /* of these, at the backend */

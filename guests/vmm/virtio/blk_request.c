@@ -195,8 +195,8 @@ static void start_data(struct machine *m, struct virtio_blk *s, struct virtio_bl
 	r->piece = bytes;
 	r->state = VIRTIO_BLK_SENT;
 	virtio_blk_backend_start(m, s->number, slot_of(s, r),
-		out ? VIRTIO_BLK_OP_WRITE : VIRTIO_BLK_OP_READ, r->sector,
-		bytes / VIRTIO_BLK_SECTOR, false);
+		out ? VIRTIO_BLK_OP_WRITE : VIRTIO_BLK_OP_READ,
+		r->sector + r->done / VIRTIO_BLK_SECTOR, bytes / VIRTIO_BLK_SECTOR, false);
 }
 
 /* Does the next step of a request that is TAKEN; it stays so if the backend cannot now. */
@@ -287,11 +287,9 @@ static void piece_done(struct machine *m, struct virtio_blk *s, struct virtio_bl
 	if (r->type == VIRTIO_BLK_T_IN)
 		virtqueue_write(
 			c, r->done, virtio_blk_backend_data(m, s->number, slot_of(s, r)), r->piece);
-	if (has_data(r))
-		r->sector += r->piece / VIRTIO_BLK_SECTOR;
 	if (!r->piece)
 		r->stable = 0; /* it was the flush */
-	r->done += r->piece;
+	r->done += r->piece;   /* alone says where to go on: a process may die behind it */
 	r->state = VIRTIO_BLK_TAKEN;
 }
 

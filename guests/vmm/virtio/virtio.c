@@ -140,7 +140,9 @@ void virtio_resume(struct machine *m, struct virtio *d)
 		if (!virtio_live(m, d, i))
 			continue;
 		virtqueue_publish(machine_memory(m), &d->queue[i]);
-		virtio_interrupt(m, d, i);
+		/* whether the driver was told of what it had asked to be told is not known */
+		virtqueue_wants_interrupt(machine_memory(m), &d->queue[i]);
+		virtio_signal_queue(m, d, i);
 	}
 	virtio_process_all(m, d);
 }

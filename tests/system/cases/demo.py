@@ -26,7 +26,10 @@ OPERATOR = [
     (r"uart is restarted by the operator", r"restart console\n"),
     (r"console is restarted by the operator", r"\n"),
     (r"bulkhead> ", r"stats uart\n"),
-    (r"process pool: ", ""),
+    (r"process pool: ", r"restart-vmm linux-a\n"),
+    (r"linux-a: a fresh VMM has taken the guest over \(1\)", r"restart-vmm linux-a\n"),
+    (r"linux-a: a fresh VMM has taken the guest over \(2\)", r"restart-vmm uart\n"),
+    (r"uart is no partition that runs", ""),
 ]
 # The restarted guest is a new one; the other has not noticed.
 AGAIN = [
@@ -43,7 +46,7 @@ OFF = [
     (r"", KEY + "2"),
     (r"typing goes to linux-b", r"poweroff\n"),
     (r"linux-b: its guest switched itself off", KEY + "1"),
-    (r"typing goes to linux-a", r"poweroff\n"),
+    (r"typing goes to linux-a", r"echo kept-$(cat /tmp/x); poweroff\n"),
     (r"linux-a: its guest switched itself off", ""),
 ]
 
@@ -75,6 +78,8 @@ CHECKS = [
     Check("way-in-stays", r"^uart carries this prompt: it can be restarted, but not stopped"),
     Check("restart-uart", r"uart is restarted by the operator", r"^uart: running, started 2 times"),
     Check("restart-console", r"console is restarted by the operator", r"^bulkhead> "),
+    Check("restart-vmm", r"linux-a: its VMM is restarted by the operator", r"linux-a: its VMM is restarted by the operator",
+          A + r"kept-42$"),
     Check("off", r"linux-b: its guest switched itself off", r"linux-a: its guest switched itself off",
           r"the last guest has switched itself off: the machine is powered off"),
 ]

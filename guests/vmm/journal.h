@@ -1,0 +1,106 @@
+/*
+ * The journal of a vCPU's exits, by which a fresh VMM goes on where a dead one was, at whatever
+ * instruction that died.
+ *
+ * Handling an exit is a transaction: from vcpu_run's return to journal_commit, before the next
+ * vcpu_run. The journal is an undo log: before a word of what outlives the process is changed for
+ * the first time in a transaction, its old value is appended. The compiler does that, as it
+ * announces every store of the files that are built with JOURNAL_CFLAGS (build.mk), so no model
+ * can forget it. The commit is one store; with it the entries mean nothing any more and the exit
+ * counts as handled. A fresh VMM rolls back what was not committed and handles that exit anew.
+ *
+ * x86 makes a thread's stores visible in program order and a thread dies between two instructions,
+ * so what is found is always the state after some number of stores.
+ *
+ * What is not rolled back, because others see it at once: guest memory (written again with the same
+ * values), pending vectors and mail (sent again: at least once), virtio devices (their queues have
+ * an order of their own: machine_virtio.h), and what sessions show the peer: that is published
+ * after the commit from indices in the state (console.h).
+ */
+#pragma once
+
+#include "kernel/abi/run.h"
+
+struct machine;
+struct vcpu;
+
+#define JOURNAL_ENTRIES 1020u
+
+struct journal_entry {
+	u64 where; /* range << JOURNAL_RANGE_SHIFT | offset in it: no address, as these may change
+		    */
+	u64 old;
+};
+
+/* CPUID's short way (exit_cpuid_quick) changes these alone: stored before, without the log. */
+struct journal_quick {
+	u64 sequence; /* of the exit whose values they are */
+	u64 rax;
+	u64 rcx;
+	u64 rip;
+};
+
+/* In the holder's memory, one for each vCPU; all zero at first. */
+struct journal_log {
+	/* JOURNAL_*: number of entries, groups fetched in this transaction, exit last committed */
+	u64 word;
+	u64 reserved[3];
+	struct journal_quick quick;
+	struct journal_entry entry[JOURNAL_ENTRIES];
+};
+static_assert(sizeof(struct journal_log) == 4 * 4096);
+
+#define JOURNAL_COUNT          0xffffull
+#define JOURNAL_GROUPS_SHIFT   16
+#define JOURNAL_GROUPS         (0xffull << JOURNAL_GROUPS_SHIFT)
+#define JOURNAL_FULL           BIT(31) /* more was changed than fits: cannot be rolled back */
+#define JOURNAL_SEQUENCE_SHIFT 32
+
+#define JOURNAL_RANGE_SHIFT 56
+#define JOURNAL_RANGES      8u
+#define JOURNAL_RAM         JOURNAL_RANGES /* guest memory, by guest-physical address */
+#define JOURNAL_SEEN        64u
+
+/* What a thread's process knows of its journal besides. */
+struct journal {
+	struct journal_log *log; /* NULL: nothing is noted */
+	struct {
+		u64 base;
+		u64 size;
+	} range[JOURNAL_RANGES];
+	u64 round; /* counts commits */
+	struct {
+		u64 where;
+		u64 round;
+	} seen[JOURNAL_SEEN]; /* words noted of late, so that most are noted once */
+};
+
+/*
+ * Makes `log` the journal of v, with `j` for this process. v's state, run page and APIC page are
+ * known. Nothing is noted before journal_begin, which v's own thread calls.
+ */
+void journal_open(struct vcpu *v, struct journal *j, struct journal_log *log);
+void journal_begin(struct vcpu *v);
+
+/* The exit is handled: what was changed holds, is shown to others, and the lock is given back. */
+void journal_commit(struct vcpu *v);
+
+/* Around VCPU_CTL_FETCH, which also makes the kernel take over what is dirty: what is current. */
+void journal_fetching(struct vcpu *v, u64 groups);
+
+/*
+ * Rolls back the transaction that a dead process left open. Before any of the machine's threads
+ * runs. False, and nothing is changed: it cannot be. Else *again tells whether the run page's exit
+ * is to be handled anew.
+ */
+bool journal_recover(struct vcpu *v, bool *again);
+
+/* Notes `size` bytes of guest RAM that are about to be changed and must be rolled back too. */
+void journal_ram(struct vcpu *v, gpa_t gpa, u64 size);
+
+/* What is about to be changed; called by the compiler's announcements (journal_hooks.c). */
+void journal_note(u64 address, u64 size);
+
+#ifdef HOST_TEST
+extern struct journal *journal_tested; /* the thread's own */
+#endif
