@@ -1,6 +1,7 @@
 /* Holding all vCPUs, and letting them go. */
 #include "debug.h"
 #include "gdb.h"
+#include "guests/vmm/console.h"
 #include "guests/vmm/host.h"
 #include "guests/vmm/journal.h"
 #include "guests/vmm/lock.h"
@@ -97,8 +98,10 @@ static void hold_first(struct vcpu *v)
 
 		open_held(v);
 		machine_lock(v);
-		if (debug_all_held(m) && !m->debug.stopped_at)
+		if (debug_all_held(m) && !m->debug.stopped_at) {
 			m->debug.stopped_at = tsc_now();
+			console_flush(m); /* so that what the guest wrote is seen now */
+		}
 		gdb_attend(m);
 		frozen = debug_all_held(m);
 		if (!frozen && m->rearm)

@@ -29,7 +29,7 @@ LINUX = [
     "set $steps = 0", "while $steps < 20", "stepi", "set $steps = $steps + 1", "end",
     "printf \"stepped %d\\n\", $steps",
     "set scheduler-locking on", "stepi", "stepi", "set scheduler-locking off",
-    "thread 2", "stepi", "stepi",
+    "thread 2", "stepi", "stepi", "print $cs",
     *interrupted("continue", 2),
     "detach",
 ]
@@ -65,8 +65,9 @@ BOOTS = [
         Check("step", r"^\[gdb\] stepped 20"),
         Check("again", r"^\[gdb\] stepped 20", r"^\[gdb\] .*received signal SIGINT"),
         Check("goes-on", r"the debugger detached", r"^\[linux\] on-42$", r"^\[linux\] 2$"),
-        Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup|Clocksource"),
+        Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup|Marking clocksource"),
     ], timeout=180, steps=[
+        (r"/ # ", r"while :; do :; done & while :; do :; done & echo busy-$((40+1))\n"),
         (r"the debugger detached", r"\necho on-$((6*7)); grep -c ^processor /proc/cpuinfo; dmesg | tail -n 5; poweroff\n"),
-    ], gdb=LINUX, attach=r"/ # "),
+    ], gdb=LINUX, attach=r"busy-41"),
 ]
