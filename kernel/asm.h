@@ -15,7 +15,7 @@
 #define ASM_SEL_USER_CODE 0x23
 #define SYSCALLS          16
 
-#ifdef __ASSEMBLER__
+#if defined(__ASSEMBLER__) && !defined(__cppcheck__)
 /* clang-format off */
 	/* GPR_rax and so on: offsets in struct regs and in gpr[] of the run page, in the order of enum gpr */
 	.set GPR_next, 0
