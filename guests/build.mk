@@ -18,7 +18,7 @@ JOURNAL_CFLAGS  := -fsanitize=kernel-address -fsanitize-recover=kernel-address -
 	--param=asan-instrumentation-with-call-threshold=0 -fno-sanitize-address-use-after-scope
 JOURNAL_SOURCES := $(addprefix guests/vmm/,console.c control.c exit.c hypercall.c interrupt.c machine.c machine_virtio.c \
 	mmio.c portio.c pveoi.c report.c smp.c steal.c vcpu.c) $(wildcard guests/vmm/dev/*.c guests/vmm/debug/*.c) \
-	$(filter-out guests/vmm/cpu/cpuid.c,$(wildcard guests/vmm/cpu/*.c))
+	$(filter-out $(addprefix guests/vmm/cpu/,cpuid.c gwalk.c) $(wildcard guests/vmm/cpu/instr*.c),$(wildcard guests/vmm/cpu/*.c))
 JOURNAL_WRAP    := -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset
 
 $(VMM_OBJECTS) $(SMALL_OBJECTS): $(O)/%.o: %

@@ -26,35 +26,20 @@ static struct journal *own(void)
 }
 #endif
 
-static void range_set(struct journal *j, u32 index, const void *base, u64 from, u64 to)
-{
-	j->range[index].base = (u64)base + from;
-	j->range[index].size = to - from;
-}
-
 void journal_open(struct vcpu *v, struct journal *j, struct journal_log *log)
 {
-	const struct machine_state *s = v->machine->state;
+	struct machine_state *s = v->machine->state;
 
-	*j = (struct journal){0};
+	*j = (struct journal){
+		.run = (u64)v->run,
+		.page = (u64)v->lapic->page,
+		.state = (u64)s,
+		.vcpu = (u64)v->state - (u64)s,
+		.lapic = (u64)v->lapic->state - (u64)s,
+	};
 	v->journal = j;
 	v->log = log;
 	journals[v->index] = j;
-	/*
-	 * Left out: what the kernel, other threads or hardware write at any time. The APIC page's
-	 * TMR changes with the pending vectors, which are not rolled back.
-	 */
-	range_set(j, 0, v->run, offsetof(struct run_page, exit_kind),
-		offsetof(struct run_page, export));
-	range_set(j, 1, v->run, offsetof(struct run_page, flags),
-		offsetof(struct run_page, sequence));
-	range_set(j, 2, s, offsetof(struct machine_state, ioapic),
-		offsetof(struct machine_state, virtio));
-	range_set(j, 3, v->lapic->state, 0, sizeof(struct lapic));
-	range_set(j, 4, v->state, 0, sizeof(struct vcpu_state));
-	range_set(j, 5, s, 0, offsetof(struct machine_state, vcpu));
-	range_set(j, 6, v->lapic->page, 0, LAPIC_TMR);
-	range_set(j, 7, v->lapic->page, PAGE_TMR, PAGE_SIZE);
 }
 
 void journal_begin(struct vcpu *v)
@@ -77,44 +62,79 @@ static void append(struct journal *j, u64 where, u64 old)
 	__atomic_store_n(&log->word, log->word + 1, __ATOMIC_RELEASE);
 }
 
-static bool seen(struct journal *j, u64 where)
+static inline void note_word(struct journal *j, u64 where, u64 address)
 {
 	u32 at = (u32)(where / WORD % JOURNAL_SEEN);
 
-	if (j->seen[at].where == where && j->seen[at].round == j->round)
-		return true;
+	if (likely(j->seen[at].where == where && j->seen[at].round == j->round))
+		return;
 	j->seen[at].where = where;
 	j->seen[at].round = j->round;
-	return false;
+	append(j, where, *(const u64 *)address);
 }
 
-static void note_words(struct journal *j, u32 range, u64 offset, u64 size)
+/*
+ * Whether a word is rolled back. Left out is what the kernel, other threads or hardware write at
+ * any time, and what belongs to other vCPUs. The APIC page's TMR changes with the pending vectors,
+ * which are not rolled back.
+ */
+static inline bool run_rolls_back(u64 offset)
 {
-	u64 end = offset + size;
+	return offset - offsetof(struct run_page, exit_kind) <
+		       offsetof(struct run_page, export) - offsetof(struct run_page, exit_kind) ||
+	       offset - offsetof(struct run_page, flags) <
+		       offsetof(struct run_page, sequence) - offsetof(struct run_page, flags);
+}
 
-	if (end > j->range[range].size)
-		end = j->range[range].size;
-	for (offset = ALIGN_DOWN(offset, WORD); offset < end; offset += WORD) {
-		u64 where = (u64)range << JOURNAL_RANGE_SHIFT | offset;
+static inline bool page_rolls_back(u64 offset)
+{
+	return offset < LAPIC_TMR || (offset >= PAGE_TMR && offset < PAGE_SIZE);
+}
 
-		if (!seen(j, where))
-			append(j, where, *(const u64 *)(j->range[range].base + offset));
-	}
+static inline bool state_rolls_back(const struct journal *j, u64 offset)
+{
+	if (offset >= offsetof(struct machine_state, virtio))
+		return false;
+	return offset >= offsetof(struct machine_state, ioapic) ||
+	       offset < offsetof(struct machine_state, vcpu) ||
+	       offset - j->lapic < sizeof(struct lapic) ||
+	       offset - j->vcpu < sizeof(struct vcpu_state);
+}
+
+/* Where that is, if it is rolled back; 0 otherwise. */
+static inline u64 where_is(const struct journal *j, u64 address)
+{
+	u64 offset = address - j->run;
+
+	if (offset < sizeof(struct run_page))
+		return run_rolls_back(offset) ? JOURNAL_RUN | offset : 0;
+	offset = address - j->state;
+	if (offset < offsetof(struct machine_state, virtio))
+		return state_rolls_back(j, offset) ? JOURNAL_STATE | offset : 0;
+	offset = address - j->page;
+	return page_rolls_back(offset) ? JOURNAL_PAGE | offset : 0;
+}
+
+static bool is_near(const struct journal *j, u64 address)
+{
+	return address - j->run < PAGE_SIZE || address - j->page < PAGE_SIZE ||
+	       address - j->state < sizeof(struct machine_state);
 }
 
 void journal_note(u64 address, u64 size)
 {
 	struct journal *j = own();
+	u64 end = address + size;
 
-	if (!j || !j->log)
+	if (unlikely(!j || !j->log))
 		return;
-	for (u32 i = 0; i < JOURNAL_RANGES; i++) {
-		u64 offset = address - j->range[i].base;
+	for (address = ALIGN_DOWN(address, WORD); address < end; address += WORD) {
+		u64 where = where_is(j, address);
 
-		if (offset < j->range[i].size) {
-			note_words(j, i, offset, size);
-			return;
-		}
+		if (where)
+			note_word(j, where, address);
+		else if (size > WORD && !is_near(j, address))
+			return; /* much, of other memory */
 	}
 }
 
@@ -126,7 +146,7 @@ void journal_ram(struct vcpu *v, gpa_t gpa, u64 size)
 		const u64 *word = gmem_at(&v->machine->memory, gpa, WORD);
 
 		if (word)
-			append(v->journal, (u64)JOURNAL_RAM << JOURNAL_RANGE_SHIFT | gpa, *word);
+			append(v->journal, JOURNAL_RAM | gpa, *word);
 	}
 }
 
@@ -151,14 +171,19 @@ void journal_commit(struct vcpu *v)
 
 static u64 *place(struct vcpu *v, u64 where)
 {
-	u64 range = where >> JOURNAL_RANGE_SHIFT;
-	u64 offset = where & (BIT(JOURNAL_RANGE_SHIFT) - 1);
+	const struct journal *j = v->journal;
+	u64 offset = where & ~JOURNAL_KIND;
 
-	if (range == JOURNAL_RAM)
+	switch (where & JOURNAL_KIND) {
+	case JOURNAL_RUN:
+		return run_rolls_back(offset) ? (u64 *)(j->run + offset) : NULL;
+	case JOURNAL_STATE:
+		return state_rolls_back(j, offset) ? (u64 *)(j->state + offset) : NULL;
+	case JOURNAL_PAGE:
+		return page_rolls_back(offset) ? (u64 *)(j->page + offset) : NULL;
+	default:
 		return gmem_at(&v->machine->memory, offset, WORD);
-	if (range >= JOURNAL_RANGES || offset >= v->journal->range[range].size)
-		return NULL;
-	return (u64 *)(v->journal->range[range].base + offset);
+	}
 }
 
 static void roll_back(struct vcpu *v, u64 count)

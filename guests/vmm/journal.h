@@ -56,18 +56,22 @@ static_assert(sizeof(struct journal_log) == 4 * 4096);
 #define JOURNAL_FULL           BIT(31) /* more was changed than fits: cannot be rolled back */
 #define JOURNAL_SEQUENCE_SHIFT 32
 
-#define JOURNAL_RANGE_SHIFT 56
-#define JOURNAL_RANGES      8u
-#define JOURNAL_RAM         JOURNAL_RANGES /* guest memory, by guest-physical address */
-#define JOURNAL_SEEN        64u
+/* What an offset is in; RAM's are guest-physical addresses. */
+#define JOURNAL_KIND  (3ull << 62)
+#define JOURNAL_RAM   (0ull << 62)
+#define JOURNAL_RUN   (1ull << 62) /* the run page */
+#define JOURNAL_PAGE  (2ull << 62) /* the APIC page */
+#define JOURNAL_STATE (3ull << 62) /* struct machine_state */
+#define JOURNAL_SEEN  64u
 
 /* What a thread's process knows of its journal besides. */
 struct journal {
 	struct journal_log *log; /* NULL: nothing is noted */
-	struct {
-		u64 base;
-		u64 size;
-	} range[JOURNAL_RANGES];
+	u64 run;                 /* addresses of the run page, the APIC page, the state */
+	u64 page;
+	u64 state;
+	u64 vcpu; /* offsets of the vCPU's own parts in it */
+	u64 lapic;
 	u64 round; /* counts commits */
 	struct {
 		u64 where;

@@ -34,7 +34,8 @@ static inline void vcpu_skip_in(struct vcpu *v, struct run_page *run)
 		return;
 	}
 	run->rip = rip;
-	run->shadow &= SHADOW_NMI;
+	if (unlikely(run->shadow & ~SHADOW_NMI)) /* a store costs: journal.h */
+		run->shadow &= SHADOW_NMI;
 	run->dirty |= GROUP_RIP;
 }
 

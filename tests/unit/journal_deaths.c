@@ -19,11 +19,27 @@ static void announced(u64 address, u64 size)
 	nested = false;
 }
 
+/* In files that the program has without announcements it only ends there. */
+static void unannounced(void)
+{
+	bool before = unnoted;
+
+	unnoted = true;
+	announced(0, 0);
+	unnoted = before;
+}
+
 #define HOOK(size)                                                                                 \
 	void test_store##size(u64 address) __asm__("__asan_store" #size "_noabort");               \
 	void test_store##size(u64 address)                                                         \
 	{                                                                                          \
 		announced(address, size);                                                          \
+	}                                                                                          \
+	void unnoted_store##size(u64 address);                                                     \
+	void unnoted_store##size(u64 address)                                                      \
+	{                                                                                          \
+		(void)address;                                                                     \
+		unannounced();                                                                     \
 	}
 HOOK(1)
 HOOK(2)
@@ -35,6 +51,14 @@ void test_store_n(u64 address, u64 size) __asm__("__asan_storeN_noabort");
 void test_store_n(u64 address, u64 size)
 {
 	announced(address, size);
+}
+
+void unnoted_storeN(u64 address, u64 size);
+void unnoted_storeN(u64 address, u64 size)
+{
+	(void)address;
+	(void)size;
+	unannounced();
 }
 
 void test_no_return(void) __asm__("__asan_handle_no_return");
