@@ -4,7 +4,7 @@
 
 PROGRAMS += $(O)/programs/vmm.elf
 
-SMALL_NAMES := hello bench hostile smp
+SMALL_NAMES := hello bench hostile smp ipi
 GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf)
 
 VMM_SOURCES   := $(sort $(wildcard guests/vmm/*.c guests/vmm/*/*.c))
@@ -30,7 +30,7 @@ $(SMALL_NAMES:%=$(O)/guests/%.elf): $(O)/guests/%.elf: $(O)/guests/small/%.c.o $
 	$(CC) $(USER_LDFLAGS) -Wl,-z,max-page-size=4096 -Wl,-T,guests/small/small.ld -o $@ \
 		$(filter %.o,$^)
 
-$(O)/guests/smp.elf: $(O)/guests/small/smp_start.S.o
+$(O)/guests/smp.elf $(O)/guests/ipi.elf: $(O)/guests/small/smp_start.S.o
 
 -include $(VMM_OBJECTS:.o=.d) $(SMALL_OBJECTS:.o=.d)
 
