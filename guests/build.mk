@@ -4,7 +4,7 @@
 
 PROGRAMS += $(O)/programs/vmm.elf
 
-SMALL_NAMES := hello bench hostile smp debuggee events
+SMALL_NAMES := hello bench hostile smp debuggee events ipi
 GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf) $(O)/guests/multiboot.elf
 
 VMM_SOURCES   := $(sort $(wildcard guests/vmm/*.c guests/vmm/*/*.c))
@@ -40,6 +40,8 @@ $(SMALL_NAMES:%=$(O)/guests/%.elf): $(O)/guests/%.elf: $(O)/guests/small/%.c.o $
 		$(filter %.o,$^)
 
 $(O)/guests/smp.elf $(O)/guests/events.elf: $(O)/guests/%.elf: $(O)/guests/small/%_start.S.o
+
+$(O)/guests/ipi.elf: $(O)/guests/small/smp_start.S.o
 
 $(O)/guests/multiboot.elf: $(O)/guests/small/multiboot.c.o $(O)/guests/small/multiboot_start.S.o $(SMALL_COMMON) \
 		guests/small/multiboot.ld
