@@ -5,7 +5,7 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console ramdisk switch test
+DRIVERS_NAMES := root uart console bus ramdisk switch test
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))

@@ -15,8 +15,7 @@ static bool overlaps(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-/* Device memory that no domain may have: the kernel's own registers, and all RAM. */
-static bool device_allowed(paddr_t base, u64 size)
+bool device_allowed(paddr_t base, u64 size)
 {
 	if (base + size < base || base + size > BIT(features.paddr_bits))
 		return false;

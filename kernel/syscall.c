@@ -1,5 +1,6 @@
 /* The system calls that are not on a fast path: dispatch, objects, capabilities, the machine. */
 #include "kernel/asm.h"
+#include "kernel/dev.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
@@ -60,6 +61,7 @@ static status_t obj_create(struct thread *t)
 		[KIND_VM] = vm_create,
 		[KIND_VCPU] = vcpu_create,
 		[KIND_IRQ] = irq_create,
+		[KIND_DEV] = dev_create,
 	};
 	u64 kind = arg(t, RDI);
 	struct cap payer;
@@ -124,11 +126,6 @@ static status_t cap_grant(struct thread *t)
 static void sys_cap_grant(struct thread *t)
 {
 	t->regs.gpr[RAX] = cap_grant(t);
-}
-
-static void sys_dev_ctl(struct thread *t)
-{
-	t->regs.gpr[RAX] = STATUS_NOT_SUPPORTED;
 }
 
 static u64 first_task_cycles;

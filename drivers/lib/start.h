@@ -48,6 +48,7 @@
  * - THREAD: cap: a further thread, stopped; value: CPU index; address: its message page
  * - EVENT: cap: event of root that this program may set; value: its bits
  * - ROOT: cap: root's service port on CPU `value`, for further threads
+ * - PCI: cap: sys, with the right to configuration space; phandle: of the host bridge
  * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`
  */
 enum start_kind {
@@ -65,14 +66,14 @@ enum start_kind {
 	START_EVENT = 12,
 	START_ROOT = 13,
 	START_MEM = 14,
+	START_PCI = 15,
 };
 
 /*
  * A session: `address`, `size`: its memory, laid out as its protocol says; `cap`: the peer's event,
  * which the holder may set with the bits `value`; `bit`: the own event bit that the peer sets;
  * `role`: START_CLIENT or START_SERVER; `name`: the client's name ("root" for the operator's
- * prompt); `protocol`: "console", "serial",
- * ...; `phandle`: of the node in `backend` or `access` that the session stands for, 0 if none.
+ * prompt); `protocol`: "console", "serial", ...; `phandle`: of the node in `backend` or `access` that the session stands for, 0 if none.
  * While the peer is away the capability answers GONE or BAD_CAP, which is no error; when it starts
  * or is restarted, root fills the slot (again) and sets `bit`. A server signals each client once
  * when it serves it.

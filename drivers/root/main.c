@@ -3,6 +3,7 @@
  * the boot processor; the main thread reads the description, starts what it asks for, and looks
  * after it.
  */
+#include "drivers/root/bus.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
 
@@ -85,6 +86,7 @@ _Noreturn static void main_loop(void)
 		/* In this order: a program's last words and its reason come before its death. */
 		service_drain();
 		log_drain(operator_is_up());
+		bus_run();
 		operator_run();
 		sys_event_wait(~0ull, supervise_deadline(), &bits);
 		service_drain();

@@ -119,8 +119,8 @@ static bool add_irq(struct member *m, struct start_info *info, const struct devi
 	r->phandle = d->phandle;
 	r->bit = resource_bit(m);
 	*c = (struct msg_create_irq){
-		.sys = ROOT_CAP_SYS,
-		.gsi = gsi,
+		.source = ROOT_CAP_SYS,
+		.number = gsi,
 		.flags = flags,
 		.event = p->event,
 		.bits = BIT(r->bit),
@@ -134,8 +134,16 @@ static bool add_devices(struct member *m, struct start_info *info)
 {
 	for (u32 i = 0; i < m->node->devices; i++) {
 		const struct device_node *d = &m->node->device[i];
-		struct start_resource *r = resource_add(m, info, START_PORTS);
+		struct start_resource *r;
 
+		if (d->kind == DEVICE_PCI_HOST) {
+			r = resource_add(m, info, START_PCI);
+			if (!r || !resource_grant(m, r, ROOT_CAP_SYS, RIGHT_PCI, 0))
+				return false;
+			r->phandle = d->phandle;
+			continue;
+		}
+		r = resource_add(m, info, START_PORTS);
 		if (!r || !member_ok(m,
 				  sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, m->process.domain,
 					  d->port, d->ports, NULL),
