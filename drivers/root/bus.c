@@ -75,7 +75,7 @@ void bus_describe(void)
 
 	say("cpus {\n\t#address-cells = <1>;\n\t#size-cells = <0>;\n");
 	for (u32 i = 0; i < boot->cpus; i++)
-		say("\tcpu%u: cpu@%x { device_type = \"cpu\"; reg = <%#x>; };\n", i,
+		say("\tcpu%u: cpu@%x { device_type = \"cpu\"; reg = <0x%x>; };\n", i,
 			boot->cpu[i].apic_id, boot->cpu[i].apic_id);
 	say("};\n");
 	if (!is_ready())

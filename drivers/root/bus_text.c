@@ -138,7 +138,7 @@ bool bus_node_text(const struct bus_function *f, char line[BUS_LINE])
 	if (f->flags & BUS_BRIDGE || !c->node || f->function >> 16)
 		return false;
 	format(line, BUS_LINE,
-		"%s@%x,%x { reg = <%#x 0 0 0 0>; compatible = \"pci%04x,%04x\"; };", c->node,
+		"%s@%x,%x { reg = <0x%x 0 0 0 0>; compatible = \"pci%04x,%04x\"; };", c->node,
 		function >> 3, function & 7, function << 8, f->vendor, f->device);
 	return true;
 }
