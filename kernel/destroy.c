@@ -33,15 +33,13 @@ static struct thread *as_thread(struct kobj *o)
 static void unmap_message(struct thread *t)
 {
 	struct domain *d = t->domain;
-	u64 mask[TLB_MAX_CPUS / 64];
 
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	if (t->message_va) {
-		ptable_unmap(&d->ptable, t->message_va, PAGE_SIZE, 0);
-		tlb_invalidate(&d->tlb, mask);
+		space_unmap(&d->space, t->message_va, PAGE_SIZE);
 		t->message_va = 0;
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 }
 
 /*
@@ -70,12 +68,12 @@ static void detach(struct kobj *o)
 		break;
 	case KIND_VM:
 		vm = container_of(o, struct vm, obj);
-		spin_lock(&vm->lock);
+		spin_lock(&vm->space.lock);
 		for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
 			if (vm->doorbells[i])
 				slot_clear(&vm->doorbells[i]->slot);
-		spin_unlock(&vm->lock);
-		attach_remove_all(NULL, vm);
+		spin_unlock(&vm->space.lock);
+		attach_remove_all(&vm->space);
 		break;
 	case KIND_MEM:
 		mem_detach(container_of(o, struct mem, obj));
@@ -104,7 +102,7 @@ static void free_vm(struct vm *vm, struct pool *pool)
 	for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
 		pool_free(pool, vm->doorbells[i], sizeof(struct doorbell));
 	vcpu_ops->vm_free(vm);
-	ptable_free(&vm->ptable, 0, 511, true);
+	ptable_free(&vm->space.ptable, 0, 511, true);
 	pool_free(pool, vm, sizeof(*vm));
 }
 
@@ -113,9 +111,9 @@ static void release(struct kobj *o, bool memory)
 {
 	struct pool *pool = &o->payer->pool;
 
-	spin_lock(&o->payer->lock);
+	spin_lock(&o->payer->space.lock);
 	list_remove(&o->charged);
-	spin_unlock(&o->payer->lock);
+	spin_unlock(&o->payer->space.lock);
 	if (o->kind == KIND_MEM)
 		mem_return(container_of(o, struct mem, obj));
 	if (o->kind == KIND_VCPU)
@@ -153,7 +151,7 @@ static struct domain *claim_inner(struct domain *d)
 {
 	struct domain *inner = NULL;
 
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	list_for_each(l, &d->objects)
 	{
 		struct kobj *o = container_of(l, struct kobj, charged);
@@ -163,7 +161,7 @@ static struct domain *claim_inner(struct domain *d)
 			break;
 		}
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	return inner;
 }
 
@@ -173,7 +171,7 @@ static struct domain *claim_inner(struct domain *d)
  */
 static void domain_detach(struct domain *d)
 {
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	list_for_each_safe(l, next, &d->objects)
 	{
 		if (kobj_claim(container_of(l, struct kobj, charged))) {
@@ -181,13 +179,13 @@ static void domain_detach(struct domain *d)
 			list_add(&d->ended, l);
 		}
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	list_for_each(l, &d->ended) detach(container_of(l, struct kobj, charged));
 	for (u64 i = 0; i < CAP_MAX / SLOTS_PER_FRAME; i++)
 		for (u64 j = 0; d->slots[i] && j < SLOTS_PER_FRAME; j++)
 			slot_clear(&d->slots[i][j]);
 	slot_clear(&d->supervisor);
-	attach_remove_all(d, NULL);
+	attach_remove_all(&d->space);
 	while (!list_empty(&d->vcpu_maps))
 		vcpu_unmap(container_of(d->vcpu_maps.next, struct vcpu, map_link));
 }
@@ -195,10 +193,10 @@ static void domain_detach(struct domain *d)
 static void domain_stop_here(struct domain *d, struct cpu *c)
 {
 	/* Under the lock, for other CPUs may take off what they have destroyed. */
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	list_for_each(l, &d->objects) stop_here(container_of(l, struct kobj, charged), c);
 	list_for_each(l, &d->ended) stop_here(container_of(l, struct kobj, charged), c);
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	if (c->domain == d)
 		domain_leave(c);
 	if (c->ports_of == d)

@@ -220,7 +220,7 @@ static inline void thread_switch(struct cpu *c, struct thread *t)
 	if (c->domain != d) {
 		c->domain = d;
 		write_cr3(d->cr3);
-		if (unlikely(tlb_stale(&d->tlb, c->index) || d->ports || c->ports_on))
+		if (unlikely(tlb_stale(&d->space.tlb, c->index) || d->ports || c->ports_on))
 			return thread_switch_slow(c, t);
 	}
 	if (unlikely(!(t->lean & c->task_switched)))

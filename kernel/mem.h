@@ -27,13 +27,12 @@ struct mem {
 	struct thread *maker; /* while its creation is under way */
 };
 
-/* A mapping of a mem in a domain or a vm. Paid for by the space's payer or the domain itself. */
+/* A mapping of a mem in a domain or a vm. Paid for by the space's pool. */
 struct attach {
 	struct list mem_link;
 	struct list space_link;
 	struct mem *mem;
-	struct domain *domain; /* one of these two */
-	struct vm *vm;
+	struct space *space;
 	u64 address;
 	u64 size;
 	struct work work; /* its removal */
@@ -43,7 +42,7 @@ struct attach {
 };
 
 /* Unmaps everything from a domain or a vm that dies; TLBs are the caller's affair afterwards. */
-void attach_remove_all(struct domain *d, struct vm *vm);
+void attach_remove_all(struct space *space);
 
 /* Unmaps `m` everywhere; likewise. */
 void mem_detach(struct mem *m);

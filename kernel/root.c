@@ -14,7 +14,7 @@ static void must(status_t s, const char *what)
 
 static void map(u64 va, paddr_t pa, u64 size, u64 flags)
 {
-	must(ptable_map(&root_domain.ptable, va, pa, size, flags | PTABLE_READ | PTABLE_USER,
+	must(ptable_map(&root_domain.space.ptable, va, pa, size, flags | PTABLE_READ | PTABLE_USER,
 		     MEM_CACHE_WB),
 		"mapping");
 }

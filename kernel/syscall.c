@@ -94,11 +94,11 @@ static status_t sys_cap_grant(struct thread *t)
 		return s;
 	d = container_of(domain.obj, struct domain, obj);
 	if (arg(t, RDX) == CAP_NULL) {
-		spin_lock(&d->lock);
+		spin_lock(&d->space.lock);
 		s = domain_slot(d, arg(t, RSI), &to);
 		if (s == STATUS_OK)
 			slot_clear(to);
-		spin_unlock(&d->lock);
+		spin_unlock(&d->space.lock);
 		return s;
 	}
 	s = cap_lookup(t->domain, arg(t, RDX), KIND_NONE, RIGHT_GRANT, &from);

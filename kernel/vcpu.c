@@ -151,7 +151,7 @@ static void unload(struct cpu *c)
 	v->dr[3] = read_dr3();
 	v->dr6 = read_dr6();
 	vcpu_ops->unload(v);
-	tlb_leave(&v->vm->tlb, c->index);
+	tlb_leave(&v->vm->space.tlb, c->index);
 	c->loaded = NULL;
 }
 
@@ -162,9 +162,9 @@ static void load(struct cpu *c, struct vcpu *v)
 	unload(c);
 	c->loaded = v;
 	c->vcpu = v;
-	tlb_enter(&v->vm->tlb, c->index);
+	tlb_enter(&v->vm->space.tlb, c->index);
 	vcpu_ops->load(v);
-	generation = __atomic_load_n(&v->vm->tlb.generation, __ATOMIC_ACQUIRE);
+	generation = __atomic_load_n(&v->vm->space.tlb.generation, __ATOMIC_ACQUIRE);
 	/* Each vcpu has a tag of its own, so each catches up for itself. */
 	if (v->tlb_generation != generation) {
 		v->tlb_generation = generation;

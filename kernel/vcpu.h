@@ -14,8 +14,7 @@
 
 #include "kernel/abi/run.h"
 #include "kernel/cpu.h"
-#include "mm/ptable.h"
-#include "mm/tlb.h"
+#include "kernel/space.h"
 
 #define APIC_TPR 0x80 /* offset in the APIC page */
 
@@ -26,10 +25,7 @@ struct doorbell {
 
 struct vm {
 	struct kobj obj;
-	struct spinlock lock; /* attaches, doorbells, tables */
-	struct ptable ptable;
-	struct tlb_space tlb;
-	struct list attaches;
+	struct space space; /* its lock: doorbells too */
 	struct doorbell *doorbells[VM_MAX_DOORBELLS];
 	u8 doorbell_hash[256]; /* (port * 167 >> 3) & 255: index + 1 of the first candidate in
 				  doorbells[] */
@@ -109,7 +105,8 @@ struct vcpu_ops {
 	 * `pool`. */
 	status_t (*enable)(struct cpu *c, struct pool *pool);
 
-	/* Makes and frees the backend's parts; frames from the payer's pool; vm->ptable is there.
+	/* Makes and frees the backend's parts; frames from the payer's pool; vm->space.ptable is
+	 * there.
 	 */
 	status_t (*vm_init)(struct vm *vm);
 	void (*vm_free)(struct vm *vm);

@@ -100,7 +100,7 @@ static status_t vcpu_init(struct vcpu *v)
 	b->pause_count = PAUSE_COUNT;
 	b->vintr = VINTR_MASKING;
 	b->nested_control = NESTED_PAGING;
-	b->nested_cr3 = v->vm->ptable.root;
+	b->nested_cr3 = v->vm->space.ptable.root;
 	b->efer = EFER_SVME;
 	return STATUS_OK;
 }

@@ -45,7 +45,7 @@ status_t vmx_vm_init(struct vm *vm)
 	if (!vm->msr_bitmap)
 		return STATUS_NO_MEMORY;
 	memset(vm->msr_bitmap, 0xff, PAGE_SIZE);
-	vm->backend[VM_EPTP] = vm->ptable.root | EPTP_WALK_4 | EPTP_WB;
+	vm->backend[VM_EPTP] = vm->space.ptable.root | EPTP_WALK_4 | EPTP_WB;
 	return STATUS_OK;
 }
 
