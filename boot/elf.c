@@ -1,6 +1,8 @@
-/* Checks and loads the kernel's ELF file (System V ABI, chapters 4 and 5, AMD64 supplement). */
+/* Checks the ELF files of kernel and root, and loads the kernel's (System V ABI, chapters 4 and 5,
+ * AMD64 supplement). */
 #include <elf.h>
 #include "elf.h"
+#include "kernel/abi/syscall.h"
 #include "memory.h"
 
 /* Whether `size` bytes at `offset` lie within `limit` bytes. */
@@ -170,6 +172,50 @@ status_t elf_check_kernel(const void *file, u64 size, struct elf_kernel *kernel,
 	if (*why)
 		return STATUS_DAMAGED;
 	symbols_find(file, size, &header, kernel);
+	return STATUS_OK;
+}
+
+/* Returns what is wrong with a PT_LOAD segment of root, or NULL. */
+static const char *root_segment_fault(const Elf64_Phdr *segment, u64 file_size)
+{
+	if (!IS_ALIGNED(segment->p_vaddr | segment->p_offset, PAGE_SIZE))
+		return "a segment is not page-aligned";
+	if (segment->p_filesz != segment->p_memsz ||
+		!within(segment->p_offset, segment->p_filesz, file_size))
+		return "a segment is not whole in the file";
+	if (segment->p_vaddr < ABI_USER_MIN || !within(segment->p_vaddr, segment->p_memsz, BIT(40)))
+		return "a segment lies outside root's place";
+	if ((segment->p_flags & (PF_W | PF_X)) == (PF_W | PF_X))
+		return "a segment is both writable and executable";
+	return NULL;
+}
+
+status_t elf_check_root(const void *file, u64 size, struct boot_info *info, const char **why)
+{
+	Elf64_Ehdr header;
+	u32 count = 0;
+
+	static_assert(BOOT_SEGMENT_EXEC == PF_X && BOOT_SEGMENT_WRITE == PF_W);
+	*why = "it is no ELF64 file for x86-64";
+	if (!header_read(file, size, &header))
+		return STATUS_DAMAGED;
+	*why = "its program headers reach past the end of the file";
+	if (!within(header.e_phoff, (u64)header.e_phnum * sizeof(Elf64_Phdr), size))
+		return STATUS_DAMAGED;
+	for (u32 i = 0; i < header.e_phnum; i++) {
+		Elf64_Phdr segment = segment_read(file, header.e_phoff, i);
+
+		if (segment.p_type != PT_LOAD || segment.p_memsz == 0)
+			continue;
+		*why = count < BOOT_MAX_SEGMENTS ? root_segment_fault(&segment, size)
+						 : "it has too many segments";
+		if (*why)
+			return STATUS_DAMAGED;
+		info->root_segment[count++] = (struct boot_segment){segment.p_vaddr,
+			segment.p_offset, ALIGN_UP(segment.p_memsz, PAGE_SIZE),
+			segment.p_flags & (PF_W | PF_X)};
+	}
+	info->root_entry = header.e_entry;
 	return STATUS_OK;
 }
 

@@ -1,4 +1,5 @@
-/* The kernel's ELF file: checked as if hostile, then copied to its place. No EFI in here. */
+/* The ELF files of kernel and root: checked as if hostile; the kernel's is copied to its place. No
+ * EFI in here. */
 #pragma once
 
 #include "kernel/abi/boot.h"
@@ -33,6 +34,14 @@ status_t elf_find_abi(const void *file, u64 size, u32 *abi);
  * in, or DAMAGED with the reason in *why. The ABI note is not looked at.
  */
 status_t elf_check_kernel(const void *file, u64 size, struct elf_kernel *kernel, const char **why);
+
+/*
+ * Checks that `file` is a root that the kernel can map as it lies there: ELF64 for x86-64, at most
+ * BOOT_MAX_SEGMENTS segments, page-aligned, whole in the file, none both writable and executable.
+ * Returns OK with root_entry and root_segment of *info filled in, which were zero, or DAMAGED with
+ * the reason in *why.
+ */
+status_t elf_check_root(const void *file, u64 size, struct boot_info *info, const char **why);
 
 /* Writes the image to `block`, kernel->image_size bytes: segments copied, all else zero. */
 void elf_load_kernel(const void *file, const struct elf_kernel *kernel, void *block);

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "elf.h"
 #include "files.h"
+#include "font.h"
 #include "list.h"
 #include "machine.h"
 #include "map.h"
@@ -112,6 +113,12 @@ static status_t boot_files_read(struct start *start)
 	}
 	if (status != STATUS_OK)
 		return status;
+	if (elf_check_root((const void *)info->file[0].base, info->file[0].size, info, &fault) !=
+		STATUS_OK) {
+		print("loader: error: root.elf cannot be used: %s.\nloader: Make the image anew.\n",
+			fault);
+		return STATUS_DAMAGED;
+	}
 	fault = list_tree_fault((const void *)info->file[1].base, info->file[1].size);
 	if (fault) {
 		print("loader: error: system.dtb is damaged: %s.\nloader: Make the image anew.\n",
@@ -205,6 +212,7 @@ static status_t prepare(struct start *start)
 		return status;
 	machine_collect(info);
 	machine_screen(&info->framebuffer);
+	memcpy(info->font, font, sizeof(info->font));
 	machine_entropy(info);
 	status = block_allocate(start);
 	if (status != STATUS_OK)

@@ -1,27 +1,12 @@
-/* Offsets and constants for assembly; checked against C in offsets.c. */
+/* Offsets, constants and macros for assembly; syscall.c checks them against C. */
 #pragma once
 
 #define CPU_SCRATCH   8
 #define CPU_STACK_TOP 16
 #define CPU_CURRENT   24
 #define CPU_RESCHED   32
+#define CPU_VCPU      40
 
-#define T_RAX    0
-#define T_RCX    8
-#define T_RDX    16
-#define T_RBX    24
-#define T_RSP    32
-#define T_RBP    40
-#define T_RSI    48
-#define T_RDI    56
-#define T_R8     64
-#define T_R9     72
-#define T_R10    80
-#define T_R11    88
-#define T_R12    96
-#define T_R13    104
-#define T_R14    112
-#define T_R15    120
 #define T_RIP    128
 #define T_RFLAGS 136
 #define T_RESUME 144
@@ -29,3 +14,26 @@
 #define ASM_SEL_USER_DATA 0x1b
 #define ASM_SEL_USER_CODE 0x23
 #define SYSCALLS          16
+
+#ifdef __ASSEMBLER__
+/* clang-format off */
+	/* GPR_rax and so on: offsets in struct regs and in gpr[] of the run page, in the order of enum gpr */
+	.set GPR_next, 0
+	.irp r, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+	.set GPR_\r, GPR_next
+	.set GPR_next, GPR_next + 8
+	.endr
+
+	/* Stores and loads registers, in this order, at `offset`, where gpr[] begins, from register `base`. */
+	.macro save_gpr offset, base, regs:vararg
+	.irp r, \regs
+	mov %\r, \offset + GPR_\r(\base)
+	.endr
+	.endm
+	.macro load_gpr offset, base, regs:vararg
+	.irp r, \regs
+	mov \offset + GPR_\r(\base), %\r
+	.endr
+	.endm
+/* clang-format on */
+#endif

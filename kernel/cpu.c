@@ -10,7 +10,6 @@
 #define AREA_IST   0x8000ull /* four: 4 KiB each, every other page unmapped */
 #define IST_STACKS 4
 #define AREA_TSS   0x12000ull /* TSS and I/O bitmap: three pages */
-#define TSS_SIZE   0x3000ull
 
 #define CPUID_1_ECX_X2APIC   BIT(21)
 #define CPUID_1_ECX_DEADLINE BIT(24)
@@ -23,7 +22,6 @@
 #define XCR0_GUEST           0xe7ull /* x87 SSE AVX AVX-512 */
 #define XCR0_PKRU            BIT(9)
 #define VENDOR_AMD           0x68747541u /* "Auth" */
-#define CPUID_1_ECX_VMX      BIT(5)
 #define CPUID_81_ECX_SVM     BIT(2)
 #define CPUID_81_EDX_1G      BIT(26)
 #define CPUID_87_EDX_TSC     BIT(8) /* invariant TSC */
@@ -31,24 +29,6 @@
 #define GATE_INTERRUPT 0x8e00ull
 #define GATE_USER      0x6000ull /* DPL 3 */
 #define TSS_TYPE       0x89ull
-
-struct tss {
-	u32 reserved0;
-	u64 rsp[3];
-	u64 reserved1;
-	u64 ist[7];
-	u64 reserved2;
-	u16 reserved3;
-	u16 io_base;
-	u8 io_bitmap[PORT_BITMAP_SIZE + 1];
-} __attribute__((packed));
-static_assert(offsetof(struct tss, io_bitmap) == 104);
-static_assert(sizeof(struct tss) <= TSS_SIZE);
-
-struct descriptor_pointer {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
 
 struct cpu *cpus[BOOT_MAX_CPUS];
 unsigned cpu_count;
@@ -169,7 +149,7 @@ static void load_tables(struct cpu *c)
 {
 	u64 *gdt = (u64 *)(AREA_BASE + c->index * AREA_STRIDE + AREA_CPU + 0x2000 - 64);
 	u64 tss = (u64)c->tss;
-	struct descriptor_pointer p = {7 * 8 - 1, (u64)gdt};
+	struct descriptor_table p = {7 * 8 - 1, (u64)gdt};
 
 	gdt[1] = 0x00af9b000000ffff; /* kernel code: 64-bit */
 	gdt[2] = 0x00cf93000000ffff; /* kernel data */
@@ -188,7 +168,7 @@ static void load_tables(struct cpu *c)
 			 : "r"(SEL_KERNEL_DATA), "r"(0));
 	__asm__ volatile("lldt %w0" : : "r"(0));
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
-	p = (struct descriptor_pointer){sizeof(idt) - 1, (u64)idt};
+	p = (struct descriptor_table){sizeof(idt) - 1, (u64)idt};
 	__asm__ volatile("lidt %0" : : "m"(p));
 }
 

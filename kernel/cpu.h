@@ -7,6 +7,22 @@
 
 struct vcpu;
 
+#define PORT_BITMAP_SIZE 8192    /* bytes: one bit for each port */
+#define TSS_SIZE         0x3000u /* bytes that are mapped for it */
+
+struct tss { /* SDM vol. 3, 8.7 */
+	u32 reserved0;
+	u64 rsp[3];
+	u64 reserved1;
+	u64 ist[7];
+	u64 reserved2;
+	u16 reserved3;
+	u16 io_base;
+	u8 io_bitmap[PORT_BITMAP_SIZE + 1];
+} __attribute__((packed));
+static_assert(offsetof(struct tss, io_bitmap) == 104);
+static_assert(sizeof(struct tss) <= TSS_SIZE);
+
 struct cpu {
 	/* entry.S knows these offsets */
 	struct cpu *self;       /* 0 */
@@ -36,7 +52,7 @@ struct cpu {
 	struct domain *ports_of; /* whose bitmap is in the TSS */
 	u8 ports_on;             /* and in force */
 	void *hw;                /* backend: VMXON region or host save area */
-	void *tss;
+	struct tss *tss;
 	u64 xcr0;            /* value loaded */
 	u32 asid_next;       /* backend: next free ASID or VPID ... */
 	u64 asid_generation; /* ... of this generation */

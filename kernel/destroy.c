@@ -34,15 +34,13 @@ static struct thread *as_thread(struct kobj *o)
 static void unmap_message(struct thread *t)
 {
 	struct domain *d = t->domain;
-	u64 mask[TLB_MAX_CPUS / 64];
 
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	if (t->message_va) {
-		ptable_unmap(&d->ptable, t->message_va, PAGE_SIZE, 0);
-		tlb_invalidate(&d->tlb, mask);
+		space_unmap(&d->space, t->message_va, PAGE_SIZE);
 		t->message_va = 0;
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 }
 
 /*
@@ -74,12 +72,12 @@ static void detach(struct kobj *o)
 		break;
 	case KIND_VM:
 		vm = container_of(o, struct vm, obj);
-		spin_lock(&vm->lock);
+		spin_lock(&vm->space.lock);
 		for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
 			if (vm->doorbells[i])
 				slot_clear(&vm->doorbells[i]->slot);
-		spin_unlock(&vm->lock);
-		attach_remove_all(NULL, vm);
+		spin_unlock(&vm->space.lock);
+		attach_remove_all(&vm->space);
 		break;
 	case KIND_MEM:
 		mem_detach(container_of(o, struct mem, obj));
@@ -108,7 +106,7 @@ static void free_vm(struct vm *vm, struct pool *pool)
 	for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
 		pool_free(pool, vm->doorbells[i], sizeof(struct doorbell));
 	vcpu_ops->vm_free(vm);
-	ptable_free(&vm->ptable, 0, 511, true);
+	ptable_free(&vm->space.ptable, 0, 511, true);
 	pool_free(pool, vm, sizeof(*vm));
 }
 
@@ -117,9 +115,9 @@ static void release(struct kobj *o, bool memory)
 {
 	struct pool *pool = &o->payer->pool;
 
-	spin_lock(&o->payer->lock);
+	spin_lock(&o->payer->space.lock);
 	list_remove(&o->charged);
-	spin_unlock(&o->payer->lock);
+	spin_unlock(&o->payer->space.lock);
 	if (o->kind == KIND_MEM)
 		mem_return(container_of(o, struct mem, obj));
 	if (o->kind == KIND_VCPU)
@@ -160,7 +158,7 @@ static struct domain *claim_inner(struct domain *d)
 {
 	struct domain *inner = NULL;
 
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	list_for_each(l, &d->objects)
 	{
 		struct kobj *o = container_of(l, struct kobj, charged);
@@ -170,7 +168,7 @@ static struct domain *claim_inner(struct domain *d)
 			break;
 		}
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	return inner;
 }
 
@@ -180,7 +178,7 @@ static struct domain *claim_inner(struct domain *d)
  */
 static void domain_detach(struct domain *d)
 {
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	list_for_each_safe(l, next, &d->objects)
 	{
 		if (kobj_claim(container_of(l, struct kobj, charged))) {
@@ -188,13 +186,13 @@ static void domain_detach(struct domain *d)
 			list_add(&d->ended, l);
 		}
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	list_for_each(l, &d->ended) detach(container_of(l, struct kobj, charged));
 	for (u64 i = 0; i < CAP_MAX / SLOTS_PER_FRAME; i++)
 		for (u64 j = 0; d->slots[i] && j < SLOTS_PER_FRAME; j++)
 			slot_clear(&d->slots[i][j]);
 	slot_clear(&d->supervisor);
-	attach_remove_all(d, NULL);
+	attach_remove_all(&d->space);
 	while (!list_empty(&d->vcpu_maps))
 		vcpu_unmap(container_of(d->vcpu_maps.next, struct vcpu, map_link));
 }
@@ -202,10 +200,10 @@ static void domain_detach(struct domain *d)
 static void domain_stop_here(struct domain *d, struct cpu *c)
 {
 	/* Under the lock, for other CPUs may take off what they have destroyed. */
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	list_for_each(l, &d->objects) stop_here(container_of(l, struct kobj, charged), c);
 	list_for_each(l, &d->ended) stop_here(container_of(l, struct kobj, charged), c);
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	if (c->domain == d)
 		domain_leave(c);
 	if (c->ports_of == d)
@@ -375,24 +373,24 @@ static status_t check(struct thread *t, struct kobj *o)
 	return STATUS_OK;
 }
 
-void sys_obj_destroy(struct thread *t)
+status_t sys_obj_destroy(struct thread *t)
 {
 	struct cap slot;
 	struct kobj *o;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_NONE, RIGHT_DESTROY, &slot);
 
-	o = s == STATUS_OK ? slot.obj : NULL;
-	if (s == STATUS_OK && !o)
-		s = STATUS_BAD_KIND;
-	if (s == STATUS_OK) {
-		spin_lock(&o->lock);
-		s = o->dying ? STATUS_GONE : check(t, o);
-		if (s == STATUS_OK)
-			o->dying = 1;
-		spin_unlock(&o->lock);
-	}
+	if (s != STATUS_OK)
+		return s;
+	o = slot.obj;
+	if (!o)
+		return STATUS_BAD_KIND;
+	spin_lock(&o->lock);
+	s = o->dying ? STATUS_GONE : check(t, o);
 	if (s == STATUS_OK)
-		destroy_start(o, t);
-	else
-		t->regs.gpr[RAX] = s;
+		o->dying = 1;
+	spin_unlock(&o->lock);
+	if (s != STATUS_OK)
+		return s;
+	destroy_start(o, t);
+	return STATUS_LATER;
 }

@@ -51,7 +51,7 @@ static void quiesce(u32 function)
 		change(function, msix + 2, 2, MSIX_ENABLE, 0);
 }
 
-status_t dev_create(struct thread *t, struct domain *payer, u64 slot)
+status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_dev m = *(const struct msg_create_dev *)t->message;
 	struct dev *d;
@@ -70,6 +70,7 @@ status_t dev_create(struct thread *t, struct domain *payer, u64 slot)
 	d->function = m.function;
 	list_init(&d->link);
 	kobj_init(&d->obj, KIND_DEV, payer);
+	*out = &d->obj;
 	spin_lock(&lock);
 	list_for_each(l, &devs)
 	{
@@ -81,10 +82,6 @@ status_t dev_create(struct thread *t, struct domain *payer, u64 slot)
 		quiesce(d->function);
 	}
 	spin_unlock(&lock);
-	if (s == STATUS_OK)
-		s = domain_cap_set(t->domain, slot, &d->obj, KIND_DEV, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&d->obj, NULL);
 	return s;
 }
 
@@ -219,7 +216,7 @@ static status_t access(struct thread *t, u32 function)
 	return STATUS_OK;
 }
 
-static status_t dev_ctl(struct thread *t)
+status_t sys_dev_ctl(struct thread *t)
 {
 	u64 op = arg(t, RSI);
 	struct cap cap;
@@ -255,9 +252,4 @@ static status_t dev_ctl(struct thread *t)
 		s = STATUS_BAD_CALL;
 	spin_unlock(&lock);
 	return s;
-}
-
-void sys_dev_ctl(struct thread *t)
-{
-	t->regs.gpr[RAX] = dev_ctl(t);
 }

@@ -45,23 +45,21 @@ status_t domain_init(struct domain *d, struct domain *payer, const char *name)
 
 	list_init(&d->objects);
 	list_init(&d->ended);
-	list_init(&d->attaches);
 	list_init(&d->vcpu_maps);
-	tlb_init(&d->tlb);
 	memcpy(d->name, name, DOMAIN_NAME_SIZE - 1);
 	d->slots = pool_frame_alloc(&d->pool);
 	if (!d->slots)
 		return STATUS_NO_MEMORY;
-	s = ptable_init(&d->ptable, PTABLE_HOST, 4, &d->pool);
+	s = space_init(&d->space, PTABLE_HOST, &d->pool);
 	if (s != STATUS_OK)
 		return s;
-	ptable_share(&d->ptable, &kernel_ptable, UPPER_FIRST, UPPER_LAST);
-	s = ptable_map(&d->ptable, ABI_STUB, stub, PAGE_SIZE,
+	ptable_share(&d->space.ptable, &kernel_ptable, UPPER_FIRST, UPPER_LAST);
+	s = ptable_map(&d->space.ptable, ABI_STUB, stub, PAGE_SIZE,
 		PTABLE_READ | PTABLE_EXEC | PTABLE_USER, MEM_CACHE_WB);
 	if (s != STATUS_OK)
 		return s;
 	d->pcid = pcid_alloc();
-	d->cr3 = d->ptable.root | d->pcid | (d->pcid ? CR3_NOFLUSH : 0);
+	d->cr3 = d->space.ptable.root | d->pcid | (d->pcid ? CR3_NOFLUSH : 0);
 	kobj_init(&d->obj, KIND_DOMAIN, payer);
 	return STATUS_OK;
 }
@@ -103,13 +101,13 @@ status_t domain_cap_set(
 	struct slot *slot;
 	status_t s;
 
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	s = d->obj.dying ? STATUS_GONE : domain_slot(d, cap, &slot);
 	if (s == STATUS_OK && (slot->obj || slot->kind == KIND_SYS))
 		s = STATUS_EXISTS;
 	if (s == STATUS_OK && !slot_set(slot, o, kind, rights, data))
 		s = STATUS_GONE;
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	return s;
 }
 
@@ -119,10 +117,10 @@ status_t domain_map_frame(struct domain *d, u64 va, void *frame, u64 flags)
 
 	if (!IS_ALIGNED(va, PAGE_SIZE) || va < ABI_USER_MIN || va >= ABI_USER_END)
 		return STATUS_BAD_ARG;
-	spin_lock(&d->lock);
-	s = ptable_map(
-		&d->ptable, va, window_pa(frame), PAGE_SIZE, flags | PTABLE_USER, MEM_CACHE_WB);
-	spin_unlock(&d->lock);
+	spin_lock(&d->space.lock);
+	s = ptable_map(&d->space.ptable, va, window_pa(frame), PAGE_SIZE, flags | PTABLE_USER,
+		MEM_CACHE_WB);
+	spin_unlock(&d->space.lock);
 	return s;
 }
 
@@ -148,44 +146,29 @@ status_t domain_ports(struct domain *d, u32 first, u32 count)
 {
 	status_t s;
 
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	s = d->ports ? STATUS_OK : make_ports(d);
 	for (u32 p = first; s == STATUS_OK && p < first + count; p++) {
 		u8 *map = p < 0x8000 ? d->ports : d->ports_high;
 
 		map[p % 0x8000 / 8] &= (u8) ~(1u << p % 8);
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	return s;
 }
 
-struct tss_io {
-	u8 head[102];
-	u16 io_base;
-	u8 bitmap[PORT_BITMAP_SIZE + 1];
-} __attribute__((packed));
-
 /* Ports are rare: the bitmap is copied when a domain that has one follows another that has one. */
-static void load_ports(struct cpu *c, struct domain *d)
-{
-	struct tss_io *tss = c->tss;
-
-	if (!d || !d->ports) {
-		tss->io_base = sizeof(*tss) + 1;
-		return;
-	}
-	if (c->ports_of != d) {
-		memcpy(tss->bitmap, d->ports, PAGE_SIZE);
-		memcpy(tss->bitmap + PAGE_SIZE, d->ports_high, PAGE_SIZE);
-		c->ports_of = d;
-	}
-	tss->io_base = offsetof(struct tss_io, bitmap);
-}
-
 void domain_switch_ports(struct cpu *c, struct domain *d)
 {
-	load_ports(c, d);
-	c->ports_on = d && d->ports;
+	struct tss *tss = c->tss;
+
+	c->ports_on = d->ports != NULL;
+	tss->io_base = d->ports ? offsetof(struct tss, io_bitmap) : sizeof(*tss) + 1;
+	if (d->ports && c->ports_of != d) {
+		memcpy(tss->io_bitmap, d->ports, PAGE_SIZE);
+		memcpy(tss->io_bitmap + PAGE_SIZE, d->ports_high, PAGE_SIZE);
+		c->ports_of = d;
+	}
 }
 
 void domain_leave(struct cpu *c)
@@ -197,11 +180,11 @@ void domain_leave(struct cpu *c)
 /* Brings the translations of the loaded space up to date. */
 void domain_flush(struct cpu *c, struct domain *d)
 {
-	u64 generation = tlb_pending(&d->tlb, c->index);
+	u64 generation = tlb_pending(&d->space.tlb, c->index);
 
 	if (generation) {
 		write_cr3(d->cr3 & ~CR3_NOFLUSH);
-		tlb_done(&d->tlb, c->index, generation);
+		tlb_done(&d->space.tlb, c->index, generation);
 	}
 }
 
@@ -211,6 +194,6 @@ void tlb_service(struct cpu *c)
 
 	if (d)
 		domain_flush(c, d);
-	if (c->loaded && tlb_catch_up(&c->loaded->vm->tlb, c->index))
+	if (c->loaded && tlb_catch_up(&c->loaded->vm->space.tlb, c->index))
 		vcpu_ops->flush(c->loaded);
 }

@@ -1,22 +1,17 @@
 /* Domains: capability table, address space, I/O ports, pool. */
 #pragma once
 
-#include "kernel/object.h"
-#include "mm/ptable.h"
-#include "mm/tlb.h"
+#include "kernel/space.h"
 
 #define DOMAIN_NAME_SIZE 16
-#define PORT_BITMAP_SIZE 8192 /* bytes: one bit for each port */
 
 struct mem;
 
 struct domain {
 	struct kobj obj;
-	struct spinlock lock; /* slots, address space, lists below */
-	struct slot **slots;  /* frame: pointers to frames of slots */
-	struct ptable ptable;
-	struct tlb_space tlb;
-	u64 cr3; /* as loaded when no flush is needed */
+	struct space space;  /* its lock: slots and lists below too */
+	struct slot **slots; /* frame: pointers to frames of slots */
+	u64 cr3;             /* as loaded when no flush is needed */
 	u32 pcid;
 	u8 *ports; /* two frames, bit set: denied; NULL: none allowed */
 	u8 *ports_high;
@@ -24,7 +19,6 @@ struct domain {
 	struct list ended;    /* likewise, once its destruction has taken them over */
 	struct domain *inner; /* of the domains charged to it, directly or not, the one whose turn
 				 it is to end; or itself */
-	struct list attaches;
 	struct list vcpu_maps;
 	struct list pool_mems; /* struct mem.pool_link */
 	struct pool pool;
@@ -42,7 +36,7 @@ status_t domain_init(struct domain *d, struct domain *payer, const char *name);
 /* Does `a` pay for `d`, directly or not? Then it lives longer. */
 bool domain_above(const struct domain *a, const struct domain *d);
 
-/* Finds or makes the slot `cap` of `d`, under d->lock. BAD_CAP, NO_MEMORY. */
+/* Finds or makes the slot `cap` of `d`, under d->space.lock. BAD_CAP, NO_MEMORY. */
 status_t domain_slot(struct domain *d, u64 cap, struct slot **out);
 
 /* Puts a capability into an empty slot. EXISTS, BAD_CAP, NO_MEMORY, GONE. */

@@ -2,7 +2,7 @@
  * The doorbells of a VM: ports whose writes set bits of an event instead of ending vcpu_run.
  *
  * The table of a VM only grows: an entry is freed with the VM. CPUs in the middle of an exit look
- * a port up while another CPU, which holds vm->lock, changes the table.
+ * a port up while another CPU, which holds vm->space.lock, changes the table.
  */
 #pragma once
 
@@ -16,11 +16,11 @@
 struct doorbell *doorbell_find(struct vm *vm, u16 port);
 
 /*
- * Makes writes to `port` set the bits that `event`, a capability, allows. vm->lock is held.
+ * Makes writes to `port` set the bits that `event`, a capability, allows. vm->space.lock is held.
  * NO_SPACE: VM_MAX_DOORBELLS doorbells are in use. NO_MEMORY: of the VM's payer. GONE: the event or
  * the VM is being destroyed. After any but OK the port has no doorbell.
  */
 status_t doorbell_set(struct vm *vm, u16 port, const struct cap *event);
 
-/* Takes the doorbells of ports [first, first + count) away. vm->lock is held. */
+/* Takes the doorbells of ports [first, first + count) away. vm->space.lock is held. */
 void doorbell_clear(struct vm *vm, u32 first, u32 count);

@@ -51,15 +51,9 @@ syscall_entry:
 	mov %gs:CPU_CURRENT, %rsp
 	mov %rcx, T_RIP(%rsp)
 	mov %r11, T_RFLAGS(%rsp)
-	mov %rax, T_RAX(%rsp)
-	mov %rbx, T_RBX(%rsp)
-	mov %rbp, T_RBP(%rsp)
-	mov %r12, T_R12(%rsp)
-	mov %r13, T_R13(%rsp)
-	mov %r14, T_R14(%rsp)
-	mov %r15, T_R15(%rsp)
+	save_gpr 0, %rsp, rax, rbx, rbp, r12, r13, r14, r15
 	mov %gs:CPU_SCRATCH, %r11
-	mov %r11, T_RSP(%rsp)
+	mov %r11, GPR_rsp(%rsp)
 	mov %gs:CPU_STACK_TOP, %rsp
 	movzbl %al, %eax
 	mov %r10, %rcx
@@ -76,19 +70,7 @@ syscall_return:
 return_sysret:
 	mov T_RIP(%rbx), %rcx
 	mov T_RFLAGS(%rbx), %r11
-	mov T_RAX(%rbx), %rax
-	mov T_RDI(%rbx), %rdi
-	mov T_RSI(%rbx), %rsi
-	mov T_RDX(%rbx), %rdx
-	mov T_R8(%rbx), %r8
-	mov T_R9(%rbx), %r9
-	mov T_RBP(%rbx), %rbp
-	mov T_R12(%rbx), %r12
-	mov T_R13(%rbx), %r13
-	mov T_R14(%rbx), %r14
-	mov T_R15(%rbx), %r15
-	mov T_RSP(%rbx), %rsp
-	mov T_RBX(%rbx), %rbx
+	load_gpr 0, %rbx, rax, rdi, rsi, rdx, r8, r9, rbp, r12, r13, r14, r15, rsp, rbx
 	xor %r10d, %r10d
 	swapgs
 	.globl gs_clear_sysret
@@ -113,31 +95,18 @@ return_to:
 	je return_sysret
 	mov %gs:CPU_STACK_TOP, %rsp
 	pushq $ASM_SEL_USER_DATA
-	pushq T_RSP(%rbx)
+	pushq GPR_rsp(%rbx)
 	pushq T_RFLAGS(%rbx)
 	pushq $ASM_SEL_USER_CODE
 	pushq T_RIP(%rbx)
 	movb $0, T_RESUME(%rbx)
-	mov T_RAX(%rbx), %rax
-	mov T_RCX(%rbx), %rcx
-	mov T_RDX(%rbx), %rdx
-	mov T_RBP(%rbx), %rbp
-	mov T_RSI(%rbx), %rsi
-	mov T_RDI(%rbx), %rdi
-	mov T_R8(%rbx), %r8
-	mov T_R9(%rbx), %r9
-	mov T_R11(%rbx), %r11
-	mov T_R12(%rbx), %r12
-	mov T_R13(%rbx), %r13
-	mov T_R14(%rbx), %r14
-	mov T_R15(%rbx), %r15
+	load_gpr 0, %rbx, rax, rcx, rdx, rbp, rsi, rdi, r8, r9, r11, r12, r13, r14, r15
 	xor %r10d, %r10d
 	swapgs
 	.globl gs_clear_iret
 gs_clear_iret:
 	wrgsbase %r10
-	mov T_R10(%rbx), %r10
-	mov T_RBX(%rbx), %rbx
+	load_gpr 0, %rbx, r10, rbx
 	.globl return_iret
 return_iret:
 	iretq
@@ -149,6 +118,18 @@ idle_wait:
 	sti
 1:	hlt
 	jmp 1b
+
+	/* As interrupt_from_kernel, interrupt_ist and panic_regs know them, but for RSP */
+	.macro push_gprs
+	.irp r, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+	push %\r
+	.endr
+	.endm
+	.macro pop_gprs
+	.irp r, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax
+	pop %\r
+	.endr
+	.endm
 
 /*
  * Exceptions and interrupts. Each stub pushes an error code where the CPU does not, and the vector. From ring 3 the frame
@@ -186,31 +167,14 @@ interrupt_common:
 	swapgs
 	push %rbx
 	mov %gs:CPU_CURRENT, %rbx
-	mov %rax, T_RAX(%rbx)
-	mov %rcx, T_RCX(%rbx)
-	mov %rdx, T_RDX(%rbx)
-	mov %rbp, T_RBP(%rbx)
-	mov %rsi, T_RSI(%rbx)
-	mov %rdi, T_RDI(%rbx)
-	mov %r8, T_R8(%rbx)
-	mov %r9, T_R9(%rbx)
-	mov %r10, T_R10(%rbx)
-	mov %r11, T_R11(%rbx)
-	mov %r12, T_R12(%rbx)
-	mov %r13, T_R13(%rbx)
-	mov %r14, T_R14(%rbx)
-	mov %r15, T_R15(%rbx)
-	pop %rax
-	mov %rax, T_RBX(%rbx)
+	save_gpr 0, %rbx, rax, rcx, rdx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+	popq GPR_rbx(%rbx)
 	pop %rdi /* vector */
 	pop %rsi /* error code */
-	pop %rax
-	mov %rax, T_RIP(%rbx)
+	popq T_RIP(%rbx)
 	pop %rax /* CS */
-	pop %rax
-	mov %rax, T_RFLAGS(%rbx)
-	pop %rax
-	mov %rax, T_RSP(%rbx)
+	popq T_RFLAGS(%rbx)
+	popq GPR_rsp(%rbx)
 	movb $1, T_RESUME(%rbx)
 	mov %gs:CPU_STACK_TOP, %rsp
 	xor %ebp, %ebp
@@ -220,43 +184,11 @@ interrupt_common:
 interrupt_kernel:
 	cmpq $return_iret, 16(%rsp)
 	je return_refused
-	push %rax
-	push %rcx
-	push %rdx
-	push %rbx
-	push %rbp
-	push %rsi
-	push %rdi
-	push %r8
-	push %r9
-	push %r10
-	push %r11
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	push_gprs
 	cld
 	mov %rsp, %rdi
-	call interrupt_from_kernel /* true: the kernel was idle or taking interrupts: start over */
-	test %al, %al
-	jnz cpu_resume
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %r11
-	pop %r10
-	pop %r9
-	pop %r8
-	pop %rdi
-	pop %rsi
-	pop %rbp
-	pop %rbx
-	pop %rdx
-	pop %rcx
-	pop %rax
-	add $16, %rsp
-	iretq
+	call interrupt_from_kernel /* returns if the kernel was idle or taking interrupts: start over */
+	jmp cpu_resume
 
 /*
  * IRET to ring 3 faulted: a program can leave a RIP that is not canonical, where the processor checks it only on the way back. GS is
@@ -293,21 +225,7 @@ return_refused:
 	ist_stub machine_check_entry, 18, 0
 
 ist_common:
-	push %rax
-	push %rcx
-	push %rdx
-	push %rbx
-	push %rbp
-	push %rsi
-	push %rdi
-	push %r8
-	push %r9
-	push %r10
-	push %r11
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	push_gprs
 	cld
 	mov %rsp, %rdi
 	mov 176(%rsp), %rsi /* above the frame: struct cpu, put there by cpu_init */
@@ -317,38 +235,10 @@ ist_common:
 	cmpl $1, 120(%rsp)
 	je 2f
 1:	call interrupt_ist
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %r11
-	pop %r10
-	pop %r9
-	pop %r8
-	pop %rdi
-	pop %rsi
-	pop %rbp
-	pop %rbx
-	pop %rdx
-	pop %rcx
-	pop %rax
+	pop_gprs
 	add $16, %rsp
 	iretq
-2:	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %r11
-	pop %r10
-	pop %r9
-	pop %r8
-	pop %rdi
-	pop %rsi
-	pop %rbp
-	pop %rbx
-	pop %rdx
-	pop %rcx
-	pop %rax
+2:	pop_gprs
 	jmp interrupt_common
 
 /* void interrupts_take(void): lets the interrupt in that ended a guest's run; comes back by cpu_resume or here. */

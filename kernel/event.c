@@ -74,7 +74,6 @@ static __attribute__((noinline)) void signal_slow(u64 cap, u64 bits)
 	t->regs.gpr[RAX] = status == STATUS_OK ? STATUS_DENIED : status;
 }
 
-void sys_event_signal(u64 cap, u64 bits);
 void sys_event_signal(u64 cap, u64 bits)
 {
 	struct thread *t = cpu_self()->current;
@@ -87,7 +86,7 @@ void sys_event_signal(u64 cap, u64 bits)
 	event_set(container_of(o, struct thread, event_obj), bits);
 }
 
-static void timeout_expire(struct timer *timer)
+void event_timeout(struct timer *timer)
 {
 	struct thread *t = container_of(timer, struct thread, timeout);
 
@@ -97,13 +96,6 @@ static void timeout_expire(struct timer *timer)
 	}
 }
 
-void event_init(struct thread *t);
-void event_init(struct thread *t)
-{
-	t->timeout.expire = timeout_expire;
-}
-
-void sys_event_wait(u64 mask, u64 deadline);
 void sys_event_wait(u64 mask, u64 deadline)
 {
 	struct cpu *c = cpu_self();

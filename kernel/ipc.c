@@ -121,7 +121,6 @@ fail:
 	t->regs.gpr[RAX] = s;
 }
 
-void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3);
 void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
 {
 	struct cpu *c = cpu_self();
@@ -244,7 +243,6 @@ static __attribute__((noinline)) void reply_slow(
 	c->resched = 1;
 }
 
-void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3);
 void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
 {
 	struct cpu *c = cpu_self();

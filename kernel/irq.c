@@ -176,7 +176,7 @@ static status_t connect(struct irq *irq, u32 number, u32 flags, u32 cpu)
 	return s;
 }
 
-status_t irq_create(struct thread *t, struct domain *payer, u64 slot)
+status_t irq_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_irq m = *(const struct msg_create_irq *)t->message;
 	struct cap source;
@@ -203,16 +203,11 @@ status_t irq_create(struct thread *t, struct domain *payer, u64 slot)
 	irq->bits = m.bits;
 	list_init(&irq->link);
 	kobj_init(&irq->obj, KIND_IRQ, payer);
+	*out = &irq->obj;
 	if (!slot_set(&irq->event, &target->event_obj, KIND_EVENT, 0, m.bits) ||
 		(source.obj && !slot_set(&irq->dev, source.obj, KIND_DEV, 0, 0)))
-		s = STATUS_GONE;
-	if (s == STATUS_OK)
-		s = connect(irq, m.number, m.flags, target->cpu);
-	if (s == STATUS_OK)
-		s = domain_cap_set(t->domain, slot, &irq->obj, KIND_IRQ, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&irq->obj, NULL);
-	return s;
+		return STATUS_GONE;
+	return connect(irq, m.number, m.flags, target->cpu);
 }
 
 void irq_stop(struct kobj *o)
@@ -237,24 +232,24 @@ void irq_free(struct kobj *o, struct pool *pool)
 	pool_free(pool, container_of(o, struct irq, obj), sizeof(struct irq));
 }
 
-void sys_irq_ctl(struct thread *t)
+status_t sys_irq_ctl(struct thread *t)
 {
 	struct cap slot;
 	struct irq *irq;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_IRQ, RIGHT_CTL, &slot);
 
-	if (s == STATUS_OK && arg(t, RSI) > IRQ_CTL_UNMASK)
-		s = STATUS_BAD_CALL;
-	if (s == STATUS_OK) {
-		irq = container_of(slot.obj, struct irq, obj);
-		spin_lock(&lock);
-		if (arg(t, RSI) == IRQ_CTL_ACK)
-			irq->unacked = false;
-		else
-			irq->masked = arg(t, RSI) == IRQ_CTL_MASK;
-		if (arg(t, RSI) != IRQ_CTL_ACK || gsis[irq->gsi].flags & BOOT_IRQ_LEVEL)
-			program(irq->gsi);
-		spin_unlock(&lock);
-	}
-	t->regs.gpr[RAX] = s;
+	if (s != STATUS_OK)
+		return s;
+	if (arg(t, RSI) > IRQ_CTL_UNMASK)
+		return STATUS_BAD_CALL;
+	irq = container_of(slot.obj, struct irq, obj);
+	spin_lock(&lock);
+	if (arg(t, RSI) == IRQ_CTL_ACK)
+		irq->unacked = false;
+	else
+		irq->masked = arg(t, RSI) == IRQ_CTL_MASK;
+	if (arg(t, RSI) != IRQ_CTL_ACK || gsis[irq->gsi].flags & BOOT_IRQ_LEVEL)
+		program(irq->gsi);
+	spin_unlock(&lock);
+	return STATUS_OK;
 }

@@ -79,8 +79,7 @@ void *device_map(paddr_t pa, u64 size, enum mem_cache cache);
 void device_write(paddr_t pa, const u32 words[4]); /* 16-byte aligned; an entry of MSI-X */
 status_t window_map(paddr_t pa, u64 size);
 void window_unmap(paddr_t pa, u64 size);
-void temp_clear(paddr_t pa, u64 size);          /* within one 2 MiB-aligned block */
-void temp_read(paddr_t pa, void *to, u64 size); /* likewise */
+void temp_clear(paddr_t pa, u64 size); /* within one 2 MiB-aligned block */
 
 /* cpu.c */
 void cpu_init_features(void);
@@ -109,10 +108,9 @@ paddr_t lapic_register_page(void);
 /* irq.c */
 void irq_init(void);
 void irq_handle(unsigned vector);
-status_t irq_create(struct thread *t, struct domain *payer, u64 slot);
+status_t irq_create(struct thread *t, struct domain *payer, struct kobj **out);
 void irq_stop(struct kobj *o);
 void irq_free(struct kobj *o, struct pool *pool);
-void sys_irq_ctl(struct thread *t);
 
 /* sched.c */
 void sched_enqueue(struct thread *sc);
@@ -126,14 +124,14 @@ void sched_init_cpu(struct cpu *c);
 void sched_init_thread(struct thread *t);
 
 /* thread.c */
-status_t thread_create(struct thread *t, struct domain *payer, u64 slot);
+status_t thread_create(struct thread *t, struct domain *payer, struct kobj **out);
 status_t thread_init(struct thread *t, struct domain *d, const struct msg_create_thread *m);
-status_t port_create(struct thread *t, struct domain *payer, u64 slot);
-status_t event_create(struct thread *t, struct domain *payer, u64 slot);
+status_t port_create(struct thread *t, struct domain *payer, struct kobj **out);
+status_t event_create(struct thread *t, struct domain *payer, struct kobj **out);
 void thread_fault(struct thread *t, u32 kind, u32 vector, u64 error, u64 address);
 void thread_stop_pending(struct thread *t); /* its call or its wait for another CPU is over */
 void thread_kill(struct thread *t);
-void sys_thread_ctl(struct thread *t);
+void event_timeout(struct timer *timer);       /* of thread.timeout */
 void event_set(struct thread *t, u64 bits);    /* from any CPU */
 void event_set_slot(struct slot *s, u64 bits); /* through an embedded slot; bits limited by it */
 
@@ -156,25 +154,41 @@ bool fpu_area_check(void *area); /* made safe to restore; false: it was not */
 
 /* destroy.c */
 void destroy_start(struct kobj *o, struct thread *waiter);
-void sys_obj_destroy(struct thread *t);
 void thread_park(struct thread *t);
 void thread_unpark(struct thread *t, status_t s);
 
 /* vcpu.c, vm.c */
-status_t vm_create(struct thread *t, struct domain *payer, u64 slot);
-status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot);
+status_t vm_create(struct thread *t, struct domain *payer, struct kobj **out);
+status_t vcpu_create(struct thread *t, struct domain *payer, struct kobj **out);
 void vcpu_stop(struct vcpu *v);
 void vcpu_free(struct vcpu *v);
 void vcpu_unmap(struct vcpu *v);
 void vcpu_leave(
 	struct vcpu *v, status_t s, u64 bits); /* ends vcpu_run of a halted or interrupted thread */
 void vcpu_wake(struct vcpu *v);
-void sys_vcpu_ctl(struct thread *t);
-void sys_vm_trap(struct thread *t);
 
 /* power.c */
 void power_off(void);
 void power_reset(void) __attribute__((noreturn));
+
+/*
+ * System calls. The first are entered from assembly with their arguments in registers, and write
+ * RAX themselves. Of the others RAX is the status that they return, unless it is STATUS_LATER: then
+ * the call is made again, or whoever ends it writes RAX.
+ */
+#define STATUS_LATER ((status_t)0x100)
+void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3);
+void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3);
+void sys_event_signal(u64 cap, u64 bits);
+void sys_event_wait(u64 mask, u64 deadline);
+void sys_vcpu_run(u64 cap, u64 mask, u64 deadline);
+status_t sys_vcpu_ctl(struct thread *t);
+status_t sys_obj_destroy(struct thread *t);
+status_t sys_mem_map(struct thread *t);
+status_t sys_mem_unmap(struct thread *t);
+status_t sys_vm_trap(struct thread *t);
+status_t sys_irq_ctl(struct thread *t);
+status_t sys_thread_ctl(struct thread *t);
 
 /* main.c, syscall.c */
 void syscall_first_task(u64 cycles);
@@ -207,7 +221,7 @@ static inline void thread_switch(struct cpu *c, struct thread *t)
 	if (c->domain != d) {
 		c->domain = d;
 		write_cr3(d->cr3);
-		if (unlikely(tlb_stale(&d->tlb, c->index) || d->ports || c->ports_on))
+		if (unlikely(tlb_stale(&d->space.tlb, c->index) || d->ports || c->ports_on))
 			return thread_switch_slow(c, t);
 	}
 	if (unlikely(!(t->lean & c->task_switched)))

@@ -1,39 +1,34 @@
 /* The local APIC (SDM vol. 3, 11): xAPIC or x2APIC mode, IPIs, the one-shot timer. */
 #include "kernel/kernel.h"
 
-#define REG_ID          0x20
-#define REG_EOI         0xb0
-#define REG_LDR         0xd0
-#define REG_DFR         0xe0
-#define REG_SVR         0xf0
-#define REG_ICR         0x300
-#define REG_ICR_HIGH    0x310
-#define REG_LVT_TIMER   0x320
-#define REG_LVT_THERMAL 0x330
-#define REG_LVT_PERF    0x340
-#define REG_LVT_LINT0   0x350
-#define REG_LVT_LINT1   0x360
-#define REG_LVT_ERROR   0x370
-#define REG_TIMER_INIT  0x380
-#define REG_TIMER_DIV   0x3e0
-#define REG_TPR         0x80
-#define REG_VERSION     0x30
+#define REG_ID         0x20
+#define REG_EOI        0xb0
+#define REG_LDR        0xd0
+#define REG_DFR        0xe0
+#define REG_SVR        0xf0
+#define REG_ICR        0x300
+#define REG_ICR_HIGH   0x310
+#define REG_LVT_TIMER  0x320
+#define REG_LVT_LINT0  0x350
+#define REG_LVT_LINT1  0x360
+#define REG_LVT_ERROR  0x370
+#define REG_TIMER_INIT 0x380
+#define REG_TIMER_DIV  0x3e0
+#define REG_TPR        0x80
 
-#define SVR_ENABLE         BIT(8)
-#define LVT_MASKED         BIT(16)
-#define LVT_NMI            (4u << 8)
-#define LVT_TSC_DEADLINE   (2u << 17)
-#define DIVIDE_BY_1        0xb
-#define ICR_INIT           (5u << 8)
-#define ICR_START          (6u << 8)
-#define ICR_ASSERT         (1u << 14)
-#define ICR_PENDING        BIT(12)
-#define APIC_BASE_X2APIC   BIT(10)
-#define APIC_BASE_ENABLE   BIT(11)
-#define CALIBRATION_CYCLES 1000000 /* TSC cycles; only where the loader has not measured */
+#define SVR_ENABLE       BIT(8)
+#define LVT_MASKED       BIT(16)
+#define LVT_NMI          (4u << 8)
+#define LVT_TSC_DEADLINE (2u << 17)
+#define DIVIDE_BY_1      0xb
+#define ICR_INIT         (5u << 8)
+#define ICR_START        (6u << 8)
+#define ICR_ASSERT       (1u << 14)
+#define ICR_PENDING      BIT(12)
+#define APIC_BASE_X2APIC BIT(10)
+#define APIC_BASE_ENABLE BIT(11)
 
 static volatile u32 *registers;
-static u64 lapic_hz;
 static u64 ratio; /* timer ticks for each TSC cycle, 32.32 fixed point */
 
 static u32 lapic_read(u32 reg)
@@ -51,21 +46,6 @@ static void lapic_write(u32 reg, u32 value)
 		registers[reg / 4] = value;
 }
 
-static void calibrate(void)
-{
-	u64 start;
-	u64 ticks;
-
-	lapic_write(REG_LVT_TIMER, LVT_MASKED);
-	lapic_write(REG_TIMER_INIT, ~0u);
-	start = rdtsc();
-	while (rdtsc() - start < CALIBRATION_CYCLES)
-		cpu_pause();
-	ticks = ~0u - lapic_read(0x390);
-	lapic_write(REG_TIMER_INIT, 0);
-	lapic_hz = ticks * (boot->tsc_hz / 1000) / (CALIBRATION_CYCLES / 1000);
-}
-
 void lapic_init_bsp(void)
 {
 	u64 base = read_msr(MSR_APIC_BASE);
@@ -73,7 +53,6 @@ void lapic_init_bsp(void)
 	if (!features.x2apic)
 		registers = device_map(
 			ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE), PAGE_SIZE, MEM_CACHE_UC);
-	lapic_hz = boot->lapic_hz;
 }
 
 void lapic_init_cpu(void)
@@ -100,9 +79,9 @@ void lapic_init_cpu(void)
 		__asm__ volatile("mfence" ::: "memory");
 		return;
 	}
-	if (!lapic_hz)
-		calibrate();
-	ratio = ((u64)lapic_hz << 20) / (boot->tsc_hz >> 12);
+	if (!boot->lapic_hz)
+		panic("the loader could not measure the local APIC's timer");
+	ratio = (boot->lapic_hz << 20) / (boot->tsc_hz >> 12);
 	lapic_write(REG_LVT_TIMER, VECTOR_TIMER);
 }
 

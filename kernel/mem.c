@@ -74,7 +74,7 @@ static bool parts_clear(struct mem *p, paddr_t base, u64 size)
  * Clearing takes long, so the call is restarted after each step with the object kept in the thread
  * (op_arg[0]): interrupts and more urgent threads come in between.
  */
-status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
+status_t mem_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_mem a = *(const struct msg_create_mem *)t->message;
 	struct cap ps;
@@ -118,30 +118,29 @@ status_t mem_create(struct thread *t, struct domain *payer, u64 slot)
 		pool_free(&payer->pool, m, sizeof(*m));
 		return s;
 	}
+	(void)out; /* a capability is made when all is clear */
 	m->maker = t;
 	kobj_init(&m->obj, KIND_MEM, payer);
 	t->op_arg[0] = (u64)m;
-	t->op_arg[1] = slot;
-	mem_create_continue(t);
-	return STATUS_OK;
+	return mem_create_continue(t);
 }
 
 /* While there is more to clear, the thread's system call is set to be made again. */
-void mem_create_continue(struct thread *t)
+status_t mem_create_continue(struct thread *t)
 {
 	struct mem *m = (struct mem *)t->op_arg[0];
 	status_t s;
 
 	if (!mem_zero_step(m)) {
 		t->regs.rip -= 2; /* SYSCALL again */
-		return;
+		return STATUS_LATER;
 	}
 	m->maker = NULL;
 	t->op_arg[0] = 0;
-	s = domain_cap_set(t->domain, t->op_arg[1], &m->obj, KIND_MEM, RIGHT_ALL, 0);
+	s = domain_cap_set(t->domain, arg(t, RDX), &m->obj, KIND_MEM, RIGHT_ALL, 0);
 	if (s != STATUS_OK && kobj_claim(&m->obj))
 		destroy_start(&m->obj, NULL);
-	t->regs.gpr[RAX] = s;
+	return s;
 }
 
 void mem_create_abort(struct thread *t)
@@ -184,9 +183,9 @@ status_t mem_to_pool(struct mem *m, struct domain *d)
 		return s;
 	}
 	pool_add(&d->pool, m->base, m->size);
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	list_add(&d->pool_mems, &m->pool_link);
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	return STATUS_OK;
 }
 
@@ -200,46 +199,39 @@ void mem_from_pool(struct mem *m)
 	spin_unlock(&m->lock);
 }
 
-struct space {
-	struct domain *domain;
-	struct vm *vm;
-	struct spinlock *lock;
-	struct ptable *ptable;
-	struct list *attaches;
-	struct pool *pool;
-	struct tlb_space *tlb;
-};
-
-static struct pool *vm_pool(struct vm *vm)
+status_t space_init(struct space *s, enum ptable_format format, struct pool *pool)
 {
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the callers give one of the two */
-	return &vm->obj.payer->pool;
+	list_init(&s->attaches);
+	tlb_init(&s->tlb);
+	return ptable_init(&s->ptable, format, 4, pool);
 }
 
-static void space_of(struct space *s, struct domain *d, struct vm *vm)
+void space_unmap(struct space *s, u64 va, u64 size)
 {
-	if (d)
-		*s = (struct space){d, NULL, &d->lock, &d->ptable, &d->attaches, &d->pool, &d->tlb};
-	else
-		*s = (struct space){
-			NULL, vm, &vm->lock, &vm->ptable, &vm->attaches, vm_pool(vm), &vm->tlb};
+	u64 mask[TLB_MAX_CPUS / 64];
+
+	ptable_unmap(&s->ptable, va, size, 0);
+	tlb_invalidate(&s->tlb, mask);
+}
+
+static bool is_host(const struct space *s)
+{
+	return s->ptable.format == PTABLE_HOST;
 }
 
 /* The first argument of mem_map and mem_unmap: a domain or a vm. */
-static status_t space_arg(struct thread *t, struct space *out)
+static status_t space_arg(struct thread *t, struct space **out)
 {
 	struct cap slot;
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_DOMAIN, RIGHT_FILL, &slot);
 
-	if (s == STATUS_OK) {
-		space_of(out, container_of(slot.obj, struct domain, obj), NULL);
-		return s;
-	}
+	if (s == STATUS_OK)
+		*out = &container_of(slot.obj, struct domain, obj)->space;
 	if (s != STATUS_BAD_KIND)
 		return s;
 	s = cap_lookup(t->domain, arg(t, RDI), KIND_VM, RIGHT_CTL, &slot);
 	if (s == STATUS_OK)
-		space_of(out, NULL, container_of(slot.obj, struct vm, obj));
+		*out = &container_of(slot.obj, struct vm, obj)->space;
 	return s;
 }
 
@@ -250,16 +242,17 @@ static status_t map_pool(struct thread *t, struct space *space)
 
 	if (s != STATUS_OK)
 		return s;
-	if (!space->domain)
+	if (!is_host(space))
 		return STATUS_BAD_KIND;
-	return mem_to_pool(container_of(slot.obj, struct mem, obj), space->domain);
+	return mem_to_pool(
+		container_of(slot.obj, struct mem, obj), container_of(space, struct domain, space));
 }
 
 static status_t map_check(
 	const struct space *space, const struct mem *m, u64 va, u64 offset, u64 size, u64 flags)
 {
-	u64 end = space->domain ? ABI_USER_END
-				: BIT(features.paddr_bits < 47 ? features.paddr_bits : 47);
+	u64 end = is_host(space) ? ABI_USER_END
+				 : BIT(features.paddr_bits < 47 ? features.paddr_bits : 47);
 	u64 leaf = IS_ALIGNED(va - m->base - offset, LARGE) ? LARGE : PAGE_SIZE;
 
 	if (!IS_ALIGNED(va | offset | size, PAGE_SIZE) || !size || size / leaf > MAX_LEAVES)
@@ -268,15 +261,15 @@ static status_t map_check(
 		return STATUS_BAD_ARG;
 	if (flags & ~(MAP_READ | MAP_WRITE | MAP_EXEC) || !(flags & MAP_READ))
 		return STATUS_BAD_ARG;
-	if (space->domain && (va < ABI_USER_MIN || (flags & MAP_WRITE && flags & MAP_EXEC)))
+	if (is_host(space) && (va < ABI_USER_MIN || (flags & MAP_WRITE && flags & MAP_EXEC)))
 		return STATUS_BAD_ARG;
 	return STATUS_OK;
 }
 
-static status_t map_mem(struct thread *t)
+status_t sys_mem_map(struct thread *t)
 {
 	u64 va = arg(t, RDX), offset = arg(t, R8), size = arg(t, R9), flags = arg(t, R10);
-	struct space space;
+	struct space *space;
 	struct cap slot;
 	struct attach *a;
 	struct mem *m;
@@ -287,7 +280,7 @@ static status_t map_mem(struct thread *t)
 	if (s != STATUS_OK)
 		return s;
 	if (flags & MAP_POOL)
-		return map_pool(t, &space);
+		return map_pool(t, space);
 	rights |= flags & MAP_READ ? RIGHT_READ : 0;
 	rights |= flags & MAP_WRITE ? RIGHT_WRITE : 0;
 	rights |= flags & MAP_EXEC ? RIGHT_EXEC : 0;
@@ -295,21 +288,20 @@ static status_t map_mem(struct thread *t)
 	if (s != STATUS_OK)
 		return s;
 	m = container_of(slot.obj, struct mem, obj);
-	s = map_check(&space, m, va, offset, size, flags);
+	s = map_check(space, m, va, offset, size, flags);
 	if (s != STATUS_OK)
 		return s;
-	a = pool_alloc(space.pool, sizeof(*a));
+	a = pool_alloc(space->ptable.pool, sizeof(*a));
 	if (!a)
 		return STATUS_NO_MEMORY;
 	a->mem = m;
-	a->domain = space.domain;
-	a->vm = space.vm;
+	a->space = space;
 	a->address = va;
 	a->size = size;
 	pt |= flags & MAP_WRITE ? PTABLE_WRITE : 0;
 	pt |= flags & MAP_EXEC ? PTABLE_EXEC : 0;
-	pt |= space.domain ? PTABLE_USER : 0;
-	spin_lock(space.lock);
+	pt |= is_host(space) ? PTABLE_USER : 0;
+	spin_lock(&space->lock);
 	spin_lock(&m->lock);
 	if (m->obj.dying)
 		s = STATUS_GONE;
@@ -318,50 +310,39 @@ static status_t map_mem(struct thread *t)
 	else if (m->stale)
 		s = STATUS_BAD_STATE;
 	else
-		s = ptable_map(space.ptable, va, m->base + offset, size, pt, m->cache);
+		s = ptable_map(&space->ptable, va, m->base + offset, size, pt, m->cache);
 	if (s == STATUS_OK) {
-		list_add(space.attaches, &a->space_link);
+		list_add(&space->attaches, &a->space_link);
 		list_add(&m->attaches, &a->mem_link);
 	}
 	spin_unlock(&m->lock);
-	spin_unlock(space.lock);
+	spin_unlock(&space->lock);
 	if (s != STATUS_OK)
-		pool_free(space.pool, a, sizeof(*a));
+		pool_free(space->ptable.pool, a, sizeof(*a));
 	return s;
-}
-
-void sys_mem_map(struct thread *t)
-{
-	t->regs.gpr[RAX] = map_mem(t);
 }
 
 /* Removes `a` from its space and its mem; both locks are held. */
 static void attach_unlink(struct space *space, struct attach *a)
 {
-	u64 mask[TLB_MAX_CPUS / 64];
-
-	ptable_unmap(space->ptable, a->address, a->size, 0);
-	tlb_invalidate(space->tlb, mask);
+	space_unmap(space, a->address, a->size);
 	list_remove(&a->space_link);
 	list_remove(&a->mem_link);
 }
 
-void attach_remove_all(struct domain *d, struct vm *vm)
+void attach_remove_all(struct space *space)
 {
-	struct space space;
-
-	space_of(&space, d, vm);
-	spin_lock(space.lock);
-	while (!list_empty(space.attaches)) {
-		struct attach *a = container_of(space.attaches->next, struct attach, space_link);
+	spin_lock(&space->lock);
+	while (!list_empty(&space->attaches)) {
+		struct attach *a = container_of(space->attaches.next, struct attach, space_link);
 		struct mem *m = a->mem;
 
 		spin_lock(&m->lock);
-		attach_unlink(&space, a);
+		attach_unlink(space, a);
 		spin_unlock(&m->lock);
-		pool_free(space.pool, a, sizeof(*a));
+		pool_free(space->ptable.pool, a, sizeof(*a));
 	}
-	spin_unlock(space.lock);
+	spin_unlock(&space->lock);
 }
 
 /*
@@ -371,27 +352,27 @@ void attach_remove_all(struct domain *d, struct vm *vm)
 static bool detach_first(struct mem *m)
 {
 	struct attach *a = NULL;
-	struct space space;
+	struct space *space = NULL;
 	bool any;
 
 	spin_lock(&m->lock);
 	any = !list_empty(&m->attaches);
 	if (any) {
 		a = container_of(m->attaches.next, struct attach, mem_link);
-		space_of(&space, a->domain, a->vm);
+		space = a->space;
 	}
 	spin_unlock(&m->lock);
 	if (!any)
 		return false;
-	spin_lock(space.lock);
+	spin_lock(&space->lock);
 	spin_lock(&m->lock);
 	any = m->attaches.next == &a->mem_link;
 	if (any)
-		attach_unlink(&space, a);
+		attach_unlink(space, a);
 	spin_unlock(&m->lock);
-	spin_unlock(space.lock);
+	spin_unlock(&space->lock);
 	if (any)
-		pool_free(space.pool, a, sizeof(*a));
+		pool_free(space->ptable.pool, a, sizeof(*a));
 	return true;
 }
 
@@ -434,7 +415,6 @@ static void unmap_hop(struct work *w)
 {
 	struct attach *a = container_of(w, struct attach, work);
 	struct cpu *c = cpu_self();
-	struct space space;
 
 	tlb_service(c);
 	a->next_cpu++;
@@ -445,40 +425,36 @@ static void unmap_hop(struct work *w)
 	} else {
 		struct thread *waiter = a->waiter;
 
-		space_of(&space, a->domain, a->vm);
-		pool_free(space.pool, a, sizeof(*a));
+		pool_free(a->space->ptable.pool, a, sizeof(*a));
 		if (waiter)
 			thread_unpark(waiter, STATUS_OK);
 	}
 }
 
-void sys_mem_unmap(struct thread *t)
+status_t sys_mem_unmap(struct thread *t)
 {
 	struct attach *found = NULL;
-	struct space space;
+	struct space *space;
 	status_t s = space_arg(t, &space);
 
-	t->regs.gpr[RAX] = s;
 	if (s != STATUS_OK)
-		return;
-	spin_lock(space.lock);
-	list_for_each(l, space.attaches)
+		return s;
+	spin_lock(&space->lock);
+	list_for_each(l, &space->attaches)
 	{
 		struct attach *a = container_of(l, struct attach, space_link);
 
 		if (a->address == arg(t, RSI)) {
 			found = a;
 			spin_lock(&a->mem->lock);
-			attach_unlink(&space, a);
+			attach_unlink(space, a);
 			spin_unlock(&a->mem->lock);
 			break;
 		}
 	}
-	spin_unlock(space.lock);
-	if (!found) {
-		t->regs.gpr[RAX] = STATUS_NOT_FOUND;
-		return;
-	}
+	spin_unlock(&space->lock);
+	if (!found)
+		return STATUS_NOT_FOUND;
 	found->waiter = t;
 	found->waiter_cpu = t->cpu;
 	found->next_cpu = 0;
@@ -486,4 +462,5 @@ void sys_mem_unmap(struct thread *t)
 	t->op_arg[3] = (u64)&found->waiter;
 	thread_park(t);
 	cpu_post(cpus[0], &found->work);
+	return STATUS_LATER;
 }

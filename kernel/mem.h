@@ -27,13 +27,12 @@ struct mem {
 	struct thread *maker; /* while its creation is under way */
 };
 
-/* A mapping of a mem in a domain or a vm. Paid for by the space's payer or the domain itself. */
+/* A mapping of a mem in a domain or a vm. Paid for by the space's pool. */
 struct attach {
 	struct list mem_link;
 	struct list space_link;
 	struct mem *mem;
-	struct domain *domain; /* one of these two */
-	struct vm *vm;
+	struct space *space;
 	u64 address;
 	u64 size;
 	struct work work; /* its removal */
@@ -46,7 +45,7 @@ struct attach {
 bool device_allowed(paddr_t base, u64 size);
 
 /* Unmaps everything from a domain or a vm that dies; TLBs are the caller's affair afterwards. */
-void attach_remove_all(struct domain *d, struct vm *vm);
+void attach_remove_all(struct space *space);
 
 /* Unmaps `m` everywhere; likewise. */
 void mem_detach(struct mem *m);
@@ -65,10 +64,8 @@ void mem_from_pool(struct mem *m);
  * first. */
 bool mem_zero_step(struct mem *m);
 
-void sys_mem_map(struct thread *t);
-void sys_mem_unmap(struct thread *t);
-status_t mem_create(struct thread *t, struct domain *payer, u64 slot);
-void mem_create_continue(struct thread *t);
+status_t mem_create(struct thread *t, struct domain *payer, struct kobj **out);
+status_t mem_create_continue(struct thread *t);
 
 /* Gives up the creation that `t` is at, if it is; on its CPU. */
 void mem_create_abort(struct thread *t);

@@ -8,9 +8,9 @@ void kobj_init(struct kobj *o, enum kind kind, struct domain *payer)
 	list_init(&o->slots);
 	list_init(&o->charged);
 	if (payer) {
-		spin_lock(&payer->lock);
+		spin_lock(&payer->space.lock);
 		list_add(&payer->objects, &o->charged);
-		spin_unlock(&payer->lock);
+		spin_unlock(&payer->space.lock);
 	}
 }
 

@@ -4,26 +4,6 @@
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
-#define ELF_MAGIC 0x464c457fu
-#define PT_LOAD   1
-#define PF_X      1
-#define PF_W      2
-
-struct elf_header {
-	u32 magic;
-	u8 ident[12];
-	u16 type, machine;
-	u32 version;
-	u64 entry, phoff, shoff;
-	u32 flags;
-	u16 ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-
-struct elf_segment {
-	u32 type, flags;
-	u64 offset, vaddr, paddr, filesz, memsz, align;
-};
-
 struct domain root_domain;
 
 static void must(status_t s, const char *what)
@@ -34,7 +14,7 @@ static void must(status_t s, const char *what)
 
 static void map(u64 va, paddr_t pa, u64 size, u64 flags)
 {
-	must(ptable_map(&root_domain.ptable, va, pa, size, flags | PTABLE_READ | PTABLE_USER,
+	must(ptable_map(&root_domain.space.ptable, va, pa, size, flags | PTABLE_READ | PTABLE_USER,
 		     MEM_CACHE_WB),
 		"mapping");
 }
@@ -57,35 +37,6 @@ static struct mem *add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
 	return m;
 }
 
-/* The file's frames are mapped as they are; its first page is read at the temporary address of this
- * CPU. */
-static u64 load_elf(const struct boot_file *f)
-{
-	static u8 page[PAGE_SIZE];
-	const struct elf_header *h = (const struct elf_header *)page;
-	const struct elf_segment *s;
-
-	temp_read(f->base, page, PAGE_SIZE);
-	if (f->size < sizeof(*h) || h->magic != ELF_MAGIC || h->phentsize != sizeof(*s) ||
-		h->phoff > PAGE_SIZE || h->phnum * sizeof(*s) > PAGE_SIZE - h->phoff)
-		panic("root.elf is damaged: not an ELF file with its headers in the first page");
-	s = (const struct elf_segment *)(page + h->phoff);
-	for (unsigned i = 0; i < h->phnum; i++) {
-		u64 flags = 0;
-
-		if (s[i].type != PT_LOAD || !s[i].memsz)
-			continue;
-		if (!IS_ALIGNED(s[i].vaddr | s[i].offset, PAGE_SIZE) || s[i].filesz != s[i].memsz ||
-			s[i].offset > f->size || s[i].filesz > f->size - s[i].offset ||
-			s[i].vaddr < ABI_USER_MIN || s[i].vaddr >= BIT(40))
-			panic("root.elf is damaged: segment %u", i);
-		flags |= s[i].flags & PF_W ? PTABLE_WRITE : 0;
-		flags |= s[i].flags & PF_X ? PTABLE_EXEC : 0;
-		map(s[i].vaddr, f->base + s[i].offset, ALIGN_UP(s[i].memsz, PAGE_SIZE), flags);
-	}
-	return h->entry;
-}
-
 static void give_memory(void)
 {
 	for (u32 i = 0; i < boot->ranges; i++)
@@ -103,6 +54,7 @@ void root_start(void)
 	u64 pool_size = ALIGN_DOWN((boot_pool.fresh_end - boot_pool.fresh) / 2, PAGE_SIZE);
 	struct msg_create_thread m = {
 		.priority = ROOT_PRIORITY,
+		.entry = boot->root_entry,
 		.stack = ROOT_STACK_TOP - 8,
 		.arg = ROOT_BOOT_INFO,
 		.message = ROOT_MESSAGE,
@@ -119,7 +71,14 @@ void root_start(void)
 	list_init(&root_domain.pool_mems);
 	pool_add(&root_domain.pool, boot_pool.fresh_end, pool_size);
 	must(domain_init(&root_domain, NULL, "root"), "domain");
-	m.entry = load_elf(&boot->file[0]);
+	for (unsigned i = 0; i < BOOT_MAX_SEGMENTS; i++) {
+		const struct boot_segment *s = &boot->root_segment[i];
+		u64 flags = s->flags & BOOT_SEGMENT_WRITE ? PTABLE_WRITE : 0;
+
+		flags |= s->flags & BOOT_SEGMENT_EXEC ? PTABLE_EXEC : 0;
+		if (s->size)
+			map(s->address, boot->file[0].base + s->offset, s->size, flags);
+	}
 	map(ROOT_BOOT_INFO, boot->block_info, ALIGN_UP(sizeof(*boot), PAGE_SIZE), 0);
 	for (u64 at = ROOT_STACK_SIZE; at; at -= PAGE_SIZE) {
 		void *frame = pool_frame_alloc(&root_domain.pool);

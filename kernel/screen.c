@@ -1,5 +1,4 @@
-/* Text on the framebuffer that UEFI left: boot messages and panics. Glyphs: font.c. */
-#include "kernel/font.h"
+/* Text on the framebuffer that UEFI left: boot messages and panics. Glyphs: the loader's. */
 #include "kernel/kernel.h"
 
 #define GLYPH_WIDTH  8
@@ -64,7 +63,7 @@ void screen_put(char c)
 	}
 	if (column >= columns) /* a panic may write in the middle of another CPU's line */
 		next_line();
-	glyph = font[c >= ' ' && c < 127 ? c - ' ' : 0];
+	glyph = boot->font[c >= ' ' && c < 127 ? c - ' ' : 0];
 	to = pixels + (u64)row * GLYPH_HEIGHT * stride + column++ * GLYPH_WIDTH;
 	for (u32 y = 0; y < GLYPH_HEIGHT; y++, to += stride)
 		for (u32 x = 0; x < GLYPH_WIDTH; x++)

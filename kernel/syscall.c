@@ -4,13 +4,11 @@
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
-void sys_ipc_call(u64, u64, u64, u64, u64, u64);
-void sys_ipc_reply_wait(u64, u64, u64, u64, u64, u64);
-void sys_event_signal(u64, u64);
-void sys_event_wait(u64, u64);
-void sys_vcpu_run(u64, u64, u64);
-
-static status_t domain_create(struct thread *t, struct domain *payer, u64 slot)
+/*
+ * Each of these makes an object of its kind; the message page of `t` says what. *out is the object
+ * if a capability to it is still to be made, or if it is to be destroyed because of the status.
+ */
+static status_t domain_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_domain m = *(const struct msg_create_domain *)t->message;
 	struct cap pool;
@@ -44,15 +42,14 @@ static status_t domain_create(struct thread *t, struct domain *payer, u64 slot)
 	/* If the event's thread dies now, the domain has no supervisor, as if it had died later. */
 	if (event.obj)
 		slot_set(&d->supervisor, event.obj, KIND_EVENT, 0, m.supervisor_bits);
-	s = domain_cap_set(t->domain, slot, &d->obj, KIND_DOMAIN, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&d->obj, NULL);
-	return s;
+	*out = &d->obj;
+	return STATUS_OK;
 }
 
-static status_t obj_create(struct thread *t)
+static status_t sys_obj_create(struct thread *t)
 {
-	static status_t (*const create[KIND_COUNT])(struct thread *, struct domain *, u64) = {
+	static status_t (*const create[KIND_COUNT])(
+		struct thread *, struct domain *, struct kobj **) = {
 		[KIND_DOMAIN] = domain_create,
 		[KIND_THREAD] = thread_create,
 		[KIND_PORT] = port_create,
@@ -64,10 +61,13 @@ static status_t obj_create(struct thread *t)
 		[KIND_DEV] = dev_create,
 	};
 	u64 kind = arg(t, RDI);
+	struct kobj *o = NULL;
 	struct cap payer;
 	u32 rights = RIGHT_CREATE;
 	status_t s;
 
+	if (t->op_arg[0]) /* a mem: it is not all clear yet */
+		return mem_create_continue(t);
 	if (kind >= KIND_COUNT || !create[kind])
 		return STATUS_BAD_ARG;
 	/* Whoever makes a thread says how urgent it is and where it runs. */
@@ -76,26 +76,15 @@ static status_t obj_create(struct thread *t)
 	s = cap_lookup(t->domain, arg(t, RSI), KIND_DOMAIN, rights, &payer);
 	if (s != STATUS_OK)
 		return s;
-	return create[kind](t, container_of(payer.obj, struct domain, obj), arg(t, RDX));
+	s = create[kind](t, container_of(payer.obj, struct domain, obj), &o);
+	if (s == STATUS_OK && o)
+		s = domain_cap_set(t->domain, arg(t, RDX), o, kind, RIGHT_ALL, 0);
+	if (s != STATUS_OK && o)
+		destroy_start(o, NULL);
+	return s;
 }
 
-static void sys_obj_create(struct thread *t)
-{
-	status_t s;
-
-	if (t->op_arg[0]) {
-		mem_create_continue(t);
-		return;
-	}
-	t->regs.gpr[RAX] = SYS_OBJ_CREATE;
-	s = obj_create(t);
-	/* A mem that is still being cleared has set RIP back, and RAX must stay the call's number;
-	 * else it is done. */
-	if (s != STATUS_OK || arg(t, RDI) != KIND_MEM)
-		t->regs.gpr[RAX] = s;
-}
-
-static status_t cap_grant(struct thread *t)
+static status_t sys_cap_grant(struct thread *t)
 {
 	struct cap domain;
 	struct cap from;
@@ -107,11 +96,11 @@ static status_t cap_grant(struct thread *t)
 		return s;
 	d = container_of(domain.obj, struct domain, obj);
 	if (arg(t, RDX) == CAP_NULL) {
-		spin_lock(&d->lock);
+		spin_lock(&d->space.lock);
 		s = domain_slot(d, arg(t, RSI), &to);
 		if (s == STATUS_OK)
 			slot_clear(to);
-		spin_unlock(&d->lock);
+		spin_unlock(&d->space.lock);
 		return s;
 	}
 	s = cap_lookup(t->domain, arg(t, RDX), KIND_NONE, RIGHT_GRANT, &from);
@@ -121,11 +110,6 @@ static status_t cap_grant(struct thread *t)
 		return STATUS_DENIED;
 	return domain_cap_set(d, arg(t, RSI), from.obj, from.kind, from.rights & (u32)arg(t, R8),
 		from.kind == KIND_EVENT ? arg(t, R9) : 0);
-}
-
-static void sys_cap_grant(struct thread *t)
-{
-	t->regs.gpr[RAX] = cap_grant(t);
 }
 
 static u64 first_task_cycles;
@@ -212,7 +196,7 @@ static status_t write_log(struct thread *t)
 	return STATUS_OK;
 }
 
-static status_t sys_ctl(struct thread *t)
+static status_t sys_sys_ctl(struct thread *t)
 {
 	static const u32 needs[] = {
 		[SYS_CTL_LOG_READ] = RIGHT_LOG,
@@ -265,11 +249,6 @@ static status_t sys_ctl(struct thread *t)
 	return STATUS_BAD_CALL;
 }
 
-static void sys_sys_ctl(struct thread *t)
-{
-	t->regs.gpr[RAX] = sys_ctl(t);
-}
-
 void syscall_bad(void);
 void syscall_bad(void)
 {
@@ -279,7 +258,7 @@ void syscall_bad(void)
 /* The calls whose arguments go into the thread first: they may be restarted, or go on elsewhere. */
 static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
-	static void (*const calls[SYS_COUNT])(struct thread *) = {
+	static status_t (*const calls[SYS_COUNT])(struct thread *) = {
 		[SYS_VCPU_CTL] = sys_vcpu_ctl,
 		[SYS_OBJ_CREATE] = sys_obj_create,
 		[SYS_OBJ_DESTROY] = sys_obj_destroy,
@@ -288,11 +267,12 @@ static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 		[SYS_MEM_UNMAP] = sys_mem_unmap,
 		[SYS_VM_TRAP] = sys_vm_trap,
 		[SYS_IRQ_CTL] = sys_irq_ctl,
-		[SYS_DEV_CTL] = sys_dev_ctl,
 		[SYS_THREAD_CTL] = sys_thread_ctl,
 		[SYS_SYS_CTL] = sys_sys_ctl,
 	};
 	struct thread *t = cpu_self()->current;
+	u64 number = t->regs.gpr[RAX] & 0xff;
+	status_t s = STATUS_NOT_SUPPORTED;
 
 	t->regs.gpr[RDI] = a;
 	t->regs.gpr[RSI] = b;
@@ -300,7 +280,10 @@ static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	t->regs.gpr[R10] = d;
 	t->regs.gpr[R8] = e;
 	t->regs.gpr[R9] = f;
-	calls[t->regs.gpr[RAX] & 0xff](t);
+	if (calls[number])
+		s = calls[number](t);
+	if (s != STATUS_LATER)
+		t->regs.gpr[RAX] = s;
 }
 
 static void syscall_ctl(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
@@ -320,16 +303,15 @@ void (*const syscalls[SYS_COUNT])(void) = {
 	[SYS_EVENT_SIGNAL] = FAST(sys_event_signal),
 	[SYS_EVENT_WAIT] = FAST(sys_event_wait),
 	[SYS_VCPU_RUN] = FAST(sys_vcpu_run),
-	[SYS_VCPU_CTL] = FAST(syscall_slow),
-	[SYS_OBJ_CREATE] = FAST(syscall_slow),
-	[SYS_OBJ_DESTROY] = FAST(syscall_slow),
-	[SYS_CAP_GRANT] = FAST(syscall_slow),
-	[SYS_MEM_MAP] = FAST(syscall_slow),
-	[SYS_MEM_UNMAP] = FAST(syscall_slow),
-	[SYS_VM_TRAP] = FAST(syscall_slow),
-	[SYS_IRQ_CTL] = FAST(syscall_slow),
-	[SYS_DEV_CTL] = FAST(syscall_slow),
-	[SYS_THREAD_CTL] = FAST(syscall_slow),
+	[SYS_VCPU_CTL... SYS_THREAD_CTL] = FAST(syscall_slow),
 	[SYS_SYS_CTL] = FAST(syscall_ctl),
 };
 static_assert(SYS_COUNT == SYSCALLS);
+static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH);
+static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP);
+static_assert(offsetof(struct cpu, current) == CPU_CURRENT);
+static_assert(offsetof(struct cpu, resched) == CPU_RESCHED);
+static_assert(offsetof(struct cpu, vcpu) == CPU_VCPU);
+static_assert(offsetof(struct thread, regs.rip) == T_RIP);
+static_assert(offsetof(struct thread, regs.rflags) == T_RFLAGS);
+static_assert(offsetof(struct thread, resume) == T_RESUME);

@@ -7,8 +7,6 @@
 	(BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(7) | RFLAGS_TF | RFLAGS_DF | BIT(11) |            \
 		RFLAGS_AC | BIT(21))
 
-void event_init(struct thread *t);
-
 status_t thread_init(struct thread *t, struct domain *d, const struct msg_create_thread *m)
 {
 	status_t s;
@@ -45,7 +43,7 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 	list_init(&t->caller_link);
 	list_init(&t->cpu_link);
 	sched_init_thread(t);
-	event_init(t);
+	t->timeout.expire = event_timeout;
 	kobj_init(&t->obj, KIND_THREAD, d);
 	kobj_init(&t->event_obj, KIND_EVENT, NULL);
 	return STATUS_OK;
@@ -60,7 +58,7 @@ static bool canonical_user(u64 va)
 	return va < ABI_USER_END;
 }
 
-status_t thread_create(struct thread *t, struct domain *payer, u64 slot)
+status_t thread_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_thread m = *(const struct msg_create_thread *)t->message;
 	struct thread *n;
@@ -78,13 +76,11 @@ status_t thread_create(struct thread *t, struct domain *payer, u64 slot)
 		pool_free(&payer->pool, n, sizeof(*n));
 		return s;
 	}
-	s = domain_cap_set(t->domain, slot, &n->obj, KIND_THREAD, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&n->obj, NULL);
-	return s;
+	*out = &n->obj;
+	return STATUS_OK;
 }
 
-status_t port_create(struct thread *t, struct domain *payer, u64 slot)
+status_t port_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_port m = *(const struct msg_create_port *)t->message;
 	struct cap server;
@@ -100,28 +96,24 @@ status_t port_create(struct thread *t, struct domain *payer, u64 slot)
 	p->badge = m.badge;
 	kobj_init(&p->obj, KIND_PORT, payer);
 	/* An embedded capability makes the port follow its server's death. */
+	*out = &p->obj;
 	if (!slot_set(&p->to_server, &p->server->obj, KIND_THREAD, 0, 0))
-		s = STATUS_GONE;
-	else
-		s = domain_cap_set(t->domain, slot, &p->obj, KIND_PORT, RIGHT_ALL, 0);
-	if (s != STATUS_OK) {
-		destroy_start(&p->obj, NULL);
-		return s;
-	}
+		return STATUS_GONE;
 	__atomic_add_fetch(&p->server->ports, 1, __ATOMIC_RELAXED);
-	return s;
+	return STATUS_OK;
 }
 
-status_t event_create(struct thread *t, struct domain *payer, u64 slot)
+status_t event_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_event m = *(const struct msg_create_event *)t->message;
 	struct cap target;
 	status_t s = cap_lookup(t->domain, m.thread, KIND_THREAD, RIGHT_CTL, &target);
 
 	(void)payer;
+	(void)out;
 	if (s != STATUS_OK)
 		return s;
-	return domain_cap_set(t->domain, slot,
+	return domain_cap_set(t->domain, arg(t, RDX),
 		&container_of(target.obj, struct thread, obj)->event_obj, KIND_EVENT, RIGHT_ALL,
 		m.mask);
 }
@@ -256,10 +248,12 @@ static status_t thread_op(struct thread *t, const struct thread *caller)
 
 	if (t->state == THREAD_DEAD)
 		return STATUS_GONE;
+	if (t->state != THREAD_STOPPED &&
+		(gpr[RSI] == THREAD_CTL_RESUME || gpr[RSI] == THREAD_CTL_GET ||
+			gpr[RSI] == THREAD_CTL_SET))
+		return STATUS_BAD_STATE;
 	switch (gpr[RSI]) {
 	case THREAD_CTL_RESUME:
-		if (t->state != THREAD_STOPPED)
-			return STATUS_BAD_STATE;
 		t->fault = FAULT_NONE;
 		thread_ready(t);
 		return STATUS_OK;
@@ -267,13 +261,9 @@ static status_t thread_op(struct thread *t, const struct thread *caller)
 		stop(t);
 		return STATUS_OK;
 	case THREAD_CTL_GET:
-		if (t->state != THREAD_STOPPED)
-			return STATUS_BAD_STATE;
 		get_state(t, (struct msg_thread *)caller->message);
 		return STATUS_OK;
 	case THREAD_CTL_SET:
-		if (t->state != THREAD_STOPPED)
-			return STATUS_BAD_STATE;
 		return set_state(t, (const struct msg_thread *)caller->message);
 	case THREAD_CTL_STATS:
 		sched_charge(cpu_self());
@@ -308,25 +298,22 @@ static void op_remote(struct work *w)
 	cpu_post(cpus[caller->cpu], w);
 }
 
-void sys_thread_ctl(struct thread *t)
+status_t sys_thread_ctl(struct thread *t)
 {
 	struct thread *target;
 	struct cap slot;
 	u32 rights = RIGHT_CTL | (arg(t, RSI) == THREAD_CTL_SCHED ? RIGHT_SCHED : 0);
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_THREAD, rights, &slot);
 
-	if (s == STATUS_OK) {
-		target = container_of(slot.obj, struct thread, obj);
-		if (target->cpu == t->cpu) {
-			s = thread_op(target, t);
-		} else {
-			t->op_arg[2] = (u64)target;
-			t->op_arg[3] = 0;
-			t->op.run = op_remote;
-			thread_park(t);
-			cpu_post(cpus[target->cpu], &t->op);
-			return;
-		}
-	}
-	t->regs.gpr[RAX] = s;
+	if (s != STATUS_OK)
+		return s;
+	target = container_of(slot.obj, struct thread, obj);
+	if (target->cpu == t->cpu)
+		return thread_op(target, t);
+	t->op_arg[2] = (u64)target;
+	t->op_arg[3] = 0;
+	t->op.run = op_remote;
+	thread_park(t);
+	cpu_post(cpus[target->cpu], &t->op);
+	return STATUS_LATER;
 }

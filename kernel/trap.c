@@ -41,13 +41,12 @@ void interrupt_user(u64 vector, u64 error)
 }
 
 /* frame: R15 ... RAX, vector, error, RIP, CS, RFLAGS, RSP, SS */
-bool interrupt_from_kernel(const u64 *frame);
-bool interrupt_from_kernel(const u64 *frame)
+void interrupt_from_kernel(const u64 *frame);
+void interrupt_from_kernel(const u64 *frame)
 {
 	if (frame[15] < EXCEPTIONS)
 		panic_regs(frame, "exception");
 	interrupt(frame[15]);
-	return true;
 }
 
 void interrupt_ist(const u64 *frame, struct cpu *c);

@@ -83,7 +83,7 @@ static bool vm_hold(struct vm *vm)
 	return alive;
 }
 
-status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
+status_t vcpu_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_vcpu m = *(const struct msg_create_vcpu *)t->message;
 	struct cap vm;
@@ -117,24 +117,15 @@ status_t vcpu_create(struct thread *t, struct domain *payer, u64 slot)
 		vcpu_init(v);
 		s = vcpu_ops->vcpu_init(v);
 	}
-	if (s == STATUS_OK && !vm_hold(v->vm)) {
-		vcpu_ops->vcpu_free(v);
+	if (s == STATUS_OK && !vm_hold(v->vm))
 		s = STATUS_GONE;
-	}
 	if (s != STATUS_OK) {
-		pool_frame_free(&payer->pool, v->run);
-		pool_frame_free(&payer->pool, v->apic);
-		pool_free(&payer->pool, v->fpu, FPU_AREA_SIZE);
-		pool_free(&payer->pool, v, sizeof(*v));
+		vcpu_free(v);
 		return s;
 	}
 	kobj_init(&v->obj, KIND_VCPU, payer);
-	s = vcpu_tie(v, runner);
-	if (s == STATUS_OK)
-		s = domain_cap_set(t->domain, slot, &v->obj, KIND_VCPU, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&v->obj, NULL);
-	return s;
+	*out = &v->obj;
+	return vcpu_tie(v, runner);
 }
 
 void vcpu_free(struct vcpu *v)
@@ -160,7 +151,7 @@ static void unload(struct cpu *c)
 	v->dr[3] = read_dr3();
 	v->dr6 = read_dr6();
 	vcpu_ops->unload(v);
-	tlb_leave(&v->vm->tlb, c->index);
+	tlb_leave(&v->vm->space.tlb, c->index);
 	c->loaded = NULL;
 }
 
@@ -171,9 +162,9 @@ static void load(struct cpu *c, struct vcpu *v)
 	unload(c);
 	c->loaded = v;
 	c->vcpu = v;
-	tlb_enter(&v->vm->tlb, c->index);
+	tlb_enter(&v->vm->space.tlb, c->index);
 	vcpu_ops->load(v);
-	generation = __atomic_load_n(&v->vm->tlb.generation, __ATOMIC_ACQUIRE);
+	generation = __atomic_load_n(&v->vm->space.tlb.generation, __ATOMIC_ACQUIRE);
 	/* Each vcpu has a tag of its own, so each catches up for itself. */
 	if (v->tlb_generation != generation) {
 		v->tlb_generation = generation;
@@ -528,7 +519,6 @@ reenter:
 	vcpu_continue(v);
 }
 
-void sys_vcpu_run(u64 cap, u64 mask, u64 deadline);
 void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
 {
 	struct cpu *c = cpu_self();

@@ -14,8 +14,9 @@
 
 #include "kernel/abi/run.h"
 #include "kernel/cpu.h"
-#include "mm/ptable.h"
-#include "mm/tlb.h"
+#include "kernel/space.h"
+
+#define APIC_TPR 0x80 /* offset in the APIC page */
 
 struct doorbell {
 	struct slot slot; /* event and its mask; empty: unused */
@@ -24,10 +25,7 @@ struct doorbell {
 
 struct vm {
 	struct kobj obj;
-	struct spinlock lock; /* attaches, doorbells, tables */
-	struct ptable ptable;
-	struct tlb_space tlb;
-	struct list attaches;
+	struct space space; /* its lock: doorbells too */
 	struct doorbell *doorbells[VM_MAX_DOORBELLS];
 	u8 doorbell_hash[256]; /* (port * 167 >> 3) & 255: index + 1 of the first candidate in
 				  doorbells[] */
@@ -107,12 +105,13 @@ struct vcpu_ops {
 	 * `pool`. */
 	status_t (*enable)(struct cpu *c, struct pool *pool);
 
-	/* Makes and frees the backend's parts; frames from the payer's pool; vm->ptable is there.
+	/* Makes and frees the backend's parts; frames from the payer's pool; vm->space.ptable is
+	 * there.
 	 */
 	status_t (*vm_init)(struct vm *vm);
 	void (*vm_free)(struct vm *vm);
 	status_t (*vcpu_init)(struct vcpu *v);
-	void (*vcpu_free)(struct vcpu *v);
+	void (*vcpu_free)(struct vcpu *v); /* also after vcpu_init failed, or was not called */
 
 	/* Makes `v` current on this CPU; takes it off again (before it dies, or before another is
 	 * loaded). */
@@ -149,9 +148,9 @@ struct vcpu_ops {
 	/* Moves RIP over the instruction that exited and ends its shadow. */
 	void (*skip)(struct vcpu *v);
 
-	/* Is the MSR switched with the vCPU, so that a guest may have it directly? */
-	bool (*msr_switched)(u32 msr);
-	/* Sets the intercept of an MSR, or clears it if the MSR is switched. */
+	/* MSRs that are switched with the vCPU, so that a guest may have them directly; 0 ends. */
+	const u32 *msrs_switched;
+	/* Sets or clears the intercept of an MSR; one that no bitmap has always exits. */
 	void (*trap_msr)(struct vm *vm, u32 msr, bool trap);
 
 	/* Before the next entry of `v` here, no translation of its VM's nested tables or guest may

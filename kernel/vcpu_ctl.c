@@ -5,25 +5,22 @@
 void vcpu_unmap(struct vcpu *v)
 {
 	struct domain *d = v->map_domain;
-	u64 mask[TLB_MAX_CPUS / 64];
 
 	if (!d)
 		return;
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	/* Its destruction on another CPU may have been first, or map_pages there. */
 	if (v->map_domain == d) {
-		ptable_unmap(&d->ptable, v->map_va, 2 * PAGE_SIZE, 0);
-		tlb_invalidate(&d->tlb, mask);
+		space_unmap(&d->space, v->map_va, 2 * PAGE_SIZE);
 		list_remove(&v->map_link);
 		v->map_domain = NULL;
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 }
 
 static status_t map_pages(struct thread *t, struct vcpu *v, u64 va)
 {
 	struct domain *d = t->domain;
-	u64 mask[TLB_MAX_CPUS / 64];
 	status_t s;
 
 	vcpu_unmap(v);
@@ -32,20 +29,19 @@ static status_t map_pages(struct thread *t, struct vcpu *v, u64 va)
 	if (s != STATUS_OK)
 		return s;
 	s = domain_map_frame(d, va + PAGE_SIZE, v->apic, PTABLE_READ | PTABLE_WRITE);
-	spin_lock(&d->lock);
+	spin_lock(&d->space.lock);
 	if (s != STATUS_OK) {
 		/*
 		 * Other threads may have used it meanwhile: it must leave their TLBs before the
 		 * frame is freed.
 		 */
-		ptable_unmap(&d->ptable, va, PAGE_SIZE, 0);
-		tlb_invalidate(&d->tlb, mask);
+		space_unmap(&d->space, va, PAGE_SIZE);
 	} else {
 		v->map_domain = d;
 		v->map_va = va;
 		list_add(&d->vcpu_maps, &v->map_link);
 	}
-	spin_unlock(&d->lock);
+	spin_unlock(&d->space.lock);
 	return s;
 }
 
@@ -99,7 +95,7 @@ static status_t set_thread(struct thread *t, struct vcpu *v, u64 cap)
 	return vcpu_tie(v, n);
 }
 
-static status_t vcpu_ctl(struct thread *t)
+status_t sys_vcpu_ctl(struct thread *t)
 {
 	struct cap slot;
 	struct vcpu *v;
@@ -133,9 +129,4 @@ static status_t vcpu_ctl(struct thread *t)
 		return set_thread(t, v, arg(t, RDX));
 	}
 	return STATUS_BAD_CALL;
-}
-
-void sys_vcpu_ctl(struct thread *t)
-{
-	t->regs.gpr[RAX] = vcpu_ctl(t);
 }

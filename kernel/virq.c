@@ -5,7 +5,6 @@
 #include "kernel/kernel.h"
 #include "kernel/virq.h"
 
-#define APIC_TPR 0x80
 #define APIC_ISR 0x100
 #define APIC_IRR 0x200
 

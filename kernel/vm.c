@@ -2,7 +2,7 @@
 #include "kernel/doorbell.h"
 #include "kernel/kernel.h"
 
-status_t vm_create(struct thread *t, struct domain *payer, u64 slot)
+status_t vm_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct vm *vm;
 	status_t s;
@@ -15,24 +15,20 @@ status_t vm_create(struct thread *t, struct domain *payer, u64 slot)
 	vm = pool_alloc(&payer->pool, sizeof(*vm));
 	if (!vm)
 		return STATUS_NO_MEMORY;
-	list_init(&vm->attaches);
-	tlb_init(&vm->tlb);
 	vm->obj.payer = payer;
-	s = ptable_init(&vm->ptable, vcpu_ops->format, 4, &payer->pool);
+	s = space_init(&vm->space, vcpu_ops->format, &payer->pool);
 	if (s == STATUS_OK) {
 		s = vcpu_ops->vm_init(vm);
 		if (s != STATUS_OK)
-			ptable_free(&vm->ptable, 0, 511, true);
+			ptable_free(&vm->space.ptable, 0, 511, true);
 	}
 	if (s != STATUS_OK) {
 		pool_free(&payer->pool, vm, sizeof(*vm));
 		return s;
 	}
 	kobj_init(&vm->obj, KIND_VM, payer);
-	s = domain_cap_set(t->domain, slot, &vm->obj, KIND_VM, RIGHT_ALL, 0);
-	if (s != STATUS_OK)
-		destroy_start(&vm->obj, NULL);
-	return s;
+	*out = &vm->obj;
+	return STATUS_OK;
 }
 
 static status_t trap_ports(struct thread *t, struct vm *vm)
@@ -52,18 +48,27 @@ static status_t trap_ports(struct thread *t, struct vm *vm)
 		if (count > VM_MAX_DOORBELLS)
 			return STATUS_NO_SPACE;
 	}
-	spin_lock(&vm->lock);
+	spin_lock(&vm->space.lock);
 	if (how == TRAP_EXIT)
 		doorbell_clear(vm, (u32)first, (u32)count);
 	for (u64 p = first; how == TRAP_EVENT && p < first + count && s == STATUS_OK; p++)
 		s = doorbell_set(vm, (u16)p, &event);
 	if (s != STATUS_OK)
 		doorbell_clear(vm, (u32)first, (u32)count);
-	spin_unlock(&vm->lock);
+	spin_unlock(&vm->space.lock);
 	return s;
 }
 
-static status_t trap(struct thread *t)
+static bool msr_switched(u32 msr)
+{
+	const u32 *list = vcpu_ops->msrs_switched;
+
+	while (*list && *list != msr)
+		list++;
+	return *list;
+}
+
+status_t sys_vm_trap(struct thread *t)
 {
 	u64 first = arg(t, RDX), end = first + arg(t, R8);
 	bool direct = arg(t, R9) == TRAP_DIRECT;
@@ -81,16 +86,11 @@ static status_t trap(struct thread *t)
 	if (arg(t, R9) == TRAP_EVENT || arg(t, R9) > TRAP_DIRECT)
 		return STATUS_NOT_SUPPORTED;
 	for (u64 m = first; m < end && direct; m++)
-		if (!vcpu_ops->msr_switched((u32)m))
+		if (!msr_switched((u32)m))
 			return STATUS_NOT_SUPPORTED;
-	spin_lock(&vm->lock);
+	spin_lock(&vm->space.lock);
 	for (u64 m = first; m < end; m++)
 		vcpu_ops->trap_msr(vm, (u32)m, !direct);
-	spin_unlock(&vm->lock);
+	spin_unlock(&vm->space.lock);
 	return STATUS_OK;
-}
-
-void sys_vm_trap(struct thread *t)
-{
-	t->regs.gpr[RAX] = trap(t);
 }

@@ -11,11 +11,9 @@
 #define MSR_SYSENTER_CS     0x174
 #define MSR_SYSENTER_ESP    0x175
 #define MSR_SYSENTER_EIP    0x176
-#define MSR_DEBUGCTL        0x1d9
 #define MSR_PAT             0x277
 #define MSR_TSC_DEADLINE    0x6e0
 #define MSR_X2APIC          0x800
-#define MSR_XSS             0xda0
 #define MSR_EFER            0xc0000080
 #define MSR_STAR            0xc0000081
 #define MSR_LSTAR           0xc0000082
@@ -69,8 +67,14 @@
 #define SEL_KERNEL_CODE 0x08
 #define SEL_KERNEL_DATA 0x10
 #define SEL_USER_DATA   0x1b
-#define SEL_USER_CODE   0x23
 #define SEL_TSS         0x28
+
+#define CPUID_1_ECX_VMX BIT(5)
+
+struct descriptor_table { /* what LGDT and LIDT take */
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
 
 static inline u64 read_msr(u32 msr)
 {

@@ -19,39 +19,13 @@ svm_enter_asm:
 	mov V_HW_PA(%rdi), %rax
 	vmload %rax
 	sti
-	mov T_RCX(%rsi), %rcx
-	mov T_RDX(%rsi), %rdx
-	mov T_RBX(%rsi), %rbx
-	mov T_RBP(%rsi), %rbp
-	mov T_RDI(%rsi), %rdi
-	mov T_R8(%rsi), %r8
-	mov T_R9(%rsi), %r9
-	mov T_R10(%rsi), %r10
-	mov T_R11(%rsi), %r11
-	mov T_R12(%rsi), %r12
-	mov T_R13(%rsi), %r13
-	mov T_R14(%rsi), %r14
-	mov T_R15(%rsi), %r15
-	mov T_RSI(%rsi), %rsi
+	load_gpr 0, %rsi, rcx, rdx, rbx, rbp, rdi, r8, r9, r10, r11, r12, r13, r14, r15, rsi
 	vmrun %rax
 	vmsave %rax
 	pop %rax
 	vmload %rax
 	pop %rax
-	mov %rcx, T_RCX(%rax)
-	mov %rdx, T_RDX(%rax)
-	mov %rbx, T_RBX(%rax)
-	mov %rbp, T_RBP(%rax)
-	mov %rsi, T_RSI(%rax)
-	mov %rdi, T_RDI(%rax)
-	mov %r8, T_R8(%rax)
-	mov %r9, T_R9(%rax)
-	mov %r10, T_R10(%rax)
-	mov %r11, T_R11(%rax)
-	mov %r12, T_R12(%rax)
-	mov %r13, T_R13(%rax)
-	mov %r14, T_R14(%rax)
-	mov %r15, T_R15(%rax)
+	save_gpr 0, %rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
 	pop %rdi
 	cli
 	stgi

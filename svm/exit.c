@@ -3,7 +3,6 @@
 #include "kernel/x86.h"
 #include "svm/svm.h"
 
-#define APIC_TPR       0x80
 #define LENGTH_CPUID   2
 #define LENGTH_HLT     1
 #define LENGTH_MSR     2

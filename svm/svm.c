@@ -100,7 +100,7 @@ static status_t vcpu_init(struct vcpu *v)
 	b->pause_count = PAUSE_COUNT;
 	b->vintr = VINTR_MASKING;
 	b->nested_control = NESTED_PAGING;
-	b->nested_cr3 = v->vm->ptable.root;
+	b->nested_cr3 = v->vm->space.ptable.root;
 	b->efer = EFER_SVME;
 	return STATUS_OK;
 }
@@ -156,17 +156,9 @@ static void flush(struct vcpu *v)
 }
 
 /* By VMLOAD, VMSAVE and VMRUN. */
-static bool msr_switched(u32 msr)
-{
-	static const u32 switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,
-		MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP,
-		MSR_SYSENTER_EIP, MSR_PAT};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(switched); i++)
-		if (switched[i] == msr)
-			return true;
-	return false;
-}
+static const u32 msrs_switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,
+	MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+	MSR_PAT, 0};
 
 static void trap_msr(struct vm *vm, u32 msr, bool trap)
 {
@@ -202,7 +194,7 @@ const struct vcpu_ops svm_ops = {
 	.enter = svm_enter,
 	.exit = svm_exit,
 	.skip = svm_skip,
-	.msr_switched = msr_switched,
+	.msrs_switched = msrs_switched,
 	.trap_msr = trap_msr,
 	.flush = flush,
 };

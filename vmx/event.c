@@ -3,8 +3,7 @@
 #include "vmx/convert.h"
 #include "vmx/vmx.h"
 
-#define APIC_TPR    0x80 /* offset in the APIC page */
-#define CLASS_COUNT 16   /* interrupt priority classes */
+#define CLASS_COUNT 16 /* interrupt priority classes */
 
 static void set_proc(struct vmx_vcpu *x, u32 bit, bool on)
 {

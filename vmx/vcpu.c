@@ -16,15 +16,11 @@ status_t vmx_vcpu_init(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_of(v);
 	struct vmcs *vmcs = pool_frame_alloc(pool);
 
-	x->guest = pool_alloc(pool, GUEST_LIST_SIZE);
-	if (!vmcs || !x->guest) {
-		pool_frame_free(pool, vmcs);
-		pool_free(pool, x->guest, GUEST_LIST_SIZE);
-		x->guest = NULL;
-		return STATUS_NO_MEMORY;
-	}
-	vmcs->revision = vmx_machine.basic & BASIC_REVISION;
 	v->hw = vmcs;
+	x->guest = pool_alloc(pool, GUEST_LIST_SIZE);
+	if (!vmcs || !x->guest)
+		return STATUS_NO_MEMORY;
+	vmcs->revision = vmx_machine.basic & BASIC_REVISION;
 	v->hw_pa = window_pa(vmcs);
 	return STATUS_OK;
 }
@@ -35,8 +31,6 @@ void vmx_vcpu_free(struct vcpu *v)
 
 	pool_frame_free(pool, v->hw);
 	pool_free(pool, vmx_of(v)->guest, GUEST_LIST_SIZE);
-	v->hw = NULL;
-	vmx_of(v)->guest = NULL;
 }
 
 /* What every vCPU has alike, and what no register group covers. */

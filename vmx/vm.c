@@ -4,6 +4,15 @@
 #include "vmx/bitmap.h"
 #include "vmx/vmx.h"
 
+/*
+ * An MSR that the guest may use without an exit is one that an entry loads and an exit saves.
+ * IA32_EFER is not among them: the processor would take values that the VMM's CPUID does not offer.
+ * CSTAR exits, for it is not in the lists.
+ */
+static const u32 msrs_switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS,
+	MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_SFMASK, MSR_TSC_AUX, MSR_PAT,
+	0};
+
 const struct vcpu_ops vmx_ops = {
 	.name = "VT-x",
 	.format = PTABLE_EPT,
@@ -25,7 +34,7 @@ const struct vcpu_ops vmx_ops = {
 	.enter = vmx_enter_guest,
 	.exit = vmx_exit,
 	.skip = vmx_skip,
-	.msr_switched = vmx_msr_switched,
+	.msrs_switched = msrs_switched,
 	.trap_msr = vmx_trap_msr,
 	.flush = vmx_flush,
 };
@@ -36,7 +45,7 @@ status_t vmx_vm_init(struct vm *vm)
 	if (!vm->msr_bitmap)
 		return STATUS_NO_MEMORY;
 	memset(vm->msr_bitmap, 0xff, PAGE_SIZE);
-	vm->backend[VM_EPTP] = vm->ptable.root | EPTP_WALK_4 | EPTP_WB;
+	vm->backend[VM_EPTP] = vm->space.ptable.root | EPTP_WALK_4 | EPTP_WB;
 	return STATUS_OK;
 }
 
@@ -45,34 +54,9 @@ void vmx_vm_free(struct vm *vm)
 	pool_frame_free(&vm->obj.payer->pool, vm->msr_bitmap);
 }
 
-/*
- * An MSR that the guest may use without an exit is one that an entry loads and an exit saves.
- * IA32_EFER is not among them: the processor would take values that the VMM's CPUID does not offer.
- * CSTAR exits, for it is not in the lists.
- */
-bool vmx_msr_switched(u32 msr)
-{
-	switch (msr) {
-	case MSR_FS_BASE:
-	case MSR_GS_BASE:
-	case MSR_KERNEL_GS_BASE:
-	case MSR_SYSENTER_CS:
-	case MSR_SYSENTER_ESP:
-	case MSR_SYSENTER_EIP:
-	case MSR_STAR:
-	case MSR_LSTAR:
-	case MSR_SFMASK:
-	case MSR_TSC_AUX:
-	case MSR_PAT:
-		return true;
-	}
-	return false;
-}
-
 void vmx_trap_msr(struct vm *vm, u32 msr, bool trap)
 {
-	if (vmx_msr_switched(msr)) /* all others exit, also those that no bitmap has */
-		msr_bitmap_set(vm->msr_bitmap, msr, trap);
+	msr_bitmap_set(vm->msr_bitmap, msr, trap);
 }
 
 /*

@@ -33,11 +33,6 @@ struct vmx_machine {
 };
 extern struct vmx_machine vmx_machine;
 
-struct descriptor_table {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
-
 /* cpu->hw */
 struct vmx_cpu {
 	struct msr_entry host[SWITCHED_COUNT]; /* VM-exit MSR-load list; 16-byte aligned */
@@ -66,8 +61,6 @@ struct vmx_vcpu {
 };
 
 static_assert(sizeof(struct vmx_vcpu) <= sizeof(((struct vcpu *)0)->backend));
-static_assert(offsetof(struct cpu, stack_top) == ENTRY_CPU_STACK_TOP);
-static_assert(offsetof(struct cpu, vcpu) == ENTRY_CPU_VCPU);
 static_assert(offsetof(struct vcpu, run) == ENTRY_VCPU_RUN);
 static_assert(offsetof(struct vcpu, guest_cr2) == ENTRY_VCPU_CR2);
 static_assert(
@@ -98,7 +91,6 @@ status_t vmx_enable(struct cpu *c, struct pool *pool);
 /* vm.c */
 status_t vmx_vm_init(struct vm *vm);
 void vmx_vm_free(struct vm *vm);
-bool vmx_msr_switched(u32 msr);
 void vmx_trap_msr(struct vm *vm, u32 msr, bool trap);
 void vmx_flush(struct vcpu *v);
 

@@ -197,7 +197,10 @@ void bus_scan(struct bus_table *t, u32 segment, const struct bus_access *a)
 		done[bus / 64] |= bit;
 		scan_bus(t, segment << 8 | bus, a, todo);
 		for (u32 i = 0; i < BUSES / 64; i++) {
-			if (todo[i] & ~done[i] & (i == bus / 64 ? bit - 1 : i < bus / 64 ? ~0ull : 0))
+			if (todo[i] & ~done[i] &
+				(i == bus / 64         ? bit - 1
+					: i < bus / 64 ? ~0ull
+						       : 0))
 				bus = ~0u; /* a lower one: look from the start */
 		}
 	}

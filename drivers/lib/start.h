@@ -73,10 +73,10 @@ enum start_kind {
  * A session: `address`, `size`: its memory, laid out as its protocol says; `cap`: the peer's event,
  * which the holder may set with the bits `value`; `bit`: the own event bit that the peer sets;
  * `role`: START_CLIENT or START_SERVER; `name`: the client's name ("root" for the operator's
- * prompt); `protocol`: "console", "serial", ...; `phandle`: of the node in `backend` or `access` that the session stands for, 0 if none.
- * While the peer is away the capability answers GONE or BAD_CAP, which is no error; when it starts
- * or is restarted, root fills the slot (again) and sets `bit`. A server signals each client once
- * when it serves it.
+ * prompt); `protocol`: "console", "serial", ...; `phandle`: of the node in `backend` or `access`
+ * that the session stands for, 0 if none. While the peer is away the capability answers GONE or
+ * BAD_CAP, which is no error; when it starts or is restarted, root fills the slot (again) and sets
+ * `bit`. A server signals each client once when it serves it.
  */
 #define START_CLIENT 0
 #define START_SERVER 1

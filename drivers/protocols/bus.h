@@ -37,8 +37,8 @@ struct bus_function {
 	u16 subsystem_vendor;
 	u16 subsystem;
 	u8 revision;
-	u8 flags; /* BUS_* */
-	u8 pin;   /* 1 to 4: INTA to INTD; 0: none */
+	u8 flags;     /* BUS_* */
+	u8 pin;       /* 1 to 4: INTA to INTD; 0: none */
 	u8 secondary; /* bus behind a bridge */
 	u8 line;      /* of the ISA bus that the pin leads to, as a level; or BUS_NO_LINE */
 	u8 reserved;

@@ -106,7 +106,9 @@ u32 bus_text(const struct bus_function *f, const char *owner, char lines[BUS_LIN
 	format(lines[n++], BUS_LINE, "%04x:%02x:%02x.%x %s, pci%04x,%04x, class %06x: %s",
 		f->function >> 16, f->function >> 8 & 0xff, f->function >> 3 & 31, f->function & 7,
 		class_of(f)->name, f->vendor, f->device, f->class,
-		f->flags & BUS_BRIDGE ? "the kernel's" : owner ? owner : "nobody's");
+		f->flags & BUS_BRIDGE ? "the kernel's"
+		: owner               ? owner
+				      : "nobody's");
 	line = lines[n++];
 	at = format(line, BUS_LINE, "   ");
 	if (f->flags & BUS_BRIDGE)
@@ -137,8 +139,7 @@ bool bus_node_text(const struct bus_function *f, char line[BUS_LINE])
 
 	if (f->flags & BUS_BRIDGE || !c->node || f->function >> 16)
 		return false;
-	format(line, BUS_LINE,
-		"%s@%x,%x { reg = <0x%x 0 0 0 0>; compatible = \"pci%04x,%04x\"; };", c->node,
-		function >> 3, function & 7, function << 8, f->vendor, f->device);
+	format(line, BUS_LINE, "%s@%x,%x { reg = <0x%x 0 0 0 0>; compatible = \"pci%04x,%04x\"; };",
+		c->node, function >> 3, function & 7, function << 8, f->vendor, f->device);
 	return true;
 }

@@ -133,7 +133,8 @@ static bool read_device(struct description *d, struct domain_node *n, int node)
 		n->state = sizeof(struct bus_table);
 	} else if (parent < 0 || !tree_compatible(t, parent, "isa")) {
 		tree_complain(t, n->offset,
-			"\"access\" to %s: this version can give devices on the ISA bus and the PCI "
+			"\"access\" to %s: this version can give devices on the ISA bus and the "
+			"PCI "
 			"host bridge only",
 			fdt_get_name(t->fdt, node, NULL));
 		return false;

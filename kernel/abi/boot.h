@@ -148,6 +148,23 @@ struct boot_framebuffer {
 	u32 format; /* enum boot_pixel_format */
 };
 
+/* Glyphs of printable ASCII, from the space on; a byte for each row, the leftmost pixel in the
+ * highest bit. */
+#define BOOT_FONT_GLYPHS 95
+#define BOOT_FONT_ROWS   8
+
+/* A loadable segment of root.elf; page-aligned, and all of it is in the file. */
+#define BOOT_MAX_SEGMENTS  4
+#define BOOT_SEGMENT_EXEC  BIT(0) /* PF_X */
+#define BOOT_SEGMENT_WRITE BIT(1) /* PF_W */
+
+struct boot_segment {
+	u64 address; /* virtual, ABI_USER_MIN or above */
+	u64 offset;  /* in the file, bytes */
+	u64 size;    /* bytes, whole pages */
+	u64 flags;   /* BOOT_SEGMENT_* */
+};
+
 struct boot_file {
 	char name[BOOT_NAME_SIZE]; /* NUL-terminated, as in the description */
 	u64 base;                  /* page-aligned; the rest of the last page is zero */
@@ -184,7 +201,7 @@ struct boot_info {
 	u64 ap_trampoline; /* physical, one page below 1 MiB */
 
 	u64 tsc_hz;
-	u64 lapic_hz;   /* LAPIC timer input, divide by 1; 0 where it was not measured */
+	u64 lapic_hz;   /* LAPIC timer input, divide by 1 */
 	u64 wall_clock; /* Unix time in nanoseconds ... */
 	u64 wall_tsc;   /* ... when the TSC had this value */
 	u64 hpet;       /* registers, physical, or 0 */
@@ -194,6 +211,7 @@ struct boot_info {
 
 	struct boot_power power;
 	struct boot_framebuffer framebuffer;
+	u8 font[BOOT_FONT_GLYPHS][BOOT_FONT_ROWS];
 
 	u32 cpus;
 	u32 ranges;
@@ -206,6 +224,8 @@ struct boot_info {
 	struct boot_cpu cpu[BOOT_MAX_CPUS];
 	struct boot_range range[BOOT_MAX_RANGES];
 	struct boot_file file[BOOT_MAX_FILES]; /* 0 is root.elf, 1 is system.dtb */
+	u64 root_entry;
+	struct boot_segment root_segment[BOOT_MAX_SEGMENTS]; /* size 0: none */
 	struct boot_ioapic ioapic[BOOT_MAX_IOAPICS];
 	struct boot_override override[BOOT_MAX_OVERRIDES];
 	struct boot_ecam ecam[BOOT_MAX_ECAMS];

@@ -353,11 +353,11 @@ static void *set_many(void *unused)
 	(void)unused;
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		pthread_barrier_wait(&barrier);
-		spin_lock(&vm.lock);
+		spin_lock(&vm.space.lock);
 		for (u16 port = 0; port < 8; port++)
 			if (doorbell_set(&vm, port, &caps[0]) != STATUS_OK)
 				break;
-		spin_unlock(&vm.lock);
+		spin_unlock(&vm.space.lock);
 		pthread_barrier_wait(&barrier);
 	}
 	return NULL;

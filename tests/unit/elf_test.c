@@ -1,8 +1,9 @@
-/* The kernel's ELF file: a good one, and each way in which one can be bad. */
+/* The ELF files of kernel and root: good ones, and each way in which one can be bad. */
 #include <elf.h>
 #include <stdlib.h>
 #include "test.h"
 #include "boot/elf.h"
+#include "kernel/abi/syscall.h"
 
 #define TEXT_OFFSET 0x1000
 #define DATA_OFFSET 0x2000
@@ -278,5 +279,98 @@ TEST(elf_notes)
 	sample->segment[2].p_offset = FILE_SIZE - 4;
 	CHECK_EQ(elf_find_abi(file, FILE_SIZE, &abi), STATUS_DAMAGED);
 	CHECK_EQ(elf_find_abi("#!/bin/sh\n", 10, &abi), STATUS_NOT_FOUND);
+	free(file);
+}
+
+#define ROOT_TEXT 0x200000ull
+#define ROOT_DATA 0x202000ull
+
+/* The same file as a root: it lies in memory as it does in the file. */
+static struct sample *root_make(u8 *file)
+{
+	struct sample *sample = sample_of(file);
+
+	sample_make(file);
+	sample->segment[0].p_vaddr = ROOT_TEXT;
+	sample->segment[1].p_vaddr = ROOT_DATA;
+	sample->segment[1].p_memsz = sample->segment[1].p_filesz;
+	sample->header.e_entry = ROOT_TEXT + 8;
+	return sample;
+}
+
+static status_t root_check(const u8 *file, u64 size)
+{
+	static struct boot_info info;
+	const char *why = NULL;
+	status_t status;
+
+	memset(&info, 0, sizeof(info));
+	status = elf_check_root(file, size, &info, &why);
+	CHECK((status == STATUS_OK) == (why == NULL));
+	return status;
+}
+
+TEST(elf_good_root)
+{
+	static struct boot_info info;
+	u8 *file = sample_new();
+	const char *why;
+
+	root_make(file);
+	CHECK_EQ(elf_check_root(file, FILE_SIZE, &info, &why), STATUS_OK);
+	CHECK_EQ(info.root_entry, ROOT_TEXT + 8);
+	CHECK_EQ(info.root_segment[0].address, ROOT_TEXT);
+	CHECK_EQ(info.root_segment[0].offset, TEXT_OFFSET);
+	CHECK_EQ(info.root_segment[0].size, 0x1000);
+	CHECK_EQ(info.root_segment[0].flags, BOOT_SEGMENT_EXEC);
+	CHECK_EQ(info.root_segment[1].address, ROOT_DATA);
+	CHECK_EQ(info.root_segment[1].offset, DATA_OFFSET);
+	CHECK_EQ(info.root_segment[1].size, 0x1000);
+	CHECK_EQ(info.root_segment[1].flags, BOOT_SEGMENT_WRITE);
+	CHECK_EQ(info.root_segment[2].size, 0);
+	free(file);
+}
+
+#define CHECK_ROOT_REFUSED(field, value)                                                           \
+	do {                                                                                       \
+		root_make(file)->segment[1].field = (value);                                       \
+		CHECK_EQ(root_check(file, FILE_SIZE), STATUS_DAMAGED);                             \
+	} while (0)
+
+TEST(elf_bad_root)
+{
+	u8 *file = sample_new();
+
+	root_make(file);
+	CHECK_EQ(root_check(file, FILE_SIZE), STATUS_OK);
+	CHECK_EQ(root_check(file, 40), STATUS_DAMAGED);
+	CHECK_EQ(root_check(file, DATA_OFFSET + 0x1ff), STATUS_DAMAGED);
+	root_make(file)->header.e_phnum = 0xffff;
+	CHECK_EQ(root_check(file, FILE_SIZE), STATUS_DAMAGED);
+	CHECK_ROOT_REFUSED(p_offset, DATA_OFFSET + 8);
+	CHECK_ROOT_REFUSED(p_vaddr, ROOT_DATA + 8);
+	CHECK_ROOT_REFUSED(p_vaddr, 0);
+	CHECK_ROOT_REFUSED(p_vaddr, ABI_USER_MIN - PAGE_SIZE);
+	CHECK_ROOT_REFUSED(p_vaddr, BIT(40));
+	CHECK_ROOT_REFUSED(p_vaddr, ~0ull << PAGE_SHIFT);
+	CHECK_ROOT_REFUSED(p_memsz, 0x201);
+	CHECK_ROOT_REFUSED(p_filesz, ~0ull);
+	CHECK_ROOT_REFUSED(p_flags, PF_R | PF_W | PF_X);
+	free(file);
+}
+
+TEST(elf_root_segments)
+{
+	u8 *file = sample_new();
+	struct sample *sample = root_make(file);
+	Elf64_Phdr *many = (void *)(file + TEXT_OFFSET);
+
+	sample->header.e_phoff = TEXT_OFFSET;
+	sample->header.e_phnum = BOOT_MAX_SEGMENTS;
+	for (u32 i = 0; i < BOOT_MAX_SEGMENTS + 1; i++)
+		many[i] = sample->segment[0];
+	CHECK_EQ(root_check(file, FILE_SIZE), STATUS_OK);
+	sample->header.e_phnum++;
+	CHECK_EQ(root_check(file, FILE_SIZE), STATUS_DAMAGED);
 	free(file);
 }

@@ -83,7 +83,7 @@ TEST(init_charges_the_payer)
 	kobj_init(&orphan, KIND_MEM, NULL);
 	CHECK(!orphan.payer);
 	CHECK(list_empty(&orphan.charged));
-	CHECK_EQ(domain.lock.next, domain.lock.owner);
+	CHECK_EQ(domain.space.lock.next, domain.space.lock.owner);
 }
 
 TEST(set_and_clear)
