@@ -45,7 +45,7 @@ UNIT_root_description := tests/unit/root_reader.c \
 	$(addprefix drivers/root/,tree.c description.c volumes.c links.c config.c) \
 	drivers/lib/format.c
 UNIT_epoch            :=
-UNIT_root_bus         := drivers/root/bus_text.c drivers/lib/format.c
+UNIT_root_bus         := drivers/root/bus_table.c drivers/lib/format.c
 UNIT_block_session    :=
 UNIT_net_session      :=
 UNIT_ramdisk_disk     := drivers/ramdisk/disk.c drivers/ramdisk/volume.c

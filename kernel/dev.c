@@ -23,6 +23,7 @@
 
 struct dev {
 	struct kobj obj;
+	struct space space; /* what it can reach: without an IOMMU a list only */
 	struct list link; /* in devs */
 	u32 function;
 	bool reset;               /* and not started again */
@@ -69,6 +70,8 @@ status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out)
 		return STATUS_NO_MEMORY;
 	d->function = m.function;
 	list_init(&d->link);
+	list_init(&d->space.attaches);
+	d->space.ptable.pool = &payer->pool;
 	kobj_init(&d->obj, KIND_DEV, payer);
 	*out = &d->obj;
 	spin_lock(&lock);
@@ -93,6 +96,19 @@ void dev_stop(struct kobj *o)
 	if (!list_empty(&d->link))
 		quiesce(d->function);
 	list_remove(&d->link);
+	spin_unlock(&lock);
+	attach_remove_all(&d->space);
+}
+
+struct space *dev_space(struct kobj *o)
+{
+	return &container_of(o, struct dev, obj)->space;
+}
+
+void dev_unmapped(struct space *s)
+{
+	spin_lock(&lock);
+	quiesce(container_of(s, struct dev, space)->function);
 	spin_unlock(&lock);
 }
 

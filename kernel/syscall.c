@@ -267,12 +267,12 @@ static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 		[SYS_MEM_UNMAP] = sys_mem_unmap,
 		[SYS_VM_TRAP] = sys_vm_trap,
 		[SYS_IRQ_CTL] = sys_irq_ctl,
+		[SYS_DEV_CTL] = sys_dev_ctl,
 		[SYS_THREAD_CTL] = sys_thread_ctl,
 		[SYS_SYS_CTL] = sys_sys_ctl,
 	};
 	struct thread *t = cpu_self()->current;
-	u64 number = t->regs.gpr[RAX] & 0xff;
-	status_t s = STATUS_NOT_SUPPORTED;
+	status_t s;
 
 	t->regs.gpr[RDI] = a;
 	t->regs.gpr[RSI] = b;
@@ -280,8 +280,7 @@ static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	t->regs.gpr[R10] = d;
 	t->regs.gpr[R8] = e;
 	t->regs.gpr[R9] = f;
-	if (calls[number])
-		s = calls[number](t);
+	s = calls[t->regs.gpr[RAX] & 0xff](t);
 	if (s != STATUS_LATER)
 		t->regs.gpr[RAX] = s;
 }

@@ -65,6 +65,9 @@ int main(struct start_info *info)
 	memcpy((void *)session->address, kept, sizeof(*kept));
 	log_line("%u functions", kept->functions);
 	sys_event_signal(session->cap, session->value);
-	for (;;)
-		sys_event_wait(0, TIME_NEVER, NULL);
+	for (;;) {
+		u64 bits;
+
+		sys_event_wait(0, TIME_NEVER, &bits);
+	}
 }

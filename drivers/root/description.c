@@ -120,6 +120,28 @@ static bool read_ports(struct tree *t, struct device_node *v, int node)
 	return true;
 }
 
+/* Reads the PCI function at `node`. IEEE 1275 PCI bus binding 2.1, 4.1.1: the first address cell
+ * has bus, device and function in bits 23:8. */
+static bool read_function(struct tree *t, struct device_node *v, int node)
+{
+	const char *compatible = tree_string(t, node, "compatible");
+
+	if (tree_cells(t, node, "reg") != 5 || tree_cell(t, node, "reg", 0) & 0xff0000ff) {
+		tree_complain(t, node, "\"reg\" must be <BUS-DEVICE-FUNCTION 0 0 0 0>");
+		return false;
+	}
+	if (!compatible || strncmp(compatible, "pci", 3) != 0) {
+		tree_complain(t, node,
+			"\"compatible\" must be \"pciVENDOR,DEVICE\" or \"pciclass,CLASS\"");
+		return false;
+	}
+	v->kind = DEVICE_FUNCTION;
+	v->function = tree_cell(t, node, "reg", 0) >> 8;
+	v->unprotected = tree_has(t, node, "dma-unprotected");
+	v->compatible = compatible;
+	return true;
+}
+
 /* Reads the device at `node`, which `n` has access to. */
 static bool read_device(struct description *d, struct domain_node *n, int node)
 {
@@ -131,11 +153,12 @@ static bool read_device(struct description *d, struct domain_node *n, int node)
 	if (tree_compatible(t, node, PCI_HOST)) {
 		v->kind = DEVICE_PCI_HOST;
 		n->state = sizeof(struct bus_table);
+	} else if (parent >= 0 && tree_compatible(t, parent, PCI_HOST)) {
+		if (!read_function(t, v, node))
+			return false;
 	} else if (parent < 0 || !tree_compatible(t, parent, "isa")) {
 		tree_complain(t, n->offset,
-			"\"access\" to %s: this version can give devices on the ISA bus and the "
-			"PCI "
-			"host bridge only",
+			"\"access\" to %s: it is no PCI host bridge, and not on an ISA or PCI bus",
 			fdt_get_name(t->fdt, node, NULL));
 		return false;
 	} else if (!read_ports(t, v, node)) {

@@ -34,6 +34,7 @@ static void complain(const char *line)
 static void start_all(void)
 {
 	u32 running = 0;
+	u32 waiting = 0;
 
 	for (int class = NODE_DOMAIN; class <= NODE_PARTITION; class ++) {
 		for (u32 i = 0; i < members; i++) {
@@ -42,6 +43,10 @@ static void start_all(void)
 			if ((int)m->node->class != class || m->state != MEMBER_IDLE ||
 				!m->node->autostart)
 				continue;
+			if (bus_awaited(m)) {
+				waiting++;
+				continue;
+			}
 			if (i == description.serial && description.console != NODE_NONE &&
 				!description.node[description.console].bad)
 				operator_take_over();
@@ -52,6 +57,8 @@ static void start_all(void)
 	}
 	log_line("%u of %u domains and partitions run; %lu of %lu MiB of memory are free", running,
 		members, memory_free_bytes() >> 20, memory_all_bytes() >> 20);
+	if (waiting)
+		log_line("%u wait for the bus domain", waiting);
 	if (running == 0)
 		log_line("nothing could be started: the lines above say why; the machine stays as "
 			 "it "

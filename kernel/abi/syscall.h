@@ -84,6 +84,7 @@ enum kind {
 #define RIGHT_SCHED                                                                                \
 	BIT(13) /* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs   \
 		   are its holder's */
+#define RIGHT_DMA BIT(15) /* mem: may be attached to a dev */
 #define RIGHT_PCI BIT(14) /* sys: configuration space of all PCI functions */
 #define RIGHT_ALL 0xffffffffu
 
@@ -227,16 +228,17 @@ struct msg_create_irq {
  */
 
 /*
- * mem_map: RDI domain or vm (FILL; a vm: CTL); RSI mem; RDX address; R8 offset in the mem; R9 size;
- * R10 flags. Everything page-aligned. EXISTS: part of the range is mapped already. NO_MEMORY. BUSY:
- * the mem has parts. BAD_STATE: it, or a part of it, was a pool, and holds what the kernel left
- * there: map a part, which is clear. BAD_ARG: more than 64 GiB, or, if address and memory do not
+ * mem_map: RDI domain, vm or dev (FILL; a vm, a dev: CTL); RSI mem; RDX address; R8 offset in the
+ * mem; R9 size; R10 flags. Everything page-aligned. For a dev (DMA on the mem) RDX is ignored, and
+ * RDI returns the bus address at which the device finds it. EXISTS: part of the range is mapped
+ * already. NO_MEMORY. BUSY: the mem has parts. BAD_STATE: it, or a part of it, was a pool, and
+ * holds what the kernel left there: map a part, which is clear. BAD_ARG: more than 64 GiB, or, if address and memory do not
  * lie alike in their 2 MiB, 128 MiB, for a call takes no longer than that. With MAP_POOL (domain,
  * CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the domain's pool, if who pays
  * for it pays for the domain too, directly or not (BAD_ARG).
  *
- * mem_unmap: RDI domain or vm; RSI address: the address of a mapping made by one mem_map; the whole
- * mapping goes. NOT_FOUND. Returns when no CPU can use it any more.
+ * mem_unmap: RDI domain, vm or dev; RSI address: the address of a mapping made by one mem_map; the
+ * whole mapping goes. NOT_FOUND. Returns when no CPU can use it any more.
  */
 #define MAP_READ  BIT(0)
 #define MAP_WRITE BIT(1)

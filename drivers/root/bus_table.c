@@ -1,4 +1,4 @@
-/* PCI functions as text. */
+/* PCI functions: checks, and how they are called. */
 #include "drivers/lib/lib.h"
 #include "drivers/root/bus.h"
 
@@ -142,4 +142,63 @@ bool bus_node_text(const struct bus_function *f, char line[BUS_LINE])
 	format(line, BUS_LINE, "%s@%x,%x { reg = <0x%x 0 0 0 0>; compatible = \"pci%04x,%04x\"; };",
 		c->node, function >> 3, function & 7, function << 8, f->vendor, f->device);
 	return true;
+}
+
+static u32 digits(const char **at, u32 most)
+{
+	u32 value = 0;
+
+	for (u32 i = 0; i < most; i++, (*at)++) {
+		char c = **at;
+
+		if (c >= '0' && c <= '9')
+			value = value << 4 | (u32)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value << 4 | (u32)(c - 'a' + 10);
+		else
+			break;
+	}
+	return value;
+}
+
+bool bus_compatible(const struct bus_function *f, const char *compatible)
+{
+	const char *at = compatible + 3;
+	u32 first;
+
+	if (strncmp(compatible, "pciclass,", 9) == 0) {
+		at = compatible + 9;
+		first = digits(&at, 6);
+		if (*at)
+			return false;
+		if (at == compatible + 13)
+			return first == f->class >> 8;
+		return at == compatible + 15 && first == f->class;
+	}
+	if (strncmp(compatible, "pci", 3) != 0)
+		return false;
+	first = digits(&at, 4);
+	if (*at++ != ',' || first != f->vendor)
+		return false;
+	return digits(&at, 4) == f->device && !*at;
+}
+
+bool bus_shares_page(const struct bus_table *t, const struct bus_function *f, u32 bar)
+{
+	u64 first = f->bar[bar].address / PAGE_SIZE;
+	u64 last = (f->bar[bar].address + f->bar[bar].size - 1) / PAGE_SIZE;
+
+	for (u32 i = 0; i < t->functions; i++) {
+		for (u32 k = 0; k < BUS_BARS; k++) {
+			const struct bus_bar *b = &t->function[i].bar[k];
+
+			if (t->function[i].function == f->function || !b->size ||
+				b->flags & BUS_BAR_IO)
+				continue;
+			if (b->address / PAGE_SIZE <= last &&
+				(b->address + b->size - 1) / PAGE_SIZE >= first)
+				return true;
+		}
+	}
+	return false;
 }
