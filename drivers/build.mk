@@ -5,7 +5,7 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console ramdisk switch test
+DRIVERS_NAMES := root uart console bus ramdisk switch test
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -46,6 +46,7 @@ UNIT_root_description := tests/unit/root_reader.c \
 	drivers/lib/format.c
 UNIT_epoch            :=
 UNIT_watch            :=
+UNIT_root_bus         := drivers/root/bus_table.c drivers/lib/format.c
 UNIT_block_session    :=
 UNIT_net_session      :=
 UNIT_ramdisk_disk     := drivers/ramdisk/disk.c drivers/ramdisk/volume.c

@@ -6,6 +6,7 @@
  * is freed. CPUs pay nothing on their normal paths for this; a destruction costs each an IPI a
  * round.
  */
+#include "kernel/dev.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
@@ -62,6 +63,9 @@ static void detach(struct kobj *o)
 		break;
 	case KIND_IRQ:
 		irq_stop(o);
+		break;
+	case KIND_DEV:
+		dev_stop(o);
 		break;
 	case KIND_VCPU:
 		vcpu_unmap(container_of(o, struct vcpu, obj));
@@ -139,6 +143,9 @@ static void release(struct kobj *o, bool memory)
 		break;
 	case KIND_IRQ:
 		irq_free(o, pool);
+		break;
+	case KIND_DEV:
+		dev_free(o, pool);
 		break;
 	case KIND_DOMAIN:
 		pool_free(pool, container_of(o, struct domain, obj), sizeof(struct domain));

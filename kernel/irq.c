@@ -1,7 +1,9 @@
 /*
- * Interrupts: I/O APICs (82093AA data sheet; ICH9, 13.5) and irq objects. A GSI may be shared: a
- * level one stays masked until each of its objects has acknowledged.
+ * Interrupts: I/O APICs (82093AA data sheet; ICH9, 13.5), messages, and irq objects. A GSI may be
+ * shared: a level one stays masked until each of its objects has acknowledged. A message takes the
+ * place of a GSI that no I/O APIC has.
  */
+#include "kernel/dev.h"
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
 
@@ -16,8 +18,10 @@
 struct irq {
 	struct kobj obj;
 	struct slot event;
+	struct slot dev; /* of a message */
 	u64 bits;
 	u32 gsi;
+	u32 message;
 	bool masked; /* by its holder */
 	bool unacked;
 	struct list link; /* in gsis[].irqs */
@@ -43,6 +47,15 @@ static void ioapic_write(u32 i, u32 reg, u32 value)
 	ioapics[i].registers[IOAPIC_WINDOW] = value;
 }
 
+/* Programs a message anew; false: its function cannot send it. The lock is held. */
+static bool program_message(struct irq *irq, bool masked)
+{
+	struct kobj *dev = __atomic_load_n(&irq->dev.obj, __ATOMIC_ACQUIRE);
+
+	return dev && dev_message(dev, irq->message, cpus[gsis[irq->gsi].cpu]->apic_id,
+			      VECTOR_GSI + irq->gsi, masked);
+}
+
 /* Programs a GSI's entry anew from gsis[]; the lock is held. */
 static void program(u32 gsi)
 {
@@ -54,6 +67,10 @@ static void program(u32 gsi)
 		struct irq *irq = container_of(l, struct irq, link);
 
 		masked |= irq->masked || (irq->unacked && (gsis[gsi].flags & BOOT_IRQ_LEVEL));
+		if (irq->dev.kind == KIND_DEV) {
+			program_message(irq, masked);
+			return;
+		}
 	}
 	entry |= gsis[gsi].flags & BOOT_IRQ_ACTIVE_LOW ? REDIR_LOW : 0;
 	entry |= gsis[gsi].flags & BOOT_IRQ_LEVEL ? REDIR_LEVEL : 0;
@@ -121,20 +138,61 @@ static bool gsi_exists(u32 gsi)
 	return false;
 }
 
+/* A place for a message, or MAX_GSI if all are taken; the lock is held. */
+static u32 message_place(void)
+{
+	u32 gsi = 0;
+
+	while (gsi < MAX_GSI && (gsi_exists(gsi) || !list_empty(&gsis[gsi].irqs)))
+		gsi++;
+	return gsi;
+}
+
+/* Lets the interrupt come, to that CPU if it is the first of its GSI. */
+static status_t connect(struct irq *irq, u32 number, u32 flags, u32 cpu)
+{
+	bool message = irq->dev.kind == KIND_DEV;
+	status_t s = STATUS_OK;
+
+	spin_lock(&lock);
+	irq->gsi = message ? message_place() : number;
+	irq->message = number;
+	if (irq->gsi == MAX_GSI) {
+		s = STATUS_NO_SPACE;
+	} else if (!list_empty(&gsis[irq->gsi].irqs) && gsis[irq->gsi].flags != flags) {
+		s = STATUS_BUSY;
+	} else {
+		if (list_empty(&gsis[irq->gsi].irqs))
+			gsis[irq->gsi].cpu = cpu;
+		gsis[irq->gsi].flags = flags;
+		if (message && !program_message(irq, false))
+			s = STATUS_NOT_SUPPORTED;
+		else
+			list_add(&gsis[irq->gsi].irqs, &irq->link);
+		if (!message)
+			program(irq->gsi);
+	}
+	spin_unlock(&lock);
+	return s;
+}
+
 status_t irq_create(struct thread *t, struct domain *payer, struct kobj **out)
 {
 	struct msg_create_irq m = *(const struct msg_create_irq *)t->message;
-	struct cap sys;
+	struct cap source;
 	struct cap event;
 	struct thread *target;
 	struct irq *irq;
-	status_t s = cap_lookup(t->domain, m.sys, KIND_SYS, RIGHT_CREATE, &sys);
+	status_t s = cap_lookup(t->domain, m.source, KIND_SYS, RIGHT_CREATE, &source);
 
+	if (s == STATUS_BAD_KIND)
+		s = cap_lookup(t->domain, m.source, KIND_DEV, RIGHT_CTL, &source);
 	if (s == STATUS_OK)
 		s = cap_lookup(t->domain, m.event, KIND_EVENT, 0, &event);
 	if (s != STATUS_OK)
 		return s;
-	if (!gsi_exists(m.gsi) || m.flags & ~(BOOT_IRQ_ACTIVE_LOW | BOOT_IRQ_LEVEL))
+	if (source.obj ? m.flags
+		       : !gsi_exists(m.number) || m.flags & ~(BOOT_IRQ_ACTIVE_LOW | BOOT_IRQ_LEVEL))
 		return STATUS_BAD_ARG;
 	if (m.bits & ~event.data)
 		return STATUS_DENIED;
@@ -143,35 +201,30 @@ status_t irq_create(struct thread *t, struct domain *payer, struct kobj **out)
 	if (!irq)
 		return STATUS_NO_MEMORY;
 	irq->bits = m.bits;
-	irq->gsi = m.gsi;
 	list_init(&irq->link);
 	kobj_init(&irq->obj, KIND_IRQ, payer);
 	*out = &irq->obj;
-	if (!slot_set(&irq->event, &target->event_obj, KIND_EVENT, 0, m.bits))
+	if (!slot_set(&irq->event, &target->event_obj, KIND_EVENT, 0, m.bits) ||
+		(source.obj && !slot_set(&irq->dev, source.obj, KIND_DEV, 0, 0)))
 		return STATUS_GONE;
-	spin_lock(&lock);
-	if (!list_empty(&gsis[m.gsi].irqs) && gsis[m.gsi].flags != m.flags) {
-		s = STATUS_BUSY;
-	} else {
-		if (list_empty(&gsis[m.gsi].irqs))
-			gsis[m.gsi].cpu = target->cpu;
-		gsis[m.gsi].flags = m.flags;
-		list_add(&gsis[m.gsi].irqs, &irq->link);
-		program(m.gsi);
-	}
-	spin_unlock(&lock);
-	return s;
+	return connect(irq, m.number, m.flags, target->cpu);
 }
 
 void irq_stop(struct kobj *o)
 {
 	struct irq *irq = container_of(o, struct irq, obj);
+	bool connected;
 
 	spin_lock(&lock);
+	connected = !list_empty(&irq->link);
 	list_remove(&irq->link);
-	program(irq->gsi);
+	if (irq->dev.kind == KIND_DEV && connected)
+		program_message(irq, true);
+	else if (connected)
+		program(irq->gsi);
 	spin_unlock(&lock);
 	slot_clear(&irq->event);
+	slot_clear(&irq->dev);
 }
 
 void irq_free(struct kobj *o, struct pool *pool)

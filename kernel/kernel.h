@@ -78,6 +78,7 @@ extern u32 panicking;
 /* paging.c */
 void paging_init(void);
 void *device_map(paddr_t pa, u64 size, enum mem_cache cache);
+void device_write(paddr_t pa, const u32 words[4]); /* 16-byte aligned; an entry of MSI-X */
 status_t window_map(paddr_t pa, u64 size);
 void window_unmap(paddr_t pa, u64 size);
 void temp_clear(paddr_t pa, u64 size); /* within one 2 MiB-aligned block */

@@ -1,5 +1,6 @@
 /* From the loader to root: the order in which the kernel comes up on the boot processor. */
 #include "kernel/kernel.h"
+#include "kernel/pci.h"
 #include "kernel/vcpu.h"
 
 const struct boot_info *boot;
@@ -59,6 +60,7 @@ void kernel_main(const struct boot_info *info)
 		features.x2apic ? "x2APIC" : "xAPIC",
 		features.tsc_deadline ? "TSC-deadline" : "LAPIC");
 	irq_init();
+	pci_init();
 	choose_virtualization();
 	cpus_start();
 	root_start();

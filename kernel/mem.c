@@ -1,4 +1,5 @@
 /* mem objects: cutting, clearing, mapping, unmapping. */
+#include "kernel/dev.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
@@ -15,8 +16,7 @@ static bool overlaps(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-/* Device memory that no domain may have: the kernel's own registers, and all RAM. */
-static bool device_allowed(paddr_t base, u64 size)
+bool device_allowed(paddr_t base, u64 size)
 {
 	if (base + size < base || base + size > BIT(features.paddr_bits))
 		return false;
@@ -207,20 +207,27 @@ status_t space_init(struct space *s, enum ptable_format format, struct pool *poo
 	return ptable_init(&s->ptable, format, 4, pool);
 }
 
+static bool is_dev(const struct space *s)
+{
+	return !s->ptable.root;
+}
+
 void space_unmap(struct space *s, u64 va, u64 size)
 {
 	u64 mask[TLB_MAX_CPUS / 64];
 
+	if (is_dev(s))
+		return; /* without an IOMMU nothing holds it back */
 	ptable_unmap(&s->ptable, va, size, 0);
 	tlb_invalidate(&s->tlb, mask);
 }
 
 static bool is_host(const struct space *s)
 {
-	return s->ptable.format == PTABLE_HOST;
+	return !is_dev(s) && s->ptable.format == PTABLE_HOST;
 }
 
-/* The first argument of mem_map and mem_unmap: a domain or a vm. */
+/* The first argument of mem_map and mem_unmap: a domain, a vm or a dev. */
 static status_t space_arg(struct thread *t, struct space **out)
 {
 	struct cap slot;
@@ -233,6 +240,11 @@ static status_t space_arg(struct thread *t, struct space **out)
 	s = cap_lookup(t->domain, arg(t, RDI), KIND_VM, RIGHT_CTL, &slot);
 	if (s == STATUS_OK)
 		*out = &container_of(slot.obj, struct vm, obj)->space;
+	if (s != STATUS_BAD_KIND)
+		return s;
+	s = cap_lookup(t->domain, arg(t, RDI), KIND_DEV, RIGHT_CTL, &slot);
+	if (s == STATUS_OK)
+		*out = dev_space(slot.obj);
 	return s;
 }
 
@@ -285,10 +297,14 @@ status_t sys_mem_map(struct thread *t)
 	rights |= flags & MAP_READ ? RIGHT_READ : 0;
 	rights |= flags & MAP_WRITE ? RIGHT_WRITE : 0;
 	rights |= flags & MAP_EXEC ? RIGHT_EXEC : 0;
+	if (is_dev(space))
+		rights = RIGHT_DMA;
 	s = cap_lookup(t->domain, arg(t, RSI), KIND_MEM, rights, &slot);
 	if (s != STATUS_OK)
 		return s;
 	m = container_of(slot.obj, struct mem, obj);
+	if (is_dev(space))
+		t->regs.gpr[RDI] = va = m->base + offset;
 	s = map_check(space, m, va, offset, size, flags);
 	if (s != STATUS_OK)
 		return s;
@@ -310,7 +326,7 @@ status_t sys_mem_map(struct thread *t)
 		s = STATUS_BUSY;
 	else if (m->stale)
 		s = STATUS_BAD_STATE;
-	else
+	else if (!is_dev(space))
 		s = ptable_map(&space->ptable, va, m->base + offset, size, pt, m->cache);
 	if (s == STATUS_OK) {
 		list_add(&space->attaches, &a->space_link);
@@ -370,6 +386,8 @@ static bool detach_first(struct mem *m)
 	any = m->attaches.next == &a->mem_link;
 	if (any)
 		attach_unlink(space, a);
+	if (is_dev(space))
+		dev_unmapped(space);
 	spin_unlock(&m->lock);
 	spin_unlock(&space->lock);
 	if (any)

@@ -41,6 +41,9 @@ struct attach {
 	u32 next_cpu;
 };
 
+/* False for memory that no domain may have as a device's: the kernel's own registers, all RAM. */
+bool device_allowed(paddr_t base, u64 size);
+
 /* Unmaps everything from a domain or a vm that dies; TLBs are the caller's affair afterwards. */
 void attach_remove_all(struct space *space);
 

@@ -89,20 +89,44 @@ void *device_map(paddr_t pa, u64 size, enum mem_cache cache)
 	return (void *)(va + offset);
 }
 
-void temp_clear(paddr_t pa, u64 size)
+/* Maps the block of `pa` at this CPU's temporary address, which is returned for `pa`. */
+static void *temp_map(paddr_t pa, enum mem_cache cache)
 {
 	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
-	u64 *p = (u64 *)(va + (pa & (BLOCK - 1)));
-	u64 count = size / 8;
 
 	spin_lock(&lock);
 	must(ptable_map(&kernel_ptable, va, ALIGN_DOWN(pa, BLOCK), BLOCK,
-		     PTABLE_READ | PTABLE_WRITE, MEM_CACHE_WB),
+		     PTABLE_READ | PTABLE_WRITE, cache),
 		"temporary");
 	spin_unlock(&lock);
-	__asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0) : "memory");
+	return (void *)(va + (pa & (BLOCK - 1)));
+}
+
+static void temp_unmap(void)
+{
+	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
+
 	spin_lock(&lock);
 	ptable_unmap(&kernel_ptable, va, BLOCK, 0);
 	spin_unlock(&lock);
 	invlpg(va);
+}
+
+void temp_clear(paddr_t pa, u64 size)
+{
+	u64 *p = temp_map(pa, MEM_CACHE_WB);
+	u64 count = size / 8;
+
+	__asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0) : "memory");
+	temp_unmap();
+}
+
+void device_write(paddr_t pa, const u32 words[4])
+{
+	volatile u32 *p = temp_map(pa, MEM_CACHE_UC);
+
+	p[3] = 1; /* an entry of MSI-X is masked while it changes */
+	for (u32 i = 0; i < 4; i++)
+		p[i] = words[i];
+	temp_unmap();
 }

@@ -1,5 +1,6 @@
 /* The system calls that are not on a fast path: dispatch, objects, capabilities, the machine. */
 #include "kernel/asm.h"
+#include "kernel/dev.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
@@ -57,6 +58,7 @@ static status_t sys_obj_create(struct thread *t)
 		[KIND_VM] = vm_create,
 		[KIND_VCPU] = vcpu_create,
 		[KIND_IRQ] = irq_create,
+		[KIND_DEV] = dev_create,
 	};
 	u64 kind = arg(t, RDI);
 	struct kobj *o = NULL;
@@ -266,12 +268,12 @@ static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 		[SYS_MEM_UNMAP] = sys_mem_unmap,
 		[SYS_VM_TRAP] = sys_vm_trap,
 		[SYS_IRQ_CTL] = sys_irq_ctl,
+		[SYS_DEV_CTL] = sys_dev_ctl,
 		[SYS_THREAD_CTL] = sys_thread_ctl,
 		[SYS_SYS_CTL] = sys_sys_ctl,
 	};
 	struct thread *t = cpu_self()->current;
-	u64 number = t->regs.gpr[RAX] & 0xff;
-	status_t s = STATUS_NOT_SUPPORTED;
+	status_t s;
 
 	t->regs.gpr[RDI] = a;
 	t->regs.gpr[RSI] = b;
@@ -279,8 +281,7 @@ static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	t->regs.gpr[R10] = d;
 	t->regs.gpr[R8] = e;
 	t->regs.gpr[R9] = f;
-	if (calls[number])
-		s = calls[number](t);
+	s = calls[t->regs.gpr[RAX] & 0xff](t);
 	if (s != STATUS_LATER)
 		t->regs.gpr[RAX] = s;
 }

@@ -48,6 +48,12 @@
  * - THREAD: cap: a further thread, stopped; value: CPU index; address: its message page
  * - EVENT: cap: event of root that this program may set; value: its bits
  * - ROOT: cap: root's service port on CPU `value`, for further threads
+ * - PCI: cap: sys, with the right to configuration space; phandle: of the host bridge
+ * - FUNCTION: cap: dev (dev_ctl), with the right to start DMA if that is allowed; value: function as
+ *   in msg_create_dev; size: TSC at which a reset of it is over; phandle: of the device. Its I/O
+ *   registers are PORTS, and where it has no messages its line is an IRQ
+ * - REGISTERS: address, size: a memory register of a function, mapped uncached; value: number of
+ *   the base address register; phandle: of the device
  * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`
  */
 enum start_kind {
@@ -65,17 +71,19 @@ enum start_kind {
 	START_EVENT = 12,
 	START_ROOT = 13,
 	START_MEM = 14,
+	START_PCI = 15,
+	START_FUNCTION = 16,
+	START_REGISTERS = 17,
 };
 
 /*
  * A session: `address`, `size`: its memory, laid out as its protocol says; `cap`: the peer's event,
  * which the holder may set with the bits `value`; `bit`: the own event bit that the peer sets;
  * `role`: START_CLIENT or START_SERVER; `name`: the client's name ("root" for the operator's
- * prompt); `protocol`: "console", "serial",
- * ...; `phandle`: of the node in `backend` or `access` that the session stands for, 0 if none.
- * While the peer is away the capability answers GONE or BAD_CAP, which is no error; when it starts
- * or is restarted, root fills the slot (again) and sets `bit`. A server signals each client once
- * when it serves it.
+ * prompt); `protocol`: "console", "serial", ...; `phandle`: of the node in `backend` or `access`
+ * that the session stands for, 0 if none. While the peer is away the capability answers GONE or
+ * BAD_CAP, which is no error; when it starts or is restarted, root fills the slot (again) and sets
+ * `bit`. A server signals each client once when it serves it.
  */
 #define START_CLIENT 0
 #define START_SERVER 1

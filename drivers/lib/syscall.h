@@ -218,6 +218,12 @@ static inline status_t sys_irq_ctl(cap_t irq, enum irq_ctl_op op)
 	return sys_any(SYS_IRQ_CTL, irq, op, 0, 0, 0, 0, NULL);
 }
 
+static inline status_t sys_dev_ctl(cap_t cap, enum dev_ctl_op op, u64 function, u64 offset,
+	u64 size, u64 value, struct syscall_out *out)
+{
+	return sys_any(SYS_DEV_CTL, cap, op, function, offset, size, value, out);
+}
+
 static inline status_t sys_thread_ctl(cap_t thread, enum thread_ctl_op op, u64 a, u64 b, u64 c)
 {
 	return sys_any(SYS_THREAD_CTL, thread, op, a, b, c, 0, NULL);

@@ -1,5 +1,6 @@
 /* The operator's commands. */
 #include "drivers/protocols/root.h"
+#include "drivers/root/bus.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/watch.h"
@@ -140,6 +141,18 @@ static void show_log(struct member *none)
 	log_recent(operator_print);
 }
 
+static void list_pci(struct member *none)
+{
+	(void)none;
+	bus_list();
+}
+
+static void describe(struct member *none)
+{
+	(void)none;
+	bus_describe();
+}
+
 static void command_power_off(struct member *none)
 {
 	(void)none;
@@ -161,6 +174,8 @@ static const struct command command[] = {
 	{"stats", "NAME", "run time; of vCPUs, shares of time and exits with cycles in the VMM",
 		stats},
 	{"regs", "NAME", "the registers of a partition's vCPUs, in the log", regs},
+	{"lspci", NULL, "the PCI functions, and whose they are", list_pci},
+	{"describe", NULL, "this machine as nodes of a description", describe},
 	{"log", NULL, "the recent lines of the log", show_log},
 	{"poweroff", NULL, "switch the machine off, whatever runs", command_power_off},
 	{"help", NULL, "this list", help},

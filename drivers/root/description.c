@@ -2,9 +2,11 @@
 #include <libfdt.h>
 
 #include "drivers/lib/lib.h"
+#include "drivers/protocols/bus.h"
 #include "drivers/root/description.h"
 
-#define SCHEMA "bulkhead,system-v1"
+#define SCHEMA   "bulkhead,system-v1"
+#define PCI_HOST "pci-host-cam-generic"
 
 #define DEFAULT_CONSOLE_PRIORITY                                                                   \
 	40 /* of the console server and serial drivers: the operator's way in */
@@ -68,7 +70,8 @@ static void read_times(struct description *d, struct domain_node *n)
 
 	if (n->class == NODE_PARTITION)
 		priority = DEFAULT_PARTITION_PRIORITY;
-	else if (n->devices > 0 || description_is_console(d, n))
+	else if ((n->devices > 0 && n->device[0].kind == DEVICE_PORTS) ||
+		 description_is_console(d, n))
 		priority = DEFAULT_CONSOLE_PRIORITY;
 	n->priority = tree_u32(t, n->offset, "priority", priority, 1, PRIORITY_MAX, &n->bad);
 	n->budget_us = tree_u32(t, n->offset, "budget-us", 0, 10, ~0u, &n->bad);
@@ -91,27 +94,17 @@ static void read_times(struct description *d, struct domain_node *n)
 	n->restart_seconds = tree_cell(t, n->offset, "restart-limit", 1);
 }
 
-/* Reads the 16550 at `node`, which `n` has access to. */
-static bool read_device(struct description *d, struct domain_node *n, int node)
+/* Reads the device with ports at `node`, on the ISA bus. */
+static bool read_ports(struct tree *t, struct device_node *v, int node)
 {
-	struct tree *t = &d->tree;
-	int parent = fdt_parent_offset(t->fdt, node);
-	struct device_node *v = &n->device[n->devices];
 	u32 irq;
 
-	if (parent < 0 || !tree_compatible(t, parent, "isa")) {
-		tree_complain(t, n->offset,
-			"\"access\" to %s: this version can give devices on the ISA bus only",
-			fdt_get_name(t->fdt, node, NULL));
-		return false;
-	}
 	if (tree_cells(t, node, "reg") != 3 || tree_cell(t, node, "reg", 0) != ISA_PORT_SPACE ||
 		tree_cell(t, node, "reg", 1) > 0xffff || tree_cell(t, node, "reg", 2) == 0 ||
 		tree_cell(t, node, "reg", 2) > 0x10000 - tree_cell(t, node, "reg", 1)) {
 		tree_complain(t, node, "\"reg\" must be <1 PORT COUNT>");
 		return false;
 	}
-	v->phandle = fdt_get_phandle(t->fdt, node);
 	v->port = (u16)tree_cell(t, node, "reg", 1);
 	v->ports = (u16)tree_cell(t, node, "reg", 2);
 	if (tree_cells(t, node, "interrupts") >= 1) {
@@ -123,6 +116,53 @@ static bool read_device(struct description *d, struct domain_node *n, int node)
 		}
 		v->has_irq = true;
 		v->isa_irq = (u8)irq;
+	}
+	return true;
+}
+
+/* Reads the PCI function at `node`. IEEE 1275 PCI bus binding 2.1, 4.1.1: the first address cell
+ * has bus, device and function in bits 23:8. */
+static bool read_function(struct tree *t, struct device_node *v, int node)
+{
+	const char *compatible = tree_string(t, node, "compatible");
+
+	if (tree_cells(t, node, "reg") != 5 || tree_cell(t, node, "reg", 0) & 0xff0000ff) {
+		tree_complain(t, node, "\"reg\" must be <BUS-DEVICE-FUNCTION 0 0 0 0>");
+		return false;
+	}
+	if (!compatible || strncmp(compatible, "pci", 3) != 0) {
+		tree_complain(t, node,
+			"\"compatible\" must be \"pciVENDOR,DEVICE\" or \"pciclass,CLASS\"");
+		return false;
+	}
+	v->kind = DEVICE_FUNCTION;
+	v->function = tree_cell(t, node, "reg", 0) >> 8;
+	v->unprotected = tree_has(t, node, "dma-unprotected");
+	v->compatible = compatible;
+	return true;
+}
+
+/* Reads the device at `node`, which `n` has access to. */
+static bool read_device(struct description *d, struct domain_node *n, int node)
+{
+	struct tree *t = &d->tree;
+	int parent = fdt_parent_offset(t->fdt, node);
+	struct device_node *v = &n->device[n->devices];
+
+	*v = (struct device_node){.phandle = fdt_get_phandle(t->fdt, node)};
+	if (tree_compatible(t, node, PCI_HOST)) {
+		v->kind = DEVICE_PCI_HOST;
+		n->state = sizeof(struct bus_table);
+	} else if (parent >= 0 && tree_compatible(t, parent, PCI_HOST)) {
+		if (!read_function(t, v, node))
+			return false;
+	} else if (parent < 0 || !tree_compatible(t, parent, "isa")) {
+		tree_complain(t, n->offset,
+			"\"access\" to %s: it is no PCI host bridge, and not on an ISA or PCI bus",
+			fdt_get_name(t->fdt, node, NULL));
+		return false;
+	} else if (!read_ports(t, v, node)) {
+		return false;
 	}
 	n->devices++;
 	return true;
@@ -351,6 +391,7 @@ bool description_read(struct description *d, const void *fdt, size_t size,
 	d->links = 0;
 	d->console = NODE_NONE;
 	d->serial = NODE_NONE;
+	d->bus = NODE_NONE;
 	if (!tree_open(&d->tree, fdt, size, complain))
 		return false;
 	schema = tree_string(&d->tree, 0, "compatible");

@@ -25,9 +25,18 @@ enum node_class {
 	NODE_PARTITION = 1,
 };
 
-/* A 16550 on the ISA bus: the one kind of device that can be given so far. */
+enum device_kind {
+	DEVICE_PORTS = 0,    /* on the ISA bus: ports, and a line */
+	DEVICE_PCI_HOST = 1, /* the host bridge: configuration space, for the bus domain */
+	DEVICE_FUNCTION = 2, /* a PCI function */
+};
+
 struct device_node {
+	enum device_kind kind;
 	u32 phandle;
+	u32 function; /* of a PCI function, segment 0: bus << 8 | device << 3 | function */
+	bool unprotected;      /* it may do DMA though no IOMMU holds it back */
+	const char *compatible; /* of a PCI function: the identity that it must have */
 	u16 port;
 	u16 ports;
 	bool has_irq;
@@ -84,6 +93,7 @@ struct description {
 	struct link link[LINKS_MAX];
 	u32 console; /* the console server, or NODE_NONE */
 	u32 serial;  /* the driver of the port that /chosen names, or NODE_NONE */
+	u32 bus;     /* the bus domain, or NODE_NONE */
 };
 
 /*

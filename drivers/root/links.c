@@ -230,6 +230,14 @@ void description_link(struct description *d)
 
 		add(d, -1, link, d->node[d->console].name);
 	}
+	for (u32 i = 0; i < d->nodes && d->bus == NODE_NONE; i++) {
+		const struct device_node *v = d->node[i].device;
+
+		if (d->node[i].devices == 0 || v->kind != DEVICE_PCI_HOST)
+			continue;
+		d->bus = i;
+		add(d, -1, (struct link){NODE_ROOT, i, v->phandle, "", "bus"}, "root");
+	}
 	for (u32 i = 0; i < d->nodes; i++) {
 		int depth = 0;
 		int node = d->node[i].offset;

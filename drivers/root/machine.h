@@ -15,6 +15,7 @@
 #define ROOT_SERVICE_MESSAGE 0x101000ull    /* + CPU * PAGE_SIZE: those of the service threads */
 #define ROOT_AREA            0x100000000ull /* stacks and queues, see service.c */
 #define ROOT_SESSION         0x140000000ull /* the operator's console session */
+#define ROOT_BUS             0x160000000ull /* the bus domain's session */
 #define ROOT_WINDOW          0x180000000ull /* memory being filled for others */
 #define ROOT_FILES           0x200000000ull /* boot files */
 
@@ -22,6 +23,7 @@
 #define ROOT_BIT_SERVICE    0 /* a service thread queued a record */
 #define ROOT_BIT_LOG        1 /* the kernel's log has lines */
 #define ROOT_BIT_CONSOLE    2 /* the operator's session */
+#define ROOT_BIT_BUS        3 /* the bus domain's */
 #define ROOT_BIT_SUPERVISE  8 /* + member index modulo ROOT_SUPERVISE_BITS */
 #define ROOT_SUPERVISE_BITS 56
 

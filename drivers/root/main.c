@@ -3,6 +3,7 @@
  * the boot processor; the main thread reads the description, starts what it asks for, and looks
  * after it.
  */
+#include "drivers/root/bus.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
 
@@ -33,6 +34,7 @@ static void complain(const char *line)
 static void start_all(void)
 {
 	u32 running = 0;
+	u32 waiting = 0;
 
 	for (int class = NODE_DOMAIN; class <= NODE_PARTITION; class ++) {
 		for (u32 i = 0; i < members; i++) {
@@ -41,6 +43,10 @@ static void start_all(void)
 			if ((int)m->node->class != class || m->state != MEMBER_IDLE ||
 				!m->node->autostart)
 				continue;
+			if (bus_awaited(m)) {
+				waiting++;
+				continue;
+			}
 			if (i == description.serial && description.console != NODE_NONE &&
 				!description.node[description.console].bad)
 				operator_take_over();
@@ -51,6 +57,8 @@ static void start_all(void)
 	}
 	log_line("%u of %u domains and partitions run; %lu of %lu MiB of memory are free", running,
 		members, memory_free_bytes() >> 20, memory_all_bytes() >> 20);
+	if (waiting)
+		log_line("%u wait for the bus domain", waiting);
 	if (running == 0)
 		log_line("nothing could be started: the lines above say why; the machine stays as "
 			 "it "
@@ -85,6 +93,7 @@ _Noreturn static void main_loop(void)
 		/* In this order: a program's last words and its reason come before its death. */
 		service_drain();
 		log_drain(operator_is_up());
+		bus_run();
 		operator_run();
 		sys_event_wait(~0ull, supervise_deadline(), &bits);
 		service_drain();

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "drivers/protocols/bus.h"
 #include "drivers/root/description.h"
 #include "drivers/root/machine.h"
 #include "drivers/root/restart.h"
@@ -32,6 +33,8 @@ struct process {
 	cap_t port[NODE_CPUS]; /* root's service port, one for each CPU of the threads */
 	u32 irqs;
 	cap_t irq[NODE_DEVICES];
+	u32 windows;
+	cap_t window[NODE_DEVICES * BUS_BARS]; /* mems of its functions' registers */
 	cap_t event; /* all bits of the first thread's event */
 
 	/* used while it is being built */
@@ -74,6 +77,8 @@ struct member {
 	struct memory config; /* START_CONFIG */
 	u64 config_size;
 
+	cap_t dev[NODE_DEVICES]; /* of its PCI functions; CAP_NULL: none */
+	cycles_t reset_done;     /* TSC at which their last reset is over */
 	struct guest guest;
 	struct process process;
 };

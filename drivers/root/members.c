@@ -1,6 +1,7 @@
 /* Members: made from the description, started, stopped, renewed. */
 #include <libfdt.h>
 
+#include "drivers/root/bus.h"
 #include "drivers/root/config.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
@@ -130,12 +131,17 @@ bool member_start(struct member *m)
 		m->state = MEMBER_FAILED;
 		return false;
 	}
+	if (!bus_devices_make(m)) {
+		member_stop(m, MEMBER_FAILED);
+		return false;
+	}
 	return run(m);
 }
 
 bool member_renew(struct member *m)
 {
 	process_end(m);
+	bus_devices_reset(m);
 	m->restarts++;
 	return run(m);
 }
@@ -143,6 +149,7 @@ bool member_renew(struct member *m)
 void member_stop(struct member *m, enum member_state state)
 {
 	process_end(m);
+	bus_devices_end(m);
 	guest_end(m);
 	memory_end(&m->kept);
 	m->state = state;

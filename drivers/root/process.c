@@ -196,6 +196,8 @@ void process_end(struct member *m)
 		slot_free(&p->port[i]);
 	for (u32 i = 0; i < p->irqs; i++)
 		slot_free(&p->irq[i]);
+	for (u32 i = 0; i < p->windows; i++)
+		object_end(&p->window[i]);
 	slot_free(&p->event);
 	for (u32 i = 0; i < p->mems; i++)
 		memory_end(&p->mem[i]);

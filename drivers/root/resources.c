@@ -1,4 +1,5 @@
 /* What a program may use, made and listed in its start page. */
+#include "drivers/root/bus.h"
 #include "drivers/root/member.h"
 #include "drivers/root/resources.h"
 
@@ -99,28 +100,28 @@ static bool add_threads(struct member *m, struct start_info *info)
 	return true;
 }
 
-static bool add_irq(struct member *m, struct start_info *info, const struct device_node *d)
+bool resource_irq(struct member *m, struct start_info *info, u8 line, bool level, u32 phandle)
 {
 	struct process *p = &m->process;
 	struct msg_create_irq *c = message;
 	struct start_resource *r = resource_add(m, info, START_IRQ);
-	u32 gsi = d->isa_irq;
-	u32 flags = 0; /* the ISA bus's own: rising edge */
+	u32 gsi = line;
+	u32 flags = level ? BOOT_IRQ_LEVEL : 0;
 
 	if (!r)
 		return false;
 	for (u32 i = 0; i < boot->overrides && i < BOOT_MAX_OVERRIDES; i++) {
-		if (boot->override[i].isa_irq == d->isa_irq) {
+		if (boot->override[i].isa_irq == line) {
 			gsi = boot->override[i].gsi;
 			flags = boot->override[i].flags;
 		}
 	}
 	r->value = gsi;
-	r->phandle = d->phandle;
+	r->phandle = phandle;
 	r->bit = resource_bit(m);
 	*c = (struct msg_create_irq){
-		.sys = ROOT_CAP_SYS,
-		.gsi = gsi,
+		.source = ROOT_CAP_SYS,
+		.number = gsi,
 		.flags = flags,
 		.event = p->event,
 		.bits = BIT(r->bit),
@@ -134,8 +135,21 @@ static bool add_devices(struct member *m, struct start_info *info)
 {
 	for (u32 i = 0; i < m->node->devices; i++) {
 		const struct device_node *d = &m->node->device[i];
-		struct start_resource *r = resource_add(m, info, START_PORTS);
+		struct start_resource *r;
 
+		if (d->kind == DEVICE_PCI_HOST) {
+			r = resource_add(m, info, START_PCI);
+			if (!r || !resource_grant(m, r, ROOT_CAP_SYS, RIGHT_PCI, 0))
+				return false;
+			r->phandle = d->phandle;
+			continue;
+		}
+		if (d->kind == DEVICE_FUNCTION) {
+			if (!bus_devices_add(m, info, i))
+				return false;
+			continue;
+		}
+		r = resource_add(m, info, START_PORTS);
 		if (!r || !member_ok(m,
 				  sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, m->process.domain,
 					  d->port, d->ports, NULL),
@@ -144,7 +158,7 @@ static bool add_devices(struct member *m, struct start_info *info)
 		r->value = d->port;
 		r->size = d->ports;
 		r->phandle = d->phandle;
-		if (d->has_irq && !add_irq(m, info, d))
+		if (d->has_irq && !resource_irq(m, info, d->isa_irq, false, d->phandle))
 			return false;
 	}
 	return true;

@@ -4,6 +4,7 @@
 #include "drivers/protocols/console.h"
 #include "drivers/protocols/root.h"
 #include "drivers/protocols/net.h"
+#include "drivers/root/bus.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/resources.h"
 
@@ -20,6 +21,8 @@ static u64 session_size(const char *protocol)
 		return BLOCK_SESSION_SIZE;
 	if (strcmp(protocol, "net") == 0)
 		return NET_SESSION_SIZE;
+	if (strcmp(protocol, "bus") == 0)
+		return BUS_SESSION_SIZE;
 	check(strcmp(protocol, "console") == 0 || strcmp(protocol, "serial") == 0);
 	return CONSOLE_SESSION_SIZE;
 }
@@ -29,10 +32,17 @@ static bool usable(u32 node)
 	return node == NODE_ROOT || member[node].holder != CAP_NULL;
 }
 
-/* The next bit of a node for sessions. */
-static u32 end_bit(u32 node)
+static bool is_bus(const struct link *l)
 {
-	return node == NODE_ROOT ? ROOT_BIT_CONSOLE : member[node].session_bits++ % ROOT_BIT_REPORT;
+	return strcmp(l->protocol, "bus") == 0;
+}
+
+/* The next bit of a node for sessions. */
+static u32 end_bit(const struct link *l, u32 node)
+{
+	if (node == NODE_ROOT)
+		return is_bus(l) ? ROOT_BIT_BUS : ROOT_BIT_CONSOLE;
+	return member[node].session_bits++ % ROOT_BIT_REPORT;
 }
 
 void sessions_init(void)
@@ -46,12 +56,12 @@ void sessions_init(void)
 		if (!usable(l->client) || !usable(l->server))
 			continue;
 		*s = (struct session){.link = l};
-		s->client.bit = end_bit(l->client);
-		s->server.bit = end_bit(l->server);
+		s->client.bit = end_bit(l, l->client);
+		s->server.bit = end_bit(l, l->server);
 		status = memory_new(of_root ? ROOT_CAP_DOMAIN : member[l->client].holder,
 			session_size(l->protocol), &s->memory);
 		if (status == STATUS_OK && of_root)
-			status = operator_attach(s);
+			status = is_bus(l) ? bus_attach(s) : operator_attach(s);
 		if (status == STATUS_OK)
 			sessions++;
 		else

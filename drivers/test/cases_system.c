@@ -13,7 +13,7 @@ static void unknown_calls(void)
 		want_status(sys_any(n, 0, 0, 0, 0, 0, 0, NULL), BAD_CALL);
 	want_status(sys_sys_ctl(CAP_NULL, (enum sys_ctl_op)99, 0, 0, 0, NULL), BAD_CALL);
 	want_status(sys_any(SYS_SYS_CTL, 0, ~0ull, 0, 0, 0, 0, NULL), BAD_CALL);
-	want_status(sys_any(SYS_DEV_CTL, 0, 0, 0, 0, 0, 0, NULL), NOT_SUPPORTED);
+	want_status(sys_any(SYS_DEV_CTL, 0, 0, 0, 0, 0, 0, NULL), BAD_CAP);
 }
 
 /* RBX, RBP, R12-R15 and RSP are kept over a call. */

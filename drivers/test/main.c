@@ -3,6 +3,8 @@
  * - nothing: every system call with good and bad arguments (needs `test-authority`)
  * - `bench`: the benchmarks of system calls (needs `test-authority`)
  * - `vcpu`: the cases that need VT-x or AMD-V (needs `test-authority`)
+ * - `device`: the cases of a PCI function; `device held`: those of one that may do no DMA (need
+ *   `test-authority`)
  * - `only P`: the cases of both kinds whose names begin with P (needs `test-authority`)
  * - `fault`, `exit N`, `check`, `loop`, `pool`, `wild`, `stack`, `flood`, `idle`: misbehaviour, see
  *   modes.c
@@ -43,6 +45,7 @@ static void run_calls(const char *only)
 static bool needs_authority(const char *mode)
 {
 	return !*mode || strcmp(mode, "bench") == 0 || strcmp(mode, "vcpu") == 0 ||
+	       strncmp(mode, "device", 6) == 0 ||
 	       strncmp(mode, "only ", 5) == 0;
 }
 
@@ -63,6 +66,12 @@ int main(struct start_info *start)
 	} else if (strcmp(mode, "vcpu") == 0) {
 		cases_run(apic_cases, "");
 		cases_run(vcpu_cases, "");
+		sum_up();
+	} else if (strcmp(mode, "device") == 0) {
+		cases_run(device_cases, "");
+		sum_up();
+	} else if (strcmp(mode, "device held") == 0) {
+		cases_run(device_held_cases, "");
 		sum_up();
 	} else if (strncmp(mode, "only ", 5) == 0) {
 		run_calls(mode + 5);

@@ -27,6 +27,8 @@ extern const struct test_case domain_cases[];
 extern const struct test_case vm_cases[];
 extern const struct test_case vcpu_cases[];
 extern const struct test_case apic_cases[];
+extern const struct test_case device_cases[];
+extern const struct test_case device_held_cases[];
 
 /* Runs the cases of a list whose names begin with `only`: a line "PASS name" or "FAIL name" each.
  */

@@ -43,7 +43,7 @@ enum syscall {
 	SYS_MEM_UNMAP = 10,
 	SYS_VM_TRAP = 11,
 	SYS_IRQ_CTL = 12,
-	SYS_DEV_CTL = 13, /* NOT_SUPPORTED until devices come with their drivers */
+	SYS_DEV_CTL = 13,
 	SYS_THREAD_CTL = 14,
 	SYS_SYS_CTL = 15,
 	SYS_COUNT = 16,
@@ -84,6 +84,8 @@ enum kind {
 #define RIGHT_SCHED                                                                                \
 	BIT(13) /* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs   \
 		   are its holder's */
+#define RIGHT_DMA BIT(15) /* mem: may be attached to a dev */
+#define RIGHT_PCI BIT(14) /* sys: configuration space of all PCI functions */
 #define RIGHT_ALL 0xffffffffu
 
 /*
@@ -210,10 +212,11 @@ struct msg_create_vcpu {
 };
 
 struct msg_create_irq {
-	u32 sys; /* (CREATE) */
-	u32 gsi;
-	u32 flags; /* BOOT_IRQ_* of boot.h */
-	u32 event; /* gets the bits below at each interrupt */
+	u32 source; /* sys (CREATE): a GSI; dev (CTL): a message of it, MSI-X if it has that, else
+		       MSI; NOT_SUPPORTED: it cannot send that one, or not to the event's CPU */
+	u32 number; /* GSI, or index of the message */
+	u32 flags;  /* BOOT_IRQ_* of boot.h; a message: 0 */
+	u32 event;  /* gets the bits below at each interrupt */
 	u64 bits;
 };
 
@@ -225,16 +228,17 @@ struct msg_create_irq {
  */
 
 /*
- * mem_map: RDI domain or vm (FILL; a vm: CTL); RSI mem; RDX address; R8 offset in the mem; R9 size;
- * R10 flags. Everything page-aligned. EXISTS: part of the range is mapped already. NO_MEMORY. BUSY:
- * the mem has parts. BAD_STATE: it, or a part of it, was a pool, and holds what the kernel left
- * there: map a part, which is clear. BAD_ARG: more than 64 GiB, or, if address and memory do not
+ * mem_map: RDI domain, vm or dev (FILL; a vm, a dev: CTL); RSI mem; RDX address; R8 offset in the
+ * mem; R9 size; R10 flags. Everything page-aligned. For a dev (DMA on the mem) RDX is ignored, and
+ * RDI returns the bus address at which the device finds it. EXISTS: part of the range is mapped
+ * already. NO_MEMORY. BUSY: the mem has parts. BAD_STATE: it, or a part of it, was a pool, and
+ * holds what the kernel left there: map a part, which is clear. BAD_ARG: more than 64 GiB, or, if address and memory do not
  * lie alike in their 2 MiB, 128 MiB, for a call takes no longer than that. With MAP_POOL (domain,
  * CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the domain's pool, if who pays
  * for it pays for the domain too, directly or not (BAD_ARG).
  *
- * mem_unmap: RDI domain or vm; RSI address: the address of a mapping made by one mem_map; the whole
- * mapping goes. NOT_FOUND. Returns when no CPU can use it any more.
+ * mem_unmap: RDI domain, vm or dev; RSI address: the address of a mapping made by one mem_map; the
+ * whole mapping goes. NOT_FOUND. Returns when no CPU can use it any more.
  */
 #define MAP_READ  BIT(0)
 #define MAP_WRITE BIT(1)
@@ -265,6 +269,27 @@ enum irq_ctl_op {
 	IRQ_CTL_ACK = 0,
 	IRQ_CTL_MASK = 1,
 	IRQ_CTL_UNMASK = 2,
+};
+
+struct msg_create_dev { /* the function does no DMA and sends no messages until it is started */
+	u32 sys;        /* (CREATE) */
+	u32 function;   /* segment << 16 | bus << 8 | device << 3 | function; NOT_FOUND; BUSY: there
+			   is a dev of it; BAD_ARG: a bridge */
+};
+
+/*
+ * dev_ctl: RDI dev (CTL; START: RUN) or, for READ and WRITE, sys (PCI); RSI operation; with sys RDX
+ * is the function, as in msg_create_dev. What of a write concerns bus mastering, messages, power
+ * states or resets has no effect, whoever makes it.
+ */
+enum dev_ctl_op {
+	DEV_CTL_READ = 0,  /* RDI := R9 (1, 2, 4) bytes of configuration space at R8, a multiple of
+			      it below 4096; all bits are 1 where there is nothing */
+	DEV_CTL_WRITE = 1, /* sys only: R10 is written there */
+	DEV_CTL_START = 2, /* DMA is allowed; ends a reset, with the addresses of before */
+	DEV_CTL_QUIESCE = 3, /* DMA and messages are stopped */
+	DEV_CTL_RESET = 4,   /* likewise, and begins a reset of the function alone, which takes 100
+				ms; NOT_SUPPORTED: it has none that leaves its neighbours alone */
 };
 
 /*

@@ -231,7 +231,7 @@ TEST(description_wrong_nodes)
 		{"<12>", "<63>", 2, "\"priority\" is 63, but must be 1 to 55"},
 		{"<12>", "<1 2>", 2, "\"priority\" must be one number"},
 		{"<3 30>", "<3>", 0, "\"restart-limit\" must be <times seconds>"},
-		{"<&com1>; restart", "<&nic0>; restart", 0, "devices on the ISA bus only"},
+		{"<&com1>; restart", "<&nic0>; restart", 0, "not on an ISA or PCI bus"},
 		{"reg = <1 0x3f8 8>", "reg = <1 0xffff 8>", 0, "must be <1 PORT COUNT>"},
 		{"reg = <1 0x3f8 8>", "reg = <0 0x3f8 8>", 0, "must be <1 PORT COUNT>"},
 		{"<4 0>", "<24 0>", 0, "names line 24"},

@@ -108,7 +108,7 @@ domain
   program           required  file
   args              optional  string
   cpus              required  refs cpu
-  access            optional  refs uart|function
+  access            optional  refs uart|function|pci
   memory-region     optional  refs shared
   priority          optional  u32 1..63
   budget-us         optional  u32 1..

@@ -1,0 +1,63 @@
+/*
+ * What the bus domain tells root: the PCI functions of the machine. The session's memory holds one
+ * struct bus_table. The server writes it, sets `state` and signals root's event; it does not change
+ * it afterwards. Root checks and copies it once.
+ */
+#pragma once
+
+#include "kernel/abi/types.h"
+
+#define BUS_FUNCTIONS 256u
+#define BUS_BARS      6u
+#define BUS_NO_LINE   0xffu
+
+/* bus_bar.flags */
+#define BUS_BAR_IO       BIT(0) /* I/O ports, else memory */
+#define BUS_BAR_64       BIT(1)
+#define BUS_BAR_PREFETCH BIT(2)
+
+/* A base address register; size 0: there is none. */
+struct bus_bar {
+	u64 address; /* bus address; 0: the firmware gave none */
+	u64 size;    /* bytes, a power of two */
+	u32 flags;
+	u32 reserved;
+};
+
+/* bus_function.flags */
+#define BUS_BRIDGE  BIT(0) /* to another PCI bus */
+#define BUS_EXPRESS BIT(1)
+#define BUS_RESET   BIT(2) /* can be reset alone */
+
+struct bus_function {
+	u32 function; /* segment << 16 | bus << 8 | device << 3 | function */
+	u16 vendor;
+	u16 device;
+	u32 class; /* base class << 16 | sub-class << 8 | interface */
+	u16 subsystem_vendor;
+	u16 subsystem;
+	u8 revision;
+	u8 flags;     /* BUS_* */
+	u8 pin;       /* 1 to 4: INTA to INTD; 0: none */
+	u8 secondary; /* bus behind a bridge */
+	u8 line;      /* of the ISA bus that the pin leads to, as a level; or BUS_NO_LINE */
+	u8 reserved;
+	u16 msi; /* messages; 0: no such capability */
+	u16 msix;
+	struct bus_bar bar[BUS_BARS];
+};
+
+enum bus_state {
+	BUS_EMPTY = 0,
+	BUS_READY = 1,
+};
+
+struct bus_table {
+	u32 state; /* enum bus_state; written last */
+	u32 functions;
+	u32 left_out; /* functions for which there was no room */
+	u32 reserved;
+	struct bus_function function[BUS_FUNCTIONS];
+};
+
+#define BUS_SESSION_SIZE ALIGN_UP(sizeof(struct bus_table), PAGE_SIZE)

@@ -1,0 +1,252 @@
+/* Root's end of the bus domain's session, and what the operator asks about the machine. */
+#include "drivers/root/bus.h"
+#include "drivers/root/member.h"
+#include "drivers/root/operator.h"
+#include "drivers/root/resources.h"
+
+#define say      operator_printf
+#define RESET_US 100000ull /* PCI Express Base Specification, 6.6.2 */
+
+static const struct bus_table *shared;
+static struct bus_table table;
+
+status_t bus_attach(struct session *s)
+{
+	status_t status = sys_mem_map(
+		ROOT_CAP_DOMAIN, s->memory.cap, ROOT_BUS, 0, s->memory.size, MAP_READ | MAP_WRITE);
+
+	if (status == STATUS_OK)
+		shared = (const struct bus_table *)ROOT_BUS;
+	return status;
+}
+
+static const struct bus_function *function_find(u32 function)
+{
+	for (u32 i = 0; i < table.functions; i++) {
+		if (table.function[i].function == function)
+			return &table.function[i];
+	}
+	return NULL;
+}
+
+static bool has_functions(const struct member *m)
+{
+	for (u32 i = 0; i < m->node->devices; i++) {
+		if (m->node->device[i].kind == DEVICE_FUNCTION)
+			return true;
+	}
+	return false;
+}
+
+bool bus_awaited(const struct member *m)
+{
+	return has_functions(m) && shared && table.state != BUS_READY;
+}
+
+void bus_run(void)
+{
+	if (!shared || table.state == BUS_READY ||
+		__atomic_load_n(&shared->state, __ATOMIC_ACQUIRE) != BUS_READY)
+		return;
+	memcpy(&table, shared, sizeof(table));
+	table.state = BUS_READY;
+	if (!bus_table_valid(&table)) {
+		log_line("the bus domain's list of PCI functions makes no sense: it is not used");
+		table.functions = 0;
+	}
+	for (u32 i = 0; i < members; i++) {
+		if (member[i].state == MEMBER_IDLE && member[i].node->autostart &&
+			has_functions(&member[i]))
+			member_start(&member[i]);
+	}
+}
+
+/* Writes the number of the function as lspci does. */
+static const char *number(const struct device_node *d)
+{
+	static char text[16];
+
+	format(text, sizeof(text), "%02x:%02x.%x", d->function >> 8, d->function >> 3 & 31,
+		d->function & 7);
+	return text;
+}
+
+/* The function that the description names, or NULL with a line in the log. */
+static const struct bus_function *function_of(const struct member *m, const struct device_node *d)
+{
+	const struct bus_function *f = function_find(d->function);
+
+	if (f && bus_compatible(f, d->compatible))
+		return f;
+	if (!f)
+		log_line("%s: there is no PCI function %s: \"lspci\" shows what is there",
+			m->node->name, number(d));
+	else
+		log_line("%s: PCI function %s is pci%04x,%04x of class %06x, not \"%s\"",
+			m->node->name, number(d), f->vendor, f->device, f->class, d->compatible);
+	return NULL;
+}
+
+bool bus_devices_make(struct member *m)
+{
+	struct msg_create_dev *c = message;
+
+	for (u32 i = 0; i < m->node->devices; i++) {
+		const struct device_node *d = &m->node->device[i];
+
+		if (d->kind != DEVICE_FUNCTION)
+			continue;
+		if (!function_of(m, d))
+			return false;
+		*c = (struct msg_create_dev){.sys = ROOT_CAP_SYS, .function = d->function};
+		if (!member_ok(m, object_new(KIND_DEV, m->holder, &m->dev[i]), "PCI function"))
+			return false;
+		if (d->unprotected)
+			log_line("%s: PCI function %s can read and write all memory, for no IOMMU "
+				 "holds it back and its node says \"dma-unprotected\"",
+				m->node->name, number(d));
+	}
+	bus_devices_reset(m);
+	return true;
+}
+
+void bus_devices_end(struct member *m)
+{
+	for (u32 i = 0; i < NODE_DEVICES; i++)
+		object_end(&m->dev[i]);
+}
+
+void bus_devices_reset(struct member *m)
+{
+	m->reset_done = 0;
+	for (u32 i = 0; i < m->node->devices; i++) {
+		if (m->dev[i] != CAP_NULL &&
+			sys_dev_ctl(m->dev[i], DEV_CTL_RESET, 0, 0, 0, 0, NULL) == STATUS_OK)
+			m->reset_done = tsc_now() + tsc_from_us(boot->tsc_hz, RESET_US);
+	}
+}
+
+/* Maps memory register `k`, or gives its ports. */
+static bool add_register(
+	struct member *m, struct start_info *info, const struct bus_function *f, u32 k, u32 phandle)
+{
+	const struct bus_bar *b = &f->bar[k];
+	bool io = b->flags & BUS_BAR_IO;
+	u64 offset = b->address % PAGE_SIZE;
+	struct process *p = &m->process;
+	struct msg_create_mem *c = message;
+	struct start_resource *r = resource_add(m, info, io ? START_PORTS : START_REGISTERS);
+
+	if (!r)
+		return false;
+	r->phandle = phandle;
+	r->size = b->size;
+	r->value = b->address;
+	if (io)
+		return member_ok(m,
+			sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, p->domain, b->address, b->size,
+				NULL),
+			"I/O registers");
+	if (bus_shares_page(&table, f, k)) {
+		log_line("%s: the registers at %#lx share a page with another function's",
+			m->node->name, b->address);
+		return false;
+	}
+	*c = (struct msg_create_mem){
+		.parent = ROOT_CAP_DEVICE,
+		.cache = MEM_CACHE_UC,
+		.offset = b->address - offset,
+		.size = ALIGN_UP(b->size + offset, PAGE_SIZE),
+	};
+	if (!member_ok(m, object_new(KIND_MEM, p->domain, &p->window[p->windows]), "registers") ||
+		!resource_map(m, r, p->window[p->windows++], b->address - offset, b->size + offset,
+			MAP_READ | MAP_WRITE))
+		return false;
+	r->address += offset;
+	r->size = b->size;
+	r->value = k;
+	return true;
+}
+
+bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
+{
+	const struct device_node *d = &m->node->device[i];
+	const struct bus_function *f = function_of(m, d);
+	struct start_resource *r = f ? resource_add(m, info, START_FUNCTION) : NULL;
+
+	if (!r || !resource_grant(m, r, m->dev[i], RIGHT_CTL | (d->unprotected ? RIGHT_RUN : 0), 0))
+		return false;
+	r->value = d->function;
+	r->size = m->reset_done;
+	r->phandle = d->phandle;
+	for (u32 k = 0; k < BUS_BARS; k++) {
+		if (f->bar[k].size && f->bar[k].address && !add_register(m, info, f, k, d->phandle))
+			return false;
+	}
+	if (f->msi || f->msix || !f->pin)
+		return true;
+	if (f->line != BUS_NO_LINE)
+		return resource_irq(m, info, f->line, true, d->phandle);
+	log_line("%s: PCI function %s has no messages, and its interrupt leads nowhere that is "
+		 "known",
+		m->node->name, number(d));
+	return false;
+}
+
+/* The member whose node has access to the function, or NULL. */
+static const char *owner_of(u32 function)
+{
+	for (u32 i = 0; i < members; i++) {
+		const struct domain_node *n = member[i].node;
+
+		for (u32 k = 0; k < n->devices; k++) {
+			if (n->device[k].kind == DEVICE_FUNCTION &&
+				n->device[k].function == function)
+				return n->name;
+		}
+	}
+	return NULL;
+}
+
+static bool is_ready(void)
+{
+	if (table.state != BUS_READY)
+		say("%s\n", shared ? "the bus domain has not told yet what is there"
+				   : "no domain has \"access\" to a PCI host bridge");
+	return table.state == BUS_READY;
+}
+
+void bus_list(void)
+{
+	char lines[BUS_LINES][BUS_LINE];
+
+	if (!is_ready())
+		return;
+	for (u32 i = 0; i < table.functions; i++) {
+		const struct bus_function *f = &table.function[i];
+		u32 n = bus_text(f, owner_of(f->function), lines);
+
+		for (u32 k = 0; k < n; k++)
+			say("%s\n", lines[k]);
+	}
+}
+
+void bus_describe(void)
+{
+	char line[BUS_LINE];
+
+	say("cpus {\n\t#address-cells = <1>;\n\t#size-cells = <0>;\n");
+	for (u32 i = 0; i < boot->cpus; i++)
+		say("\tcpu%u: cpu@%x { device_type = \"cpu\"; reg = <0x%x>; };\n", i,
+			boot->cpu[i].apic_id, boot->cpu[i].apic_id);
+	say("};\n");
+	if (!is_ready())
+		return;
+	say("pci: pci {\n\tcompatible = \"pci-host-cam-generic\";\n\t#address-cells = <3>;\n"
+	    "\t#size-cells = <2>;\n");
+	for (u32 i = 0; i < table.functions; i++) {
+		if (bus_node_text(&table.function[i], line))
+			say("\t%s\n", line);
+	}
+	say("};\n");
+}

@@ -1,0 +1,64 @@
+/* What root knows of the PCI functions, from the bus domain. */
+#pragma once
+
+#include "drivers/protocols/bus.h"
+#include "drivers/root/description.h"
+
+struct member;
+struct session;
+
+/* --- bus.c --- */
+
+/* Gives root's end of the bus domain's session its memory. */
+status_t bus_attach(struct session *s);
+
+/* Takes over what the bus domain tells, once it does. */
+void bus_run(void);
+
+/* True if the member waits for the bus domain to tell of a function that it has access to. */
+bool bus_awaited(const struct member *m);
+
+/*
+ * Makes what the member's PCI functions need for as long as its holder keeps its state: their devs.
+ * False, with a line in the log, if one is not there, is not what the description says, or may not
+ * be given.
+ */
+bool bus_devices_make(struct member *m);
+void bus_devices_end(struct member *m);
+
+/* The program that had them is gone: they are stopped and, where that is possible, reset. */
+void bus_devices_reset(struct member *m);
+
+/* Adds function `i` of the node's devices to the start page of the member's process. */
+bool bus_devices_add(struct member *m, struct start_info *info, u32 i);
+
+/* The operator's commands. */
+void bus_list(void);
+void bus_describe(void);
+
+/* --- bus_table.c: pure --- */
+
+#define BUS_LINES 12
+#define BUS_LINE  120
+
+/*
+ * True if a table that a bus domain wrote can be used: counts and sizes in range, addresses that
+ * are multiples of sizes, no function twice.
+ */
+bool bus_table_valid(const struct bus_table *t);
+
+/* A function as lines for the operator; `owner` NULL: nobody's. Returns their number. */
+u32 bus_text(const struct bus_function *f, const char *owner, char lines[BUS_LINES][BUS_LINE]);
+
+/* Does `compatible`, "pciVENDOR,DEVICE" or "pciclass,CLASS" with 4 or 6 digits, name the function?
+ */
+bool bus_compatible(const struct bus_function *f, const char *compatible);
+
+/* True if a page of memory register `bar` of `f` holds registers of another function too. */
+bool bus_shares_page(const struct bus_table *t, const struct bus_function *f, u32 bar);
+
+/*
+ * The line of a description that names the function (a child of the node of segment 0's host
+ * bridge); false: it is none that a driver would be given.
+ */
+bool bus_node_text(const struct bus_function *f, char line[BUS_LINE]);

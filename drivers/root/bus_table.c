@@ -1,0 +1,204 @@
+/* PCI functions: checks, and how they are called. */
+#include "drivers/lib/lib.h"
+#include "drivers/root/bus.h"
+
+#define BAR_IO_MAX 0x10000ull
+
+/* Names for people and, by the generic names of the Devicetree Specification (2.2.2), for nodes;
+ * PCI Code and ID Assignment Specification, 1. */
+static const struct class_name {
+	u32 class;
+	u32 mask;
+	const char *name;
+	const char *node; /* NULL: not for drivers */
+} class_name[] = {
+	{0x010100, 0xffff00, "IDE controller", "ide"},
+	{0x010600, 0xffff00, "SATA controller", "sata"},
+	{0x010800, 0xffff00, "NVMe controller", "nvme"},
+	{0x010000, 0xff0000, "storage controller", "storage"},
+	{0x020000, 0xffff00, "Ethernet controller", "ethernet"},
+	{0x020000, 0xff0000, "network controller", "network"},
+	{0x030000, 0xff0000, "display controller", "display"},
+	{0x040000, 0xff0000, "multimedia device", "multimedia"},
+	{0x060000, 0xffff00, "host bridge", NULL},
+	{0x060100, 0xffff00, "ISA bridge", NULL},
+	{0x060400, 0xffff00, "PCI bridge", NULL},
+	{0x060000, 0xff0000, "bridge", NULL},
+	{0x070000, 0xff0000, "communication device", "serial"},
+	{0x080600, 0xffff00, "IOMMU", NULL},
+	{0x080000, 0xff0000, "system device", NULL},
+	{0x0c0330, 0xffffff, "USB xHCI controller", "usb"},
+	{0x0c0300, 0xffff00, "USB controller", "usb"},
+	{0x0c0500, 0xffff00, "SMBus controller", NULL},
+	{0x000000, 0x000000, "device", "device"},
+};
+
+static const struct class_name *class_of(const struct bus_function *f)
+{
+	const struct class_name *c = class_name;
+
+	while ((f->class & c->mask) != c->class)
+		c++;
+	return c;
+}
+
+static bool bar_valid(const struct bus_bar *b)
+{
+	if (b->size == 0)
+		return true;
+	if (b->size & (b->size - 1) || b->address & (b->size - 1))
+		return false;
+	if (b->flags & BUS_BAR_IO)
+		return b->size <= BAR_IO_MAX && b->address <= BAR_IO_MAX - b->size;
+	return b->address + (b->size - 1) >= b->address;
+}
+
+bool bus_table_valid(const struct bus_table *t)
+{
+	if (t->functions > BUS_FUNCTIONS)
+		return false;
+	for (u32 i = 0; i < t->functions; i++) {
+		const struct bus_function *f = &t->function[i];
+
+		for (u32 k = 0; k < BUS_BARS; k++) {
+			if (!bar_valid(&f->bar[k]))
+				return false;
+		}
+		for (u32 k = 0; k < i; k++) {
+			if (t->function[k].function == f->function)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void size_text(char *to, size_t size, u64 bytes)
+{
+	static const char unit[] = {' ', 'K', 'M', 'G', 'T'};
+	u32 i = 0;
+
+	while (bytes >= 1024 && i + 1 < sizeof(unit)) {
+		bytes /= 1024;
+		i++;
+	}
+	format(to, size, i ? "%lu %ciB" : "%lu bytes", bytes, unit[i]);
+}
+
+static void bar_text(const struct bus_bar *b, char line[BUS_LINE])
+{
+	char size[32];
+
+	size_text(size, sizeof(size), b->size);
+	if (b->flags & BUS_BAR_IO)
+		format(line, BUS_LINE, "    I/O ports %#lx, %lu", b->address, b->size);
+	else
+		format(line, BUS_LINE, "    memory %#lx, %s%s%s", b->address, size,
+			b->flags & BUS_BAR_64 ? ", 64-bit" : "",
+			b->flags & BUS_BAR_PREFETCH ? ", prefetchable" : "");
+}
+
+u32 bus_text(const struct bus_function *f, const char *owner, char lines[BUS_LINES][BUS_LINE])
+{
+	char *line;
+	u32 n = 0;
+	int at;
+
+	format(lines[n++], BUS_LINE, "%04x:%02x:%02x.%x %s, pci%04x,%04x, class %06x: %s",
+		f->function >> 16, f->function >> 8 & 0xff, f->function >> 3 & 31, f->function & 7,
+		class_of(f)->name, f->vendor, f->device, f->class,
+		f->flags & BUS_BRIDGE ? "the kernel's"
+		: owner               ? owner
+				      : "nobody's");
+	line = lines[n++];
+	at = format(line, BUS_LINE, "   ");
+	if (f->flags & BUS_BRIDGE)
+		at += format(line + at, BUS_LINE - (size_t)at, " to bus %02x", f->secondary);
+	if (f->msix)
+		at += format(line + at, BUS_LINE - (size_t)at, " MSI-X %u", f->msix);
+	if (f->msi)
+		at += format(line + at, BUS_LINE - (size_t)at, " MSI %u", f->msi);
+	if (f->pin)
+		at += format(line + at, BUS_LINE - (size_t)at, " INT%c", 'A' + f->pin - 1);
+	if (f->pin && f->line != BUS_NO_LINE)
+		at += format(line + at, BUS_LINE - (size_t)at, " to line %u", f->line);
+	if (f->flags & BUS_RESET)
+		at += format(line + at, BUS_LINE - (size_t)at, " can be reset");
+	if (at == 3)
+		n--;
+	for (u32 i = 0; i < BUS_BARS; i++) {
+		if (f->bar[i].size)
+			bar_text(&f->bar[i], lines[n++]);
+	}
+	return n;
+}
+
+bool bus_node_text(const struct bus_function *f, char line[BUS_LINE])
+{
+	const struct class_name *c = class_of(f);
+	u32 function = f->function & 0xffff;
+
+	if (f->flags & BUS_BRIDGE || !c->node || f->function >> 16)
+		return false;
+	format(line, BUS_LINE, "%s@%x,%x { reg = <0x%x 0 0 0 0>; compatible = \"pci%04x,%04x\"; };",
+		c->node, function >> 3, function & 7, function << 8, f->vendor, f->device);
+	return true;
+}
+
+static u32 digits(const char **at, u32 most)
+{
+	u32 value = 0;
+
+	for (u32 i = 0; i < most; i++, (*at)++) {
+		char c = **at;
+
+		if (c >= '0' && c <= '9')
+			value = value << 4 | (u32)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value << 4 | (u32)(c - 'a' + 10);
+		else
+			break;
+	}
+	return value;
+}
+
+bool bus_compatible(const struct bus_function *f, const char *compatible)
+{
+	const char *at = compatible + 3;
+	u32 first;
+
+	if (strncmp(compatible, "pciclass,", 9) == 0) {
+		at = compatible + 9;
+		first = digits(&at, 6);
+		if (*at)
+			return false;
+		if (at == compatible + 13)
+			return first == f->class >> 8;
+		return at == compatible + 15 && first == f->class;
+	}
+	if (strncmp(compatible, "pci", 3) != 0)
+		return false;
+	first = digits(&at, 4);
+	if (*at++ != ',' || first != f->vendor)
+		return false;
+	return digits(&at, 4) == f->device && !*at;
+}
+
+bool bus_shares_page(const struct bus_table *t, const struct bus_function *f, u32 bar)
+{
+	u64 first = f->bar[bar].address / PAGE_SIZE;
+	u64 last = (f->bar[bar].address + f->bar[bar].size - 1) / PAGE_SIZE;
+
+	for (u32 i = 0; i < t->functions; i++) {
+		for (u32 k = 0; k < BUS_BARS; k++) {
+			const struct bus_bar *b = &t->function[i].bar[k];
+
+			if (t->function[i].function == f->function || !b->size ||
+				b->flags & BUS_BAR_IO)
+				continue;
+			if (b->address / PAGE_SIZE <= last &&
+				(b->address + b->size - 1) / PAGE_SIZE >= first)
+				return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,271 @@
+/*
+ * dev objects: PCI functions given to drivers; configuration accesses for those who may make them;
+ * MSI and MSI-X.
+ */
+#include "kernel/dev.h"
+#include "kernel/kernel.h"
+#include "kernel/mem.h"
+#include "kernel/pci.h"
+
+#define HEADER_WORDS    16
+#define INTX_DISABLE    BIT(10) /* command register */
+#define MSI_ENABLE      BIT(0)
+#define MSI_MULTIPLE    0x70u
+#define MSI_64          BIT(7)
+#define MSIX_ENABLE     BIT(15)
+#define MSIX_MASKED     BIT(14)
+#define EXPRESS_CAN_FLR BIT(28)
+#define EXPRESS_FLR     BIT(15)
+#define AF_CAN_FLR      BIT(1)
+#define POWER_D3        3u
+#define POWER_NO_RESET  BIT(3) /* going to D0 does not reset it */
+#define MSI_ADDRESS     0xfee00000u
+
+struct dev {
+	struct kobj obj;
+	struct space space; /* what it can reach: without an IOMMU a list only */
+	struct list link; /* in devs */
+	u32 function;
+	bool reset;               /* and not started again */
+	u32 header[HEADER_WORDS]; /* as it was before the reset */
+};
+
+static struct list devs = {&devs, &devs};
+static struct spinlock lock; /* devs, and changes of configurations */
+
+/* The lock is held. */
+static void change(u32 function, u32 offset, u32 size, u32 clear, u32 set)
+{
+	pci_write(function, offset, size, (pci_read(function, offset, size) & ~clear) | set);
+}
+
+/* Neither DMA nor interrupts come from it any more. The lock is held. */
+static void quiesce(u32 function)
+{
+	u32 msi = pci_capability(function, PCI_CAP_MSI);
+	u32 msix = pci_capability(function, PCI_CAP_MSIX);
+
+	change(function, PCI_COMMAND, 2, PCI_COMMAND_MASTER, 0);
+	if (msi)
+		change(function, msi + 2, 2, MSI_ENABLE, 0);
+	if (msix)
+		change(function, msix + 2, 2, MSIX_ENABLE, 0);
+}
+
+status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out)
+{
+	struct msg_create_dev m = *(const struct msg_create_dev *)t->message;
+	struct dev *d;
+	struct cap sys;
+	status_t s = cap_lookup(t->domain, m.sys, KIND_SYS, RIGHT_CREATE, &sys);
+
+	if (s != STATUS_OK)
+		return s;
+	if (pci_read(m.function, PCI_VENDOR, 2) == 0xffff)
+		return STATUS_NOT_FOUND;
+	if (pci_read(m.function, PCI_HEADER, 1) & 0x7f)
+		return STATUS_BAD_ARG;
+	d = pool_alloc(&payer->pool, sizeof(*d));
+	if (!d)
+		return STATUS_NO_MEMORY;
+	d->function = m.function;
+	list_init(&d->link);
+	list_init(&d->space.attaches);
+	d->space.ptable.pool = &payer->pool;
+	kobj_init(&d->obj, KIND_DEV, payer);
+	*out = &d->obj;
+	spin_lock(&lock);
+	list_for_each(l, &devs)
+	{
+		if (container_of(l, struct dev, link)->function == m.function)
+			s = STATUS_BUSY;
+	}
+	if (s == STATUS_OK) {
+		list_add(&devs, &d->link);
+		quiesce(d->function);
+	}
+	spin_unlock(&lock);
+	return s;
+}
+
+void dev_stop(struct kobj *o)
+{
+	struct dev *d = container_of(o, struct dev, obj);
+
+	spin_lock(&lock);
+	if (!list_empty(&d->link))
+		quiesce(d->function);
+	list_remove(&d->link);
+	spin_unlock(&lock);
+	attach_remove_all(&d->space);
+}
+
+struct space *dev_space(struct kobj *o)
+{
+	return &container_of(o, struct dev, obj)->space;
+}
+
+void dev_unmapped(struct space *s)
+{
+	spin_lock(&lock);
+	quiesce(container_of(s, struct dev, space)->function);
+	spin_unlock(&lock);
+}
+
+void dev_free(struct kobj *o, struct pool *pool)
+{
+	pool_free(pool, container_of(o, struct dev, obj), sizeof(struct dev));
+}
+
+/* Writes an entry of the MSI-X table (PCI Local Bus Specification 3.0, 6.8.2). */
+static bool write_msix(u32 function, u32 at, u32 index, const u32 entry[4])
+{
+	u32 control = pci_read(function, at + 2, 2);
+	u32 table = pci_read(function, at + 4, 4);
+	u32 bar = PCI_BAR + (table & 7) * 4;
+	u64 address;
+
+	if (index > (control & 0x7ff) || (table & 7) > 5 ||
+		!(pci_read(function, PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
+		return false;
+	address = pci_read(function, bar, 4);
+	if ((address & 7) == 4 && (table & 7) < 5)
+		address |= (u64)pci_read(function, bar + 4, 4) << 32;
+	address = (address & ~15ull) + (table & ~7u) + index * 16u;
+	if (!device_allowed(address, 16))
+		return false;
+	device_write(address, entry);
+	change(function, at + 2, 2, MSIX_MASKED, MSIX_ENABLE);
+	return true;
+}
+
+/* 6.8.1 of the same; the function gets one message only. */
+static bool write_msi(u32 function, u32 at, u32 index, const u32 entry[4])
+{
+	u32 data = at + (pci_read(function, at + 2, 2) & MSI_64 ? 12 : 8);
+
+	if (index)
+		return false;
+	change(function, at + 2, 2, MSI_ENABLE, 0);
+	pci_write(function, at + 4, 4, entry[0]);
+	if (data == at + 12)
+		pci_write(function, at + 8, 4, 0);
+	pci_write(function, data, 2, entry[2]);
+	change(function, at + 2, 2, MSI_MULTIPLE, entry[3] ? 0 : MSI_ENABLE);
+	return true;
+}
+
+bool dev_message(struct kobj *o, u32 index, u32 apic_id, u32 vector, bool masked)
+{
+	u32 function = container_of(o, struct dev, obj)->function;
+	u32 msix = pci_capability(function, PCI_CAP_MSIX);
+	u32 msi = pci_capability(function, PCI_CAP_MSI);
+	const u32 entry[4] = {MSI_ADDRESS | apic_id << 12, 0, vector, masked};
+	bool done = false;
+
+	if (apic_id > 0xff) /* needs interrupt remapping */
+		return false;
+	spin_lock(&lock);
+	if (msix)
+		done = write_msix(function, msix, index, entry);
+	else if (msi)
+		done = write_msi(function, msi, index, entry);
+	if (done)
+		change(function, PCI_COMMAND, 2, 0, INTX_DISABLE);
+	spin_unlock(&lock);
+	return done;
+}
+
+/* Begins a reset of the function alone, which takes up to 100 ms (PCI Express Base Specification,
+ * 6.6.2; PCI Advanced Capabilities ECN; PCI Bus Power Management 1.2, 3.2.4). The lock is held. */
+static status_t reset(struct dev *d)
+{
+	u32 f = d->function;
+	u32 express = pci_capability(f, PCI_CAP_EXPRESS);
+	u32 af = pci_capability(f, PCI_CAP_AF);
+	u32 power = pci_capability(f, PCI_CAP_POWER);
+
+	quiesce(f);
+	for (u32 i = 0; i < HEADER_WORDS && !d->reset; i++)
+		d->header[i] = pci_read(f, i * 4, 4);
+	if (express && pci_read(f, express + 4, 4) & EXPRESS_CAN_FLR)
+		change(f, express + 8, 2, 0, EXPRESS_FLR);
+	else if (af && pci_read(f, af + 3, 1) & AF_CAN_FLR)
+		pci_write(f, af + 4, 1, 1);
+	else if (power && !(pci_read(f, power + 4, 2) & POWER_NO_RESET))
+		change(f, power + 4, 2, 0, POWER_D3);
+	else
+		return STATUS_NOT_SUPPORTED;
+	d->reset = true;
+	return STATUS_OK;
+}
+
+/* Lets it do DMA; after a reset its addresses are as they were before. The lock is held. */
+static void start(struct dev *d)
+{
+	u32 power = pci_capability(d->function, PCI_CAP_POWER);
+
+	if (power)
+		change(d->function, power + 4, 2, POWER_D3, 0);
+	for (u32 i = HEADER_WORDS; d->reset && i-- > 1;)
+		pci_write(d->function, i * 4, i == 1 ? 2 : 4, d->header[i]);
+	d->reset = false;
+	change(d->function, PCI_COMMAND, 2, 0, PCI_COMMAND_MASTER);
+}
+
+/* A configuration access of the thread's call. The lock is held. */
+static status_t access(struct thread *t, u32 function)
+{
+	u64 offset = arg(t, R8), size = arg(t, R9);
+	u32 old;
+	u32 kept;
+
+	if ((size != 1 && size != 2 && size != 4) || offset >= PAGE_SIZE || offset % size)
+		return STATUS_BAD_ARG;
+	old = pci_read(function, (u32)offset, (u32)size);
+	if (arg(t, RSI) == DEV_CTL_READ) {
+		t->regs.gpr[RDI] = old;
+		return STATUS_OK;
+	}
+	kept = pci_kept(function, (u32)offset, (u32)size);
+	pci_write(function, (u32)offset, (u32)size, (old & kept) | ((u32)arg(t, R10) & ~kept));
+	return STATUS_OK;
+}
+
+status_t sys_dev_ctl(struct thread *t)
+{
+	u64 op = arg(t, RSI);
+	struct cap cap;
+	struct dev *d;
+	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_SYS, RIGHT_PCI, &cap);
+
+	if (s == STATUS_OK) {
+		if (op > DEV_CTL_WRITE)
+			return STATUS_BAD_CALL;
+		spin_lock(&lock);
+		s = access(t, (u32)arg(t, RDX));
+		spin_unlock(&lock);
+		return s;
+	}
+	if (s == STATUS_BAD_KIND)
+		s = cap_lookup(t->domain, arg(t, RDI), KIND_DEV,
+			op == DEV_CTL_START ? RIGHT_RUN : RIGHT_CTL, &cap);
+	if (s != STATUS_OK)
+		return s;
+	d = container_of(cap.obj, struct dev, obj);
+	spin_lock(&lock);
+	if (list_empty(&d->link))
+		s = STATUS_GONE;
+	else if (op == DEV_CTL_READ)
+		s = access(t, d->function);
+	else if (op == DEV_CTL_QUIESCE)
+		quiesce(d->function);
+	else if (op == DEV_CTL_RESET)
+		s = reset(d);
+	else if (op == DEV_CTL_START)
+		start(d);
+	else
+		s = STATUS_BAD_CALL;
+	spin_unlock(&lock);
+	return s;
+}
