@@ -61,7 +61,7 @@ CHECKS = [
     Check("network", B + r"3 packets transmitted, 3 packets received"),
     Check("restarts", r"ramdisk is restarted", r"switch is restarted", r"ramdisk is restarted", A + "same-2$",
           A + r"2 packets transmitted, 2 packets received", A + "0$", A + "end-46$"),
-    Check("console", B + "hvc-one$", B + "named-two$", call=ports),
+    Check("console", B + ".*hvc-one$", B + ".*named-two$", call=ports),
     Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall"),
 ]
 
