@@ -24,7 +24,7 @@
 struct dev {
 	struct kobj obj;
 	struct space space; /* what it can reach: without an IOMMU a list only */
-	struct list link; /* in devs */
+	struct list link;   /* in devs */
 	u32 function;
 	bool reset;               /* and not started again */
 	u32 header[HEADER_WORDS]; /* as it was before the reset */

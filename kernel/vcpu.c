@@ -7,6 +7,7 @@
 #define XCR0_AVX       BIT(2)
 #define XCR0_AVX512    0xe0ull
 #define WINDOW_UNKNOWN 0xff
+#define SAMPLE         64 /* entries, of which one is measured */
 /* Kinds that go straight to the VMM */
 #define PLAIN_EXITS ((BIT(EXIT_KIND_COUNT) - 1) & ~(BIT(EXIT_IO) | BIT(EXIT_HLT)))
 
@@ -469,9 +470,10 @@ void vcpu_continue(struct vcpu *v)
 		attend(v);
 	if (unlikely(c->fpu_owner != v || c->xcr0 != v->xcr0))
 		fpu_load_vcpu(c, v);
-	if (unlikely(!(++v->stats.entries % 64)))
+	if (unlikely(!(++v->stats.entries % SAMPLE))) {
 		lapic_refresh();
-	v->stats.guest_time -= rdtsc(); /* and the exit adds its own */
+		v->entered = rdtsc();
+	}
 	vcpu_ops->enter(v);
 }
 
@@ -480,7 +482,10 @@ void vcpu_exited(struct vcpu *v)
 	struct run_page *r = v->run;
 	unsigned kind;
 
-	v->stats.guest_time += rdtsc();
+	if (unlikely(v->entered)) {
+		v->stats.guest_time += SAMPLE * (rdtsc() - v->entered);
+		v->entered = 0;
+	}
 	kind = vcpu_ops->exit(v);
 	if (likely(kind < 64 && BIT(kind) & PLAIN_EXITS))
 		return_exit(v, kind);

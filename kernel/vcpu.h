@@ -95,6 +95,7 @@ struct vcpu {
 	u64 dr[4]; /* while not loaded */
 	u64 dr6;
 
+	cycles_t entered; /* TSC at the entry, if that is measured; 0 */
 	struct msg_vcpu_stats stats;
 };
 

@@ -144,8 +144,8 @@ static bool add_register(
 	r->value = b->address;
 	if (io)
 		return member_ok(m,
-			sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, p->domain, b->address, b->size,
-				NULL),
+			sys_sys_ctl(
+				ROOT_CAP_SYS, SYS_CTL_PORTS, p->domain, b->address, b->size, NULL),
 			"I/O registers");
 	if (bus_shares_page(&table, f, k)) {
 		log_line("%s: the registers at %#lx share a page with another function's",

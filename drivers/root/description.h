@@ -34,8 +34,8 @@ enum device_kind {
 struct device_node {
 	enum device_kind kind;
 	u32 phandle;
-	u32 function; /* of a PCI function, segment 0: bus << 8 | device << 3 | function */
-	bool unprotected;      /* it may do DMA though no IOMMU holds it back */
+	u32 function;     /* of a PCI function, segment 0: bus << 8 | device << 3 | function */
+	bool unprotected; /* it may do DMA though no IOMMU holds it back */
 	const char *compatible; /* of a PCI function: the identity that it must have */
 	u16 port;
 	u16 ports;

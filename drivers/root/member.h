@@ -35,7 +35,7 @@ struct process {
 	cap_t irq[NODE_DEVICES];
 	u32 windows;
 	cap_t window[NODE_DEVICES * BUS_BARS]; /* mems of its functions' registers */
-	cap_t event; /* all bits of the first thread's event */
+	cap_t event;                           /* all bits of the first thread's event */
 
 	/* used while it is being built */
 	vaddr_t entry;

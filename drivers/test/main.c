@@ -45,8 +45,7 @@ static void run_calls(const char *only)
 static bool needs_authority(const char *mode)
 {
 	return !*mode || strcmp(mode, "bench") == 0 || strcmp(mode, "vcpu") == 0 ||
-	       strncmp(mode, "device", 6) == 0 ||
-	       strncmp(mode, "only ", 5) == 0;
+	       strncmp(mode, "device", 6) == 0 || strncmp(mode, "only ", 5) == 0;
 }
 
 int main(struct start_info *start);

@@ -32,7 +32,6 @@ static inline bool exit_cpuid_quick(
 	if (unlikely(!e || !cpuid_plain(e)))
 		return false;
 	v->log->quick.rax = run->gpr[RAX];
-	v->log->quick.rcx = run->gpr[RCX];
 	v->log->quick.rip = run->rip;
 	v->log->quick.sequence = run->sequence;
 	asm volatile("" : : : "memory"); /* before these change */

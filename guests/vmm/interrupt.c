@@ -202,6 +202,7 @@ void interrupt_settle(struct vcpu *v)
 {
 	struct lapic *lapic = v->lapic->state;
 	struct machine *m = v->machine;
+	cycles_t deadline;
 	bool window = false;
 
 	while (__atomic_load_n(&v->post->mail, __ATOMIC_SEQ_CST))
@@ -219,12 +220,13 @@ void interrupt_settle(struct vcpu *v)
 	if (lapic->todo & LAPIC_TODO_DELIVER)
 		v->run->dirty |= GROUP_APIC;
 	flag_set(v, RUN_X2APIC, lapic_in_x2apic_mode(v->lapic));
-	lapic->todo = 0; /* BASE and EXTINT are looked at in any case */
-	v->deadline = v->state->periodic;
+	if (lapic->todo)
+		lapic->todo = 0; /* BASE and EXTINT are looked at in any case */
+	deadline = v->state->periodic;
 	if (unlikely(debug_hides(v))) {
 		cycles_t late = tsc_now() + tsc_from_us(m->clock.hz, DEBUG_HIDE_US);
 
-		v->deadline = late < v->deadline ? late : v->deadline;
+		deadline = late < deadline ? late : deadline;
 	} else {
 		if (v->state->nmis || (v->run->flags & RUN_NMI_WINDOW))
 			window = settle_nmi(v);
@@ -233,10 +235,14 @@ void interrupt_settle(struct vcpu *v)
 	}
 	flag_set(v, RUN_WINDOW, window);
 	if (v->index == 0) {
-		machine_lock(v);
-		if (m->rearm)
+		/* Only this thread writes the deadline; who sets `rearm` leaves mail. */
+		if (__atomic_load_n(&m->rearm, __ATOMIC_RELAXED)) {
+			machine_lock(v);
 			machine_deadline(m);
-		if (m->deadline < v->deadline)
-			v->deadline = m->deadline;
+		}
+		if (m->deadline < deadline)
+			deadline = m->deadline;
 	}
+	if (v->deadline != deadline) /* a store costs more */
+		v->deadline = deadline;
 }

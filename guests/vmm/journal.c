@@ -219,7 +219,6 @@ bool journal_recover(struct vcpu *v, bool *again)
 		roll_back(v, count);
 		if (*again && log->quick.sequence == run->sequence) {
 			run->gpr[RAX] = log->quick.rax;
-			run->gpr[RCX] = log->quick.rcx;
 			run->rip = log->quick.rip;
 		}
 		/* The kernel may have taken over what is undone now, when it was asked for more. */

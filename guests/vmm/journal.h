@@ -32,12 +32,13 @@ struct journal_entry {
 	u64 old;
 };
 
-/* CPUID's short way (exit_cpuid_quick) changes these alone: stored before, without the log. */
+/* CPUID's short way (exit_cpuid_quick): what it reads and changes, stored before, without the log.
+ * The other registers are its results. */
 struct journal_quick {
 	u64 sequence; /* of the exit whose values they are */
 	u64 rax;
-	u64 rcx;
 	u64 rip;
+	u64 reserved;
 };
 
 /* In the holder's memory, one for each vCPU; all zero at first. */

@@ -10,7 +10,7 @@
  * word first and then the waiters. So either this one finds the lock open, or it is among those
  * woken.
  */
-void lock_wait(struct vcpu *v)
+static void lock_wait(struct vcpu *v)
 {
 	struct machine_lock *lock = &v->machine->lock;
 	cycles_t start;
@@ -31,6 +31,19 @@ void lock_wait(struct vcpu *v)
 		host_wait(BIT(VCPU_BIT_LOCK), TIME_NEVER);
 	}
 	v->watch->waited += tsc_now() - start;
+}
+
+void machine_lock(struct vcpu *v)
+{
+	u32 open = LOCK_OPEN;
+
+	if (v->locked)
+		return;
+	if (v->machine->vcpus > 1 &&
+		unlikely(!__atomic_compare_exchange_n(&v->machine->lock.word, &open, LOCK_HELD,
+			false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+		lock_wait(v);
+	v->locked = true;
 }
 
 void lock_wake(struct machine *m)

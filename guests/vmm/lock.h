@@ -7,8 +7,7 @@
 
 #include "guests/vmm/machine.h"
 
-/* What a thread does when it finds the lock taken, and when it left others waiting. */
-void lock_wait(struct vcpu *v);
+/* When the lock was open for a moment only: wakes who waited. */
 void lock_wake(struct machine *m);
 
 /*
@@ -16,18 +15,7 @@ void lock_wake(struct machine *m);
  * commits the exit (journal.h): what it changed under the lock may be rolled back until then, so
  * nobody else may build on it.
  */
-static inline void machine_lock(struct vcpu *v)
-{
-	u32 open = LOCK_OPEN;
-
-	if (v->locked)
-		return;
-	if (v->machine->vcpus > 1 &&
-		unlikely(!__atomic_compare_exchange_n(&v->machine->lock.word, &open, LOCK_HELD,
-			false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
-		lock_wait(v);
-	v->locked = true;
-}
+void machine_lock(struct vcpu *v);
 
 /* For journal_commit. */
 static inline void machine_unlock(struct vcpu *v)

@@ -59,9 +59,9 @@ struct vcpu_state {
 
 /* What other threads leave for a vCPU's; atomic, and not rolled back (journal.h). */
 struct vcpu_post {
-	u32 mail;         /* MAIL_* */
-	u32 startup_page; /* of the last start-up IPI */
-	u64 taken;        /* mail that its thread has taken out and not yet acted upon for good */
+	u32 mail;           /* MAIL_* */
+	u32 startup_page;   /* of the last start-up IPI */
+	u64 taken;          /* mail that its thread has taken out and not yet acted upon for good */
 	u64 eoi_taken_back; /* 1: the VMM, not the guest, cleared the bit of pveoi.h last */
 };
 

@@ -65,7 +65,8 @@ static bool find_state(struct machine *m, const struct start_info *info, struct 
 	return true;
 }
 
-/* Where the operator reads what the vCPUs' exits take: behind the machine's state and the journals. */
+/* Where the operator reads what the vCPUs' exits take: behind the machine's state and the journals.
+ */
 static bool find_watch(struct machine *m, const struct start_info *info)
 {
 	const struct start_resource *r = start_find(info, START_STATE, 0);

@@ -25,7 +25,8 @@ static void take_back(struct vcpu *v)
 	pveoi_sync(v);
 	if (!v->state->eoi_armed)
 		return;
-	v->post->eoi_taken_back = 1; /* should this be rolled back: the guest has not ended anything */
+	v->post->eoi_taken_back =
+		1; /* should this be rolled back: the guest has not ended anything */
 	if (word)
 		__atomic_fetch_and(word, ~PVEOI_SKIP, __ATOMIC_SEQ_CST);
 	disarm(v);

@@ -71,6 +71,7 @@ _Noreturn void run_guest(struct vcpu *v)
 	struct run_page *run = v->run;
 	const struct cpuid_policy *policy = v->cpuid;
 	struct watch_vcpu *watch = v->watch;
+	u32 cpuids = 0;
 
 	exit_export(run);
 	if (v->index == 0)
@@ -82,23 +83,29 @@ _Noreturn void run_guest(struct vcpu *v)
 	machine_settle(v);
 	for (;;) {
 		u32 kind = EXIT_NONE;
+		cycles_t start = 0;
 		status_t status;
-		cycles_t start;
+		bool cpuid;
 		u64 bits;
 
 		while (unlikely(v->pause))
 			handle_pause(v);
 		status = sys_vcpu_run(v->cap, v->wake_mask, v->deadline, &bits);
-		start = tsc_now();
-		if (unlikely(status != STATUS_OK)) {
-			handle_wake(v, status, bits);
-		} else if (run->exit_kind == EXIT_CPUID && exit_cpuid_quick(v, run, policy)) {
+		cpuid = status == STATUS_OK && run->exit_kind == EXIT_CPUID;
+		if (!cpuid || ++cpuids % WATCH_EACH == 0)
+			start = tsc_now();
+		if (cpuid && exit_cpuid_quick(v, run, policy)) {
 			exit_quick_done(v, run);
-			watch_add(watch, EXIT_CPUID, tsc_now() - start);
+			if (unlikely(start))
+				watch_add(watch, EXIT_CPUID, tsc_now() - start, WATCH_EACH);
 			continue;
-		} else {
-			kind = exit_handle(v);
 		}
-		watch_add(watch, kind, tsc_now() - start);
+		if (unlikely(!start))
+			start = tsc_now();
+		if (unlikely(status != STATUS_OK))
+			handle_wake(v, status, bits);
+		else
+			kind = exit_handle(v);
+		watch_add(watch, kind, tsc_now() - start, 1);
 	}
 }

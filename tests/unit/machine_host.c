@@ -161,8 +161,8 @@ struct vcpu *host_setup_smp(bool amd, u32 vcpus)
 	gmem_add(&m->memory, 0, HOST_RAM, host_ram);
 	clock_init(&m->clock, HOST_TSC_HZ, tsc_now(), 1704067200ull * NS_PER_SECOND, tsc_now());
 	is_amd = amd;
-	cpuid_build(
-		&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus, false, false}, cpuid_fake);
+	cpuid_build(&m->cpuid, &(struct cpuid_machine){7, HOST_TSC_HZ, 40, vcpus, false, false},
+		cpuid_fake);
 	for (u32 i = 0; i < vcpus; i++) {
 		memset(run_page[i], 0, PAGE_SIZE);
 		memset(apic_page[i], 0, PAGE_SIZE);

@@ -12,7 +12,7 @@ TEST(watch_buckets_are_powers_of_two)
 
 	for (u32 i = 0; i < ARRAY_SIZE(edge); i++) {
 		memset(&watch, 0, sizeof(watch));
-		watch_add(&watch, EXIT_IO, edge[i]);
+		watch_add(&watch, EXIT_IO, edge[i], 1);
 		CHECK_EQ(KIND->bucket[bucket[i]], 1);
 		CHECK_EQ(watch_count(KIND), 1);
 		CHECK_EQ(KIND->sum, edge[i]);
@@ -27,7 +27,7 @@ TEST(watch_quantiles)
 	memset(&watch, 0, sizeof(watch));
 	CHECK_EQ(watch_quantile(KIND, 500), 0);
 	for (u64 i = 1; i <= 1000; i++)
-		watch_add(&watch, EXIT_IO, i * 10);
+		watch_add(&watch, EXIT_IO, i * 10, 1);
 	for (u32 p = 1; p <= 1000; p++) {
 		CHECK(watch_quantile(KIND, p) >= p * 10ull);
 		CHECK(watch_quantile(KIND, p) < p * 20ull);
@@ -37,8 +37,8 @@ TEST(watch_quantiles)
 	/* One in a hundred thousand is seen by the maximum alone. */
 	memset(&watch, 0, sizeof(watch));
 	for (u32 i = 0; i < 100000; i++)
-		watch_add(&watch, EXIT_IO, 700);
-	watch_add(&watch, EXIT_IO, 1ull << 50);
+		watch_add(&watch, EXIT_IO, 700, 1);
+	watch_add(&watch, EXIT_IO, 1ull << 50, 1);
 	CHECK_EQ(watch_quantile(KIND, 990), 1023);
 	CHECK_EQ(watch_quantile(KIND, 1000), 1ull << 50);
 }
