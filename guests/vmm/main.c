@@ -2,6 +2,7 @@
 #include "config.h"
 #include "host.h"
 #include "guests/vmm/cpu/msr.h"
+#include "guests/vmm/debug/debug.h"
 #include "run.h"
 #include "start.h"
 
@@ -244,7 +245,10 @@ static bool set_up(struct machine *m, const struct start_info *info)
 		machine_init(m);
 		return config_devices(&config, m) && start_direct(&config, m);
 	}
-	if (!machine_resume(m) || !config_devices(&config, m))
+	if (!machine_resume(m))
+		return false;
+	debug_take_over(m);
+	if (!config_devices(&config, m))
 		return false;
 	machine_virtio_resume(m);
 	log_line("a fresh VMM has taken the guest over (%u)", info->restart);

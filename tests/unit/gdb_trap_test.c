@@ -98,6 +98,35 @@ TEST(gdb_open_removes_what_is_left)
 	CHECK_EQ(host_machine.state->debug.soft[0].used, 0);
 }
 
+/* It died in the middle of a step, with a breakpoint in a debug register. */
+TEST(gdb_take_over)
+{
+	setup();
+	v->run->rflags = 2;
+	v->run->dr[3] = 0x1111;
+	v->run->dr7 = 0x4c0;
+	ASK("Z0,10000,1", "OK");
+	ASK("Z1,12345,1", "OK");
+	ASK("vCont;s:1", "");
+	line_leave(v);
+	CHECK(v->run->dr7 != 0x4c0 && v->run->rflags & BIT(8));
+	CHECK(!(v->run->flags & RUN_HLT_WAIT));
+	host_machine.debug = (struct debug){0};
+	v->run->dirty = 0;
+	debug_take_over(&host_machine);
+	CHECK_EQ(v->run->dr[3], 0x1111);
+	CHECK_EQ(v->run->dr7, 0x4c0);
+	CHECK_EQ(v->run->rflags, 2);
+	CHECK_EQ(v->run->exceptions, 0);
+	CHECK(v->run->flags & RUN_HLT_WAIT);
+	CHECK((v->run->dirty & (GROUP_RIP | GROUP_DR | GROUP_CONTROL)) ==
+		(GROUP_RIP | GROUP_DR | GROUP_CONTROL));
+	CHECK_EQ(host_ram[CODE], 0);
+	v->run->dirty = 0;
+	debug_take_over(&host_machine);
+	CHECK_EQ(v->run->dirty, 0);
+}
+
 /* The guest's own HLT, #GP and #DB. */
 TEST(gdb_reflects_the_guests_traps)
 {

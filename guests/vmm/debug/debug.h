@@ -60,6 +60,12 @@ bool debug_stepped(struct vcpu *v);
 void debug_arm(struct vcpu *v, enum debug_action action);
 void debug_disarm(struct vcpu *v);
 
+/*
+ * A VMM died, and its debugger is gone with it: each vCPU gets its own registers back, and the
+ * breakpoints go. Before any of the machine's threads runs.
+ */
+void debug_take_over(struct machine *m);
+
 /* After INIT: the debugger's settings stay. */
 void debug_init_signal(struct vcpu *v);
 

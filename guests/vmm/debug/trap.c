@@ -267,6 +267,28 @@ void debug_disarm(struct vcpu *v)
 	run->dirty |= GROUP_DR;
 }
 
+void debug_take_over(struct machine *m)
+{
+	for (u32 i = 0; i < m->vcpus; i++) {
+		struct vcpu *v = &m->vcpu[i];
+		const struct debug_saved *d = &v->state->debug;
+
+		if (d->armed || d->step || d->hlt) {
+			vcpu_need(v, GROUP_ALL_REG);
+			debug_disarm(v);
+		}
+	}
+	debug_points_clear(m);
+	for (u32 i = 0; i < m->vcpus; i++) {
+		struct run_page *run = m->vcpu[i].run;
+
+		if (run->exceptions != debug_exceptions(m)) {
+			run->exceptions = debug_exceptions(m);
+			run->dirty |= GROUP_CONTROL;
+		}
+	}
+}
+
 static void stop(struct vcpu *v, enum debug_why why)
 {
 	v->debug.why = why;
