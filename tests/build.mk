@@ -123,7 +123,7 @@ system-%: programs guest-files $(TESTS)/locked.efi
 
 # A VMM killed KILLS times under a guest that works.
 KILLS    ?= 1000
-WORKLOAD ?= shell
+WORKLOAD ?= compile
 .PHONY: soak
 soak: programs guest-files
 	@tests/soak --kills $(KILLS) --workload $(WORKLOAD) --logs $(TESTS)/soak

@@ -85,6 +85,28 @@ def lines(log):
         raise Failed("too few lines")
 
 
+# A program is compiled, linked and run, again and again, on four processors, beside a clock that says how it goes on.
+COMPILE = (
+    r"dmesg -n 1; stty -echo; (i=0; until [ -e /tmp/stop ]; do compile-test; i=$((i+1)); done; echo last-$i) & "
+    rf"(i=0; until [ -e /tmp/stop ]; do echo tick-$i {TEXT}; i=$((i+1)); sleep 1; done) & "
+    r"read x; touch /tmp/stop; wait; stty echo; echo end-$((40+2))\n")
+
+
+def compiled(log):
+    """Each compilation passed and gave the same program, and each line of the clock is there once and in order."""
+    text = said(log, "linux")
+    results = [line for line in text if re.match(r"compile-test: ", line)]
+    programs = {line.split()[2] for line in results if re.fullmatch(r"compile-test: PASS \w{16}, \d+ passed, 0 failed", line)}
+    ticks = [line for line in text if re.match(r"tick-\S+( \S+)?$", line)]
+    if not results or len(programs) != 1 or any(" PASS " not in line for line in results):
+        raise Failed(f"the compilations said {results}")
+    for number, line in enumerate(ticks):
+        if line != f"tick-{number} {TEXT}":
+            raise Failed(f"{line!r} is there for tick {number}")
+
+
 WORKLOADS = {
+    "compile": Workload("linux", "guests/systems/smp.dts", [(r"\[linux\] .*/ # ", COMPILE)], r"\[linux\] tick-\d+ ", r"\n",
+                        compiled, cpus=4),
     "shell": Workload("linux", "restart.dts", [(r"\[linux\] / # ", SHELL)], r"\[linux\] line-\d+ ", r"\n", lines),
 }
