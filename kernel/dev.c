@@ -207,7 +207,7 @@ static void start(struct dev *d)
 
 	if (power)
 		change(d->function, power + 4, 2, POWER_D3, 0);
-	for (u32 i = HEADER_WORDS; d->reset && i-- > 1;)
+	for (u32 i = HEADER_WORDS - 1; d->reset && i >= 1; i--)
 		pci_write(d->function, i * 4, i == 1 ? 2 : 4, d->header[i]);
 	d->reset = false;
 	change(d->function, PCI_COMMAND, 2, 0, PCI_COMMAND_MASTER);

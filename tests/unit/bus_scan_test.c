@@ -122,7 +122,7 @@ TEST(base_address_registers)
 	bus_scan(&table, 0, &bus_access);
 	CHECK_EQ(table.functions, 1);
 	f = found(3 << 3);
-	CHECK(f && f->vendor == 0x8086 && f->device == 0x100e && f->class == 0x020000);
+	CHECK(f->vendor == 0x8086 && f->device == 0x100e && f->class == 0x020000);
 	CHECK(f->revision == 2 && f->line == BUS_NO_LINE);
 	CHECK_EQ(f->bar[0].address, 0xfebc0000);
 	CHECK_EQ(f->bar[0].size, 0x20000);
@@ -210,7 +210,7 @@ TEST(capabilities)
 	set(c, 0x3d, 1, 9);
 	bus_scan(&table, 0, &bus_access);
 	f = found(6 << 3);
-	CHECK(f && f->msix == 65 && f->msi == 8 && f->pin == 0);
+	CHECK(f->msix == 65 && f->msi == 8 && f->pin == 0);
 	CHECK_EQ(f->flags, BUS_EXPRESS | BUS_RESET);
 }
 
