@@ -455,7 +455,8 @@ static void against_processor(bool wide)
 		wide ? 64 : 32, tries);
 	CHECK_EQ(done, CASES);
 	for (unsigned i = 1; i < INSTR_OPERATIONS; i++)
-		if (i != INSTR_INS && i != INSTR_OUTS && i != INSTR_SMSW && counts[i] < 50)
+		if (i != INSTR_INS && i != INSTR_OUTS && (i < INSTR_SLDT || i > INSTR_LMSW) &&
+			counts[i] < 50)
 			test_fail(
 				__FILE__, __LINE__, "operation %u ran %u times only", i, counts[i]);
 }
