@@ -163,6 +163,10 @@ void journal_commit(struct vcpu *v)
 	v->journal->round++;
 	if (unlikely(v->post->taken))
 		v->post->taken = 0;
+	if (v->eoi_looked) {
+		v->post->eoi_seen = 0;
+		v->eoi_looked = false;
+	}
 	if (v->locked) {
 		console_publish(v->machine);
 		machine_unlock(v);
@@ -215,6 +219,7 @@ bool journal_recover(struct vcpu *v, bool *again)
 	if (!*again && !count) {
 		/* The guest may have run since: nothing is current but what is still dirty. */
 		run->valid = 0;
+		v->post->eoi_seen = 0;
 	} else {
 		roll_back(v, count);
 		if (*again && log->quick.sequence == run->sequence) {

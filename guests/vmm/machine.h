@@ -59,10 +59,10 @@ struct vcpu_state {
 
 /* What other threads leave for a vCPU's; atomic, and not rolled back (journal.h). */
 struct vcpu_post {
-	u32 mail;           /* MAIL_* */
-	u32 startup_page;   /* of the last start-up IPI */
-	u64 taken;          /* mail that its thread has taken out and not yet acted upon for good */
-	u64 eoi_taken_back; /* 1: the VMM, not the guest, cleared the bit of pveoi.h last */
+	u32 mail;         /* MAIL_* */
+	u32 startup_page; /* of the last start-up IPI */
+	u64 taken;        /* mail that its thread has taken out and not yet acted upon for good */
+	u64 eoi_seen;     /* enum pveoi_seen, until the commit */
 };
 
 /* The byte rings behind the serial port, as far as they are the guest's doing. */
@@ -127,6 +127,7 @@ struct vcpu {
 	u32 index;
 	bool again;          /* a VMM died over the exit in the run page */
 	bool locked;         /* has the machine's lock */
+	bool eoi_looked;     /* pveoi_take has looked since the last commit */
 	bool pause;          /* the machine stopped, INIT, or a debugger: the thread must not enter
 				the guest */
 	bool shares_cpu;     /* with another vCPU: one that spins gives the CPU up */

@@ -25,8 +25,6 @@ static void take_back(struct vcpu *v)
 	pveoi_sync(v);
 	if (!v->state->eoi_armed)
 		return;
-	v->post->eoi_taken_back =
-		1; /* should this be rolled back: the guest has not ended anything */
 	if (word)
 		__atomic_fetch_and(word, ~PVEOI_SKIP, __ATOMIC_SEQ_CST);
 	disarm(v);
@@ -47,18 +45,31 @@ bool pveoi_enable(struct vcpu *v, u64 value)
 	return true;
 }
 
+/*
+ * The guest does not run while an exit is handled, so one look is enough. What was seen is kept
+ * until the commit, for what is done then sets the bit anew or clears it: should this process die
+ * and be rolled back, the next one knows, and makes the bit what it was.
+ */
 void pveoi_take(struct vcpu *v)
 {
 	u32 *word = word_of(v);
+	u64 *seen = &v->post->eoi_seen;
 
-	if (v->post->eoi_taken_back) { /* by a VMM that died there */
+	if (v->eoi_looked)
+		return;
+	v->eoi_looked = true;
+	if (!*seen)
+		*seen = word && (__atomic_load_n(word, __ATOMIC_SEQ_CST) & PVEOI_SKIP)
+				? PVEOI_RUNS
+				: PVEOI_ENDED;
+	if (*seen == PVEOI_RUNS) {
 		if (word)
-			__atomic_fetch_and(word, ~PVEOI_SKIP, __ATOMIC_SEQ_CST);
-	} else {
-		if (word && (__atomic_load_n(word, __ATOMIC_SEQ_CST) & PVEOI_SKIP))
-			return;
-		lapic_eoi(v->machine, v->lapic);
+			__atomic_fetch_or(word, PVEOI_SKIP, __ATOMIC_SEQ_CST);
+		return;
 	}
+	lapic_eoi(v->machine, v->lapic);
+	if (word)
+		__atomic_fetch_and(word, ~PVEOI_SKIP, __ATOMIC_SEQ_CST);
 	disarm(v);
 }
 
@@ -78,7 +89,6 @@ void pveoi_settle(struct vcpu *v)
 		v->state->eoi_armed = 1;
 		v->run->flags |= RUN_EOI_SKIP;
 		__atomic_fetch_or(word, PVEOI_SKIP, __ATOMIC_SEQ_CST);
-		v->post->eoi_taken_back = 0; /* last: what was armed before may come back */
 	}
 }
 

@@ -15,6 +15,11 @@
 #define PVEOI_ENABLE BIT(0) /* of MSR_KVM_PV_EOI */
 #define PVEOI_SKIP   1u     /* of the word */
 
+enum pveoi_seen {       /* vcpu_post.eoi_seen: what this exit has found; 0: it has not looked */
+	PVEOI_RUNS = 1, /* the bit is set: the guest has not ended anything */
+	PVEOI_ENDED = 2,
+};
+
 /* WRMSR of MSR_KVM_PV_EOI; false: #GP. */
 bool pveoi_enable(struct vcpu *v, u64 value);
 

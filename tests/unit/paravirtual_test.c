@@ -233,7 +233,7 @@ TEST(eoi_after_a_death)
 {
 	arm();
 	deliver(VECTOR);
-	v->post->eoi_taken_back = 1; /* the bit may be cleared already, or not */
+	v->post->eoi_seen = PVEOI_RUNS; /* taken back: the bit is cleared already, or not */
 	*word = 0;
 	window();
 	CHECK(in_service(VECTOR));
@@ -241,10 +241,16 @@ TEST(eoi_after_a_death)
 	CHECK(!(v->run->flags & RUN_EOI_SKIP));
 	arm();
 	deliver(VECTOR);
-	v->post->eoi_taken_back = 1;
+	v->post->eoi_seen = PVEOI_RUNS;
 	window();
 	CHECK(in_service(VECTOR));
 	CHECK_EQ(*word, 0);
+	arm();
+	deliver(VECTOR);
+	v->post->eoi_seen = PVEOI_ENDED; /* and the bit was set for the next one */
+	window();
+	CHECK(!in_service(VECTOR));
+	CHECK_EQ(v->post->eoi_seen, 0);
 	arm();
 	v->state->eoi_armed = 0; /* rolled back: the bit is not */
 	v->run->flags &= ~RUN_EOI_SKIP;
