@@ -6,8 +6,8 @@
 #include "kernel/vcpu.h"
 
 #define WORDS(rax) ((u32)((rax) >> 8 & IPC_MAX_WORDS))
-#define MAX_CHAIN                                                                                  \
-	64 /* calls that wait for one another, looked through for a cycle and to lend priority */
+/* calls that wait for one another, looked through for a cycle and to lend priority */
+#define MAX_CHAIN 64
 
 static inline void copy_words(struct thread *to, const struct thread *from, u32 words)
 {

@@ -1,7 +1,6 @@
 /* The local APIC (SDM vol. 3, 11): xAPIC or x2APIC mode, IPIs, the one-shot timer. */
 #include "kernel/kernel.h"
 
-#define REG_ID         0x20
 #define REG_EOI        0xb0
 #define REG_LDR        0xd0
 #define REG_DFR        0xe0

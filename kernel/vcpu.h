@@ -41,8 +41,8 @@ struct vm {
 /* What ops->exit returns beyond enum exit_kind: exits for the kernel alone. */
 enum vcpu_event {
 	VCPU_REENTER = 64, /* handled: run on */
-	VCPU_INTERRUPT =
-		65, /* a host interrupt is pending; it is taken as soon as interrupts are enabled */
+	/* a host interrupt is pending; it is taken as soon as interrupts are enabled */
+	VCPU_INTERRUPT = 65,
 	VCPU_NMI = 66,
 	VCPU_WINDOW = 67, /* what ops->window asked for */
 	VCPU_NMI_WINDOW = 68,

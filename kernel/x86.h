@@ -4,7 +4,6 @@
 
 #include "kernel/abi/types.h"
 
-#define MSR_TSC             0x10
 #define MSR_APIC_BASE       0x1b
 #define MSR_FEATURE_CONTROL 0x3a
 #define MSR_SPEC_CTRL       0x48
@@ -32,7 +31,6 @@
 
 #define CR0_PE BIT(0)
 #define CR0_MP BIT(1)
-#define CR0_EM BIT(2)
 #define CR0_TS BIT(3)
 #define CR0_ET BIT(4)
 #define CR0_NE BIT(5)
@@ -59,7 +57,6 @@
 #define RFLAGS_TF    BIT(8)
 #define RFLAGS_IF    BIT(9)
 #define RFLAGS_DF    BIT(10)
-#define RFLAGS_NT    BIT(14)
 #define RFLAGS_RF    BIT(16)
 #define RFLAGS_AC    BIT(18)
 
@@ -106,39 +103,26 @@ static inline void cpuid(u32 leaf, u32 subleaf, u32 *a, u32 *b, u32 *c, u32 *d)
 			 : "a"(leaf), "c"(subleaf));
 }
 
-#define DEFINE_CR(n)                                                                               \
-	static inline u64 read_cr##n(void)                                                         \
+#define DEFINE_REGISTER(name)                                                                      \
+	static inline u64 read_##name(void)                                                        \
 	{                                                                                          \
 		u64 value;                                                                         \
-		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(value));                              \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(value));                             \
 		return value;                                                                      \
 	}                                                                                          \
-	static inline void write_cr##n(u64 value)                                                  \
+	static inline void write_##name(u64 value)                                                 \
 	{                                                                                          \
-		__asm__ volatile("mov %0, %%cr" #n : : "r"(value) : "memory");                     \
+		__asm__ volatile("mov %0, %%" #name : : "r"(value) : "memory");                    \
 	}
-DEFINE_CR(0)
-DEFINE_CR(2)
-DEFINE_CR(3)
-DEFINE_CR(4)
-
-#define DEFINE_DR(n)                                                                               \
-	static inline u64 read_dr##n(void)                                                         \
-	{                                                                                          \
-		u64 value;                                                                         \
-		__asm__ volatile("mov %%dr" #n ", %0" : "=r"(value));                              \
-		return value;                                                                      \
-	}                                                                                          \
-	static inline void write_dr##n(u64 value)                                                  \
-	{                                                                                          \
-		__asm__ volatile("mov %0, %%dr" #n : : "r"(value));                                \
-	}
-DEFINE_DR(0)
-DEFINE_DR(1)
-DEFINE_DR(2)
-DEFINE_DR(3)
-DEFINE_DR(6)
-DEFINE_DR(7)
+DEFINE_REGISTER(cr0)
+DEFINE_REGISTER(cr2)
+DEFINE_REGISTER(cr3)
+DEFINE_REGISTER(cr4)
+DEFINE_REGISTER(dr0)
+DEFINE_REGISTER(dr1)
+DEFINE_REGISTER(dr2)
+DEFINE_REGISTER(dr3)
+DEFINE_REGISTER(dr6)
 
 static inline void invlpg(vaddr_t va)
 {
@@ -159,44 +143,20 @@ static inline void write_xcr0(u64 value)
 	__asm__ volatile("xsetbv" : : "c"(0), "a"((u32)value), "d"((u32)(value >> 32)));
 }
 
-static inline u8 in8(u16 port)
-{
-	u8 value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline void out8(u16 port, u8 value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u16 in16(u16 port)
-{
-	u16 value;
-
-	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline void out16(u16 port, u16 value)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u32 in32(u16 port)
-{
-	u32 value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline void out32(u16 port, u32 value)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
+#define DEFINE_PORT(bits, suffix)                                                                  \
+	static inline u##bits in##bits(u16 port)                                                   \
+	{                                                                                          \
+		u##bits value;                                                                     \
+		__asm__ volatile("in" suffix " %1, %0" : "=a"(value) : "Nd"(port));                \
+		return value;                                                                      \
+	}                                                                                          \
+	static inline void out##bits(u16 port, u##bits value)                                      \
+	{                                                                                          \
+		__asm__ volatile("out" suffix " %0, %1" : : "a"(value), "Nd"(port));               \
+	}
+DEFINE_PORT(8, "b")
+DEFINE_PORT(16, "w")
+DEFINE_PORT(32, "l")
 
 static inline void cpu_pause(void)
 {

@@ -4,15 +4,6 @@
 #include "svm/svm.h"
 
 #define APIC_TPR_CLASS  0xf0
-#define LENGTH_CPUID    2
-#define LENGTH_HLT      1
-#define LENGTH_MSR      2
-#define LENGTH_VMMCALL  3
-#define LENGTH_XSETBV   3
-#define LENGTH_WBINVD   2
-#define LENGTH_PAUSE    2
-#define LENGTH_RDPMC    2
-#define LENGTH_SVM      3
 #define VECTOR_DB       1
 #define DR6_BD          BIT(13)
 #define DR6_BS          BIT(14)
@@ -107,17 +98,11 @@ static unsigned exit_task(struct run_page *r, const struct vmcb *b)
 	return EXIT_TASK_SWITCH;
 }
 
-static unsigned exit_instruction(struct run_page *r, u32 which, u32 length)
+static unsigned exit_cr(struct run_page *r, u64 code)
 {
-	r->exit.instruction.which = which;
-	r->exit_length = length;
-	return EXIT_INSTRUCTION;
-}
-
-static unsigned plain(struct run_page *r, unsigned kind, u32 length)
-{
-	r->exit_length = length;
-	return kind;
+	r->exit.cr.number = (u8)(code - SVM_EXIT_CR0_WRITE);
+	r->exit.cr.special = EXIT_CR_DECODE;
+	return EXIT_CR;
 }
 
 /* #MC is the host's; what the VMM has not asked for is delivered after all, with DR6 and CR2 as the
@@ -174,83 +159,68 @@ static bool stepped(struct vcpu *v, struct vmcb *b)
 	return true;
 }
 
-/* The rarer half of the codes, so that the frequent ones stay short. */
-static unsigned exit_other(struct vcpu *v, const struct vmcb *b, u64 code)
-{
-	struct run_page *r = v->run;
+/* Exits that say nothing but what they are. `length` is the instruction's, `which` of enum
+ * exit_instruction. */
+static const struct exit_row {
+	u8 kind; /* enum exit_kind or vcpu_event */
+	u8 length;
+	u8 which;
+} rows[] = {
+	[SVM_EXIT_INTR] = {VCPU_INTERRUPT, 0, 0},
+	[SVM_EXIT_NMI] = {VCPU_NMI, 0, 0},
+	[SVM_EXIT_SMI] = {VCPU_REENTER, 0, 0},
+	[SVM_EXIT_INIT] = {EXIT_INIT, 0, 0},
+	[SVM_EXIT_VINTR] = {VCPU_WINDOW, 0, 0},
+	[SVM_EXIT_RDPMC] = {EXIT_INSTRUCTION, 2, INSTR_RDPMC},
+	[SVM_EXIT_CPUID] = {EXIT_CPUID, 2, 0},
+	[SVM_EXIT_INVD] = {EXIT_WBINVD, 2, 0},
+	[SVM_EXIT_PAUSE] = {EXIT_PAUSE, 2, 0},
+	[SVM_EXIT_HLT] = {EXIT_HLT, 1, 0},
+	[SVM_EXIT_INVLPGA] = {EXIT_INSTRUCTION, 3, INSTR_VMX_SVM},
+	[SVM_EXIT_SHUTDOWN] = {EXIT_SHUTDOWN, 0, 0},
+	[SVM_EXIT_VMRUN] = {EXIT_INSTRUCTION, 3, INSTR_VMX_SVM},
+	[SVM_EXIT_VMMCALL] = {EXIT_HYPERCALL, 3, 0},
+	[SVM_EXIT_VMLOAD... SVM_EXIT_SKINIT] = {EXIT_INSTRUCTION, 3, INSTR_VMX_SVM},
+	[SVM_EXIT_WBINVD] = {EXIT_WBINVD, 2, 0},
+	[SVM_EXIT_MONITOR] = {EXIT_INSTRUCTION, 3, INSTR_MONITOR},
+	[SVM_EXIT_MWAIT] = {EXIT_INSTRUCTION, 3, INSTR_MWAIT},
+	[SVM_EXIT_XSETBV] = {EXIT_XSETBV, 3, 0},
+};
 
-	switch (code) {
-	case SVM_EXIT_NMI:
-		return VCPU_NMI;
-	case SVM_EXIT_SMI:
-		return VCPU_REENTER;
-	case SVM_EXIT_INIT:
-		return EXIT_INIT;
-	case SVM_EXIT_RDPMC:
-		return exit_instruction(r, INSTR_RDPMC, LENGTH_RDPMC);
-	case SVM_EXIT_IRET:
-		return exit_iret(v, svm_vmcb(v));
-	case SVM_EXIT_INVD:
-	case SVM_EXIT_WBINVD:
-		return plain(r, EXIT_WBINVD, LENGTH_WBINVD);
-	case SVM_EXIT_PAUSE:
-		return plain(r, EXIT_PAUSE, LENGTH_PAUSE);
-	case SVM_EXIT_TASK_SWITCH:
-		return exit_task(r, b);
-	case SVM_EXIT_SHUTDOWN:
-		return EXIT_SHUTDOWN;
-	case SVM_EXIT_VMMCALL:
-		return plain(r, EXIT_HYPERCALL, LENGTH_VMMCALL);
-	case SVM_EXIT_MONITOR:
-		return exit_instruction(r, INSTR_MONITOR, LENGTH_SVM);
-	case SVM_EXIT_MWAIT:
-		return exit_instruction(r, INSTR_MWAIT, LENGTH_SVM);
-	case SVM_EXIT_XSETBV:
-		return plain(r, EXIT_XSETBV, LENGTH_XSETBV);
-	case SVM_EXIT_INVLPGA:
-		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
-	}
-	if (code >= SVM_EXIT_VMRUN && code <= SVM_EXIT_SKINIT)
-		return exit_instruction(r, INSTR_VMX_SVM, LENGTH_SVM);
-	if (code >= SVM_EXIT_EXCEPTION && code < SVM_EXIT_EXCEPTION + 32)
-		return exit_exception(v, svm_vmcb(v), (u32)(code - SVM_EXIT_EXCEPTION));
-	r->exit.failed.reason = code;
-	r->exit.failed.detail = b->exit_info1;
-	return code == (u64)SVM_EXIT_INVALID ? EXIT_ENTRY_FAILED : EXIT_UNKNOWN;
-}
-
-static unsigned decode(struct vcpu *v, const struct vmcb *b)
+static unsigned decode(struct vcpu *v, struct vmcb *b)
 {
 	struct run_page *r = v->run;
 	u64 code = b->exit_code;
 
-	/* QEMU and old microcode write 32 bits of the code. */
-	if ((u32)code == (u32)SVM_EXIT_INVALID)
-		code = (u64)SVM_EXIT_INVALID;
+	if (likely(code < ARRAY_SIZE(rows) && rows[code].kind)) {
+		r->exit_length = rows[code].length;
+		if (unlikely(rows[code].which))
+			r->exit.instruction.which = rows[code].which;
+		return rows[code].kind;
+	}
+	r->exit_length = 0;
 	switch (code) {
-	case SVM_EXIT_CPUID:
-		return plain(r, EXIT_CPUID, LENGTH_CPUID);
 	case SVM_EXIT_IOIO:
 		return exit_io(r, b);
 	case SVM_EXIT_NPF:
-		r->exit_length = 0;
 		return exit_memory(r, b);
 	case SVM_EXIT_MSR:
-		return plain(r, b->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, LENGTH_MSR);
-	case SVM_EXIT_HLT:
-		return plain(r, EXIT_HLT, LENGTH_HLT);
-	case SVM_EXIT_INTR:
-		return VCPU_INTERRUPT;
-	case SVM_EXIT_VINTR:
-		return VCPU_WINDOW;
+		r->exit_length = 2;
+		return b->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR;
 	case SVM_EXIT_CR0_WRITE + 4:
 	case SVM_EXIT_CR0_WRITE + 8:
-		r->exit.cr.number = (u8)(code - SVM_EXIT_CR0_WRITE);
-		r->exit.cr.special = EXIT_CR_DECODE;
-		return plain(r, EXIT_CR, 0);
+		return exit_cr(r, code);
+	case SVM_EXIT_EXCEPTION ... SVM_EXIT_EXCEPTION + 31:
+		return exit_exception(v, b, (u32)(code - SVM_EXIT_EXCEPTION));
+	case SVM_EXIT_IRET:
+		return exit_iret(v, b);
+	case SVM_EXIT_TASK_SWITCH:
+		return exit_task(r, b);
 	}
-	r->exit_length = 0;
-	return exit_other(v, b, code);
+	r->exit.failed.reason = code;
+	r->exit.failed.detail = b->exit_info1;
+	/* QEMU and old microcode write 32 bits of the code. */
+	return (u32)code == (u32)SVM_EXIT_INVALID ? EXIT_ENTRY_FAILED : EXIT_UNKNOWN;
 }
 
 unsigned svm_exit(struct vcpu *v)

@@ -4,49 +4,10 @@
 
 #define TSS_TYPE_MASK      0xf
 #define TSS_BUSY           0xb
-#define TSS_AVAILABLE      0x9
+#define TSS_BUSY_BIT       0x2 /* without it the TSS is available */
 #define DR6_WRITABLE       0x1e00full
 #define DR6_FIXED          0xffff0ff0ull
 #define SS_DPL(attributes) ((attributes) >> 5 & 3)
-
-static void to_vmcb(struct vmcb_segment *s, const struct run_segment *r)
-{
-	s->selector = r->selector;
-	s->attributes = r->attributes;
-	s->limit = r->limit;
-	s->base = r->base;
-}
-
-static void from_vmcb(struct run_segment *r, const struct vmcb_segment *s)
-{
-	r->selector = s->selector;
-	r->attributes = s->attributes;
-	r->limit = s->limit;
-	r->base = s->base;
-}
-
-static void import_segments(struct vmcb *b, const struct run_page *r)
-{
-	to_vmcb(&b->es, &r->es);
-	to_vmcb(&b->cs, &r->cs);
-	to_vmcb(&b->ss, &r->ss);
-	to_vmcb(&b->ds, &r->ds);
-	to_vmcb(&b->fs, &r->fs);
-	to_vmcb(&b->gs, &r->gs);
-	b->cpl = SS_DPL(b->ss.attributes);
-}
-
-static void import_system(struct vmcb *b, const struct run_page *r)
-{
-	to_vmcb(&b->ldtr, &r->ldtr);
-	to_vmcb(&b->tr, &r->tr);
-	to_vmcb(&b->gdtr, &r->gdtr);
-	to_vmcb(&b->idtr, &r->idtr);
-	/* A busy TSS is what VMRUN expects on no processor, and QEMU's I/O permission check takes
-	 * type 9 only. */
-	if ((b->tr.attributes & TSS_TYPE_MASK) == TSS_BUSY)
-		b->tr.attributes = (u16)((b->tr.attributes & ~TSS_TYPE_MASK) | TSS_AVAILABLE);
-}
 
 static void import_msrs(struct vcpu *v, struct vmcb *b, const struct run_page *r)
 {
@@ -83,10 +44,21 @@ void svm_import(struct vcpu *v, u64 groups)
 		b->efer = r->efer | EFER_SVME; /* VMRUN demands it; the guest never sees it */
 		svm_flush(v);                  /* as the guest's own write would */
 	}
-	if (groups & GROUP_SEG)
-		import_segments(b, r);
-	if (groups & GROUP_SYS)
-		import_system(b, r);
+	if (groups & GROUP_SEG) {
+		for (unsigned i = 0; i < ARRAY_SIZE(b->segment); i++)
+			b->segment[i] = r->segment[i];
+		b->cpl = SS_DPL(b->ss.attributes);
+	}
+	if (groups & GROUP_SYS) {
+		b->ldtr = r->ldtr;
+		b->tr = r->tr;
+		b->gdtr = r->gdtr;
+		b->idtr = r->idtr;
+		/* A busy TSS is what VMRUN expects on no processor, and QEMU's I/O permission check
+		 * takes type 9 only. */
+		if ((b->tr.attributes & TSS_TYPE_MASK) == TSS_BUSY)
+			b->tr.attributes &= (u16)~TSS_BUSY_BIT;
+	}
 	if (groups & GROUP_DR) {
 		b->dr6 = (r->dr6 & DR6_WRITABLE) | DR6_FIXED;
 		b->dr7 = r->dr7;
@@ -125,20 +97,16 @@ void svm_export(struct vcpu *v, u64 groups)
 		r->efer = b->efer & ~EFER_SVME;
 	}
 	if (groups & GROUP_SEG) {
-		from_vmcb(&r->es, &b->es);
-		from_vmcb(&r->cs, &b->cs);
-		from_vmcb(&r->ss, &b->ss);
-		from_vmcb(&r->ds, &b->ds);
-		from_vmcb(&r->fs, &b->fs);
-		from_vmcb(&r->gs, &b->gs);
+		for (unsigned i = 0; i < ARRAY_SIZE(r->segment); i++)
+			r->segment[i] = b->segment[i];
 		/* The privilege level is the CPL field's, whatever SS says (APM vol. 2, 15.5.1). */
 		r->ss.attributes = (u16)((r->ss.attributes & ~0x60) | b->cpl << 5);
 	}
 	if (groups & GROUP_SYS) {
-		from_vmcb(&r->ldtr, &b->ldtr);
-		from_vmcb(&r->tr, &b->tr);
-		from_vmcb(&r->gdtr, &b->gdtr);
-		from_vmcb(&r->idtr, &b->idtr);
+		r->ldtr = b->ldtr;
+		r->tr = b->tr;
+		r->gdtr = b->gdtr;
+		r->idtr = b->idtr;
 	}
 	if (groups & GROUP_DR) {
 		r->dr6 = b->dr6;

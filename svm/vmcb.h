@@ -4,74 +4,42 @@
 
 #include "kernel/abi/run.h"
 
-struct vmcb_segment {
-	u16 selector;
-	u16 attributes;
-	u32 limit;
-	u64 base;
-};
-
 struct vmcb {
-	u32 intercept_cr;
-	u32 intercept_dr;
-	u32 intercept_exceptions;
-	u32 intercept_misc1;
-	u32 intercept_misc2;
-	u32 intercept_misc3;
-	u8 reserved1[0x3c - 0x18];
-	u16 pause_threshold;
+	u32 intercept_cr, intercept_dr, intercept_exceptions;
+	u32 intercept_misc1, intercept_misc2, intercept_misc3;
+	u8 reserved1[0x3e - 0x18];
 	u16 pause_count;
-	u64 iopm_base;
-	u64 msrpm_base;
-	u64 tsc_offset;
+	u64 iopm_base, msrpm_base, tsc_offset;
 	u32 asid;
 	u8 tlb_control;
 	u8 reserved2[3];
-	u64 vintr;
-	u64 shadow;
-	u64 exit_code;
-	u64 exit_info1;
-	u64 exit_info2;
-	u64 exit_int_info;
-	u64 nested_control;
+	u64 vintr, shadow, exit_code, exit_info1, exit_info2, exit_int_info, nested_control;
 	u8 reserved3[0xa8 - 0x98];
-	u64 event_inject;
-	u64 nested_cr3;
-	u64 lbr_control;
-	u32 clean;
-	u32 reserved4;
-	u64 next_rip;
+	u64 event_inject, nested_cr3;
+	u8 reserved4[0xd0 - 0xb8];
 	u8 byte_count;
 	u8 bytes[15];
 	u8 reserved5[0x400 - 0xe0];
 
-	/* state save area */
-	struct vmcb_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	/* state save area; the run page has its form of a segment from here */
+	union {
+		struct {
+			struct run_segment es, cs, ss, ds, fs, gs;
+		};
+		struct run_segment segment[6];
+	};
+	struct run_segment gdtr, ldtr, idtr, tr;
 	u8 reserved6[0x4cb - 0x4a0];
 	u8 cpl;
 	u32 reserved7;
 	u64 efer;
 	u8 reserved8[0x548 - 0x4d8];
-	u64 cr4;
-	u64 cr3;
-	u64 cr0;
-	u64 dr7;
-	u64 dr6;
-	u64 rflags;
-	u64 rip;
+	u64 cr4, cr3, cr0, dr7, dr6, rflags, rip;
 	u8 reserved9[0x5d8 - 0x580];
 	u64 rsp;
 	u8 reserved10[0x5f8 - 0x5e0];
-	u64 rax;
-	u64 star;
-	u64 lstar;
-	u64 cstar;
-	u64 sfmask;
-	u64 kernel_gs_base;
-	u64 sysenter_cs;
-	u64 sysenter_esp;
-	u64 sysenter_eip;
-	u64 cr2;
+	u64 rax, star, lstar, cstar, sfmask, kernel_gs_base;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip, cr2;
 	u8 reserved11[0x668 - 0x648];
 	u64 pat;
 	u8 reserved12[0x1000 - 0x670];
@@ -80,7 +48,7 @@ static_assert(sizeof(struct vmcb) == 4096);
 static_assert(offsetof(struct vmcb, iopm_base) == 0x40);
 static_assert(offsetof(struct vmcb, exit_code) == 0x70);
 static_assert(offsetof(struct vmcb, event_inject) == 0xa8);
-static_assert(offsetof(struct vmcb, next_rip) == 0xc8);
+static_assert(offsetof(struct vmcb, byte_count) == 0xd0);
 static_assert(offsetof(struct vmcb, es) == 0x400);
 static_assert(offsetof(struct vmcb, cpl) == 0x4cb);
 static_assert(offsetof(struct vmcb, efer) == 0x4d0);
@@ -175,6 +143,7 @@ enum svm_exit {
 	SVM_EXIT_SHUTDOWN = 0x7f,
 	SVM_EXIT_VMRUN = 0x80,
 	SVM_EXIT_VMMCALL = 0x81,
+	SVM_EXIT_VMLOAD = 0x82,
 	SVM_EXIT_SKINIT = 0x86,
 	SVM_EXIT_WBINVD = 0x89,
 	SVM_EXIT_MONITOR = 0x8a,

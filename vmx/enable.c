@@ -114,23 +114,23 @@ const char *vmx_probe(void)
 	return NULL;
 }
 
+#define SWITCHED(msr, field)                                                                       \
+	{                                                                                          \
+		msr, offsetof(struct run_page, field)                                              \
+	}
+const struct switched_msr switched_msrs[SWITCHED_COUNT] = {SWITCHED(MSR_STAR, star),
+	SWITCHED(MSR_LSTAR, lstar), SWITCHED(MSR_SFMASK, sfmask), SWITCHED(MSR_TSC_AUX, tsc_aux),
+	SWITCHED(MSR_KERNEL_GS_BASE, kernel_gs_base), SWITCHED(MSR_SPEC_CTRL, spec_ctrl)};
+
 /* The state that exits load, as the kernel has set it on this CPU. */
 static void capture_host(struct vmx_cpu *h)
 {
-	static const u32 index[SWITCHED_COUNT] = {
-		[SWITCHED_STAR] = MSR_STAR,
-		[SWITCHED_LSTAR] = MSR_LSTAR,
-		[SWITCHED_SFMASK] = MSR_SFMASK,
-		[SWITCHED_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
-		[SWITCHED_TSC_AUX] = MSR_TSC_AUX,
-		[SWITCHED_SPEC_CTRL] = MSR_SPEC_CTRL,
-	};
 	const u8 *tss;
 
 	for (unsigned i = 0; i < SWITCHED_COUNT; i++) {
-		h->host[i].index = index[i];
+		h->host[i].index = switched_msrs[i].index;
 		if (i != SWITCHED_SPEC_CTRL || vmx_machine.spec_ctrl)
-			h->host[i].value = read_msr(index[i]);
+			h->host[i].value = read_msr(switched_msrs[i].index);
 	}
 	__asm__ volatile("sgdt %0" : "=m"(h->gdt));
 	/* A 64-bit TSS descriptor: base in bytes 2-4, 7-11 (vol. 3A, 8.2.3). */

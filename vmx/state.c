@@ -101,22 +101,23 @@ static void export_sys(struct run_page *run)
 	run->idtr.limit = (u32)vmread(GUEST_IDTR_LIMIT);
 }
 
+static u64 *run_msr(struct run_page *run, unsigned i)
+{
+	return (u64 *)((u8 *)run + switched_msrs[i].run_offset);
+}
+
 static void import_msr(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 	struct vmx_vcpu *x = vmx_of(v);
 	struct vmx_cpu *h = x->home->hw;
-	u64 spec_ctrl = run->spec_ctrl;
 	u32 loads = SWITCHED_ALWAYS;
 
-	x->guest[SWITCHED_STAR].value = run->star;
-	x->guest[SWITCHED_LSTAR].value = run->lstar;
-	x->guest[SWITCHED_SFMASK].value = run->sfmask;
-	x->guest[SWITCHED_KERNEL_GS_BASE].value = run->kernel_gs_base;
-	x->guest[SWITCHED_TSC_AUX].value = run->tsc_aux;
-	x->guest[SWITCHED_SPEC_CTRL].value = spec_ctrl;
+	for (unsigned i = 0; i < SWITCHED_COUNT; i++)
+		x->guest[i].value = *run_msr(run, i);
 	x->cstar = run->cstar;
-	if (vmx_machine.spec_ctrl && spec_ctrl != h->host[SWITCHED_SPEC_CTRL].value)
+	if (vmx_machine.spec_ctrl &&
+		x->guest[SWITCHED_SPEC_CTRL].value != h->host[SWITCHED_SPEC_CTRL].value)
 		loads = SWITCHED_COUNT;
 	vmwrite(ENTRY_MSR_LOAD_COUNT, loads);
 	vmwrite(EXIT_MSR_LOAD_COUNT, loads);
@@ -131,12 +132,8 @@ static void export_msr(struct vcpu *v)
 	struct run_page *run = v->run;
 	struct vmx_vcpu *x = vmx_of(v);
 
-	run->star = x->guest[SWITCHED_STAR].value;
-	run->lstar = x->guest[SWITCHED_LSTAR].value;
-	run->sfmask = x->guest[SWITCHED_SFMASK].value;
-	run->kernel_gs_base = x->guest[SWITCHED_KERNEL_GS_BASE].value;
-	run->tsc_aux = x->guest[SWITCHED_TSC_AUX].value;
-	run->spec_ctrl = x->guest[SWITCHED_SPEC_CTRL].value;
+	for (unsigned i = 0; i < SWITCHED_COUNT; i++)
+		*run_msr(run, i) = x->guest[i].value;
 	run->cstar = x->cstar;
 	run->sysenter_cs = vmread(GUEST_SYSENTER_CS);
 	run->sysenter_esp = vmread(GUEST_SYSENTER_ESP);
@@ -177,7 +174,7 @@ void vmx_import(struct vcpu *v, u64 groups)
 		import_cr(v);
 	if (groups & GROUP_SEG) {
 		for (unsigned i = SEGMENT_ES; i <= SEGMENT_GS; i++)
-			import_segment(i, &run->es + i);
+			import_segment(i, &run->segment[i]);
 	}
 	if (groups & GROUP_SYS)
 		import_sys(run);
@@ -209,7 +206,7 @@ void vmx_export(struct vcpu *v, u64 groups)
 		export_cr(v);
 	if (groups & GROUP_SEG) {
 		for (unsigned i = SEGMENT_ES; i <= SEGMENT_GS; i++)
-			export_segment(i, &run->es + i);
+			export_segment(i, &run->segment[i]);
 	}
 	if (groups & GROUP_SYS)
 		export_sys(run);

@@ -6,18 +6,18 @@
 #include "vmx/entry.h"
 #include "vmx/vmcs.h"
 
-/* MSRs that the hardware switches by list at each entry and exit: SYSCALL's, and what ring 3 and
- * guest share. */
-enum switched_msr {
-	SWITCHED_STAR,
-	SWITCHED_LSTAR,
-	SWITCHED_SFMASK,
-	SWITCHED_KERNEL_GS_BASE,
-	SWITCHED_TSC_AUX,
-	SWITCHED_ALWAYS,
-	SWITCHED_SPEC_CTRL = SWITCHED_ALWAYS, /* only while the guest's value is not the host's */
-	SWITCHED_COUNT,
+/*
+ * MSRs that the hardware switches by list at each entry and exit: SYSCALL's, and what ring 3 and
+ * guest share. SPEC_CTRL comes last, only while the guest's value is not the host's.
+ */
+struct switched_msr {
+	u32 index;
+	u32 run_offset; /* of its value in the run page */
 };
+#define SWITCHED_ALWAYS    5
+#define SWITCHED_SPEC_CTRL 5
+#define SWITCHED_COUNT     6
+extern const struct switched_msr switched_msrs[SWITCHED_COUNT];
 
 /* What the processors have; the same on all. */
 struct vmx_machine {

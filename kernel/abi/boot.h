@@ -36,8 +36,8 @@ enum boot_range_type {
 	BOOT_RANGE_FREE = 1,   /* RAM that nobody uses after ExitBootServices */
 	BOOT_RANGE_FILE = 2,   /* RAM that holds a boot file; index says which */
 	BOOT_RANGE_KERNEL = 3, /* the kernel block and the AP trampoline page */
-	BOOT_RANGE_RESERVED =
-		4,             /* RAM of the firmware, ACPI tables, run-time services, bad memory */
+	/* RAM of the firmware, ACPI tables, run-time services, bad memory */
+	BOOT_RANGE_RESERVED = 4,
 	BOOT_RANGE_DEVICE = 5, /* memory-mapped I/O that the firmware reported */
 };
 

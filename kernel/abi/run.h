@@ -63,35 +63,32 @@ enum exit_instruction {
 #define GROUP_SEG BIT(2) /* es cs ss ds fs gs */
 #define GROUP_SYS BIT(3) /* ldtr tr gdtr idtr */
 #define GROUP_DR  BIT(4) /* dr[0-3] dr6 dr7 */
-#define GROUP_MSR                                                                                  \
-	BIT(5) /* star lstar cstar sfmask kernel_gs_base sysenter_* pat tsc_aux spec_ctrl */
+#define GROUP_MSR BIT(5) /* star ... spec_ctrl */
 #define GROUP_TSC BIT(6) /* tsc_offset */
 #define GROUP_XCR BIT(7) /* xcr0 xss */
-#define GROUP_APIC                                                                                 \
-	BIT(8) /* the VMM changed IRR, ISR or TPR of the APIC page: deliver anew (dirty only) */
+/* the VMM changed IRR, ISR or TPR of the APIC page: deliver anew (dirty only) */
+#define GROUP_APIC    BIT(8)
 #define GROUP_INJECT  BIT(9)  /* inject (dirty only) */
 #define GROUP_CONTROL BIT(10) /* flags, exceptions, timer (dirty only) */
 #define GROUP_FLUSH   BIT(11) /* drop the guest's translations before the entry (dirty only) */
 #define GROUP_ALL_REG 0xffull
 
 /* run_page.flags */
-#define RUN_HLT_WAIT                                                                               \
-	BIT(0) /* HLT waits in the kernel for a deliverable vector, an event or the deadline */
+/* HLT waits in the kernel for a deliverable vector, an event or the deadline */
+#define RUN_HLT_WAIT   BIT(0)
 #define RUN_WINDOW     BIT(1) /* exit as soon as the guest can take an external interrupt */
 #define RUN_NMI_WINDOW BIT(2) /* exit (EXIT_WINDOW) as soon as it can take an NMI */
-#define RUN_DR_EXIT    BIT(3) /* not used so far */
-#define RUN_PAUSE_EXIT                                                                             \
-	BIT(4) /* exit (EXIT_PAUSE) from a loop of PAUSEs, or from each where the hardware does    \
-		  not count them; never where it cannot */
-#define RUN_EOI_SKIP                                                                               \
-	BIT(5) /* the guest may end an interrupt without the APIC page's knowing: as with          \
-		  RUN_WINDOW, exit instead of delivering while a vector is in service, when        \
-		  several are requested, or a level-triggered one; not with MACHINE_DELIVERY */
-
-#define RUN_X2APIC                                                                                 \
-	BIT(6) /* the guest's APIC is in x2APIC mode: hardware that can may serve RDMSR from the   \
-		  APIC page, and WRMSR of TPR, EOI and SELF IPI (then EXIT_EOI tells the ends that \
-		  concern the VMM), where they would be EXIT_RDMSR and EXIT_WRMSR */
+/* exit (EXIT_PAUSE) from a loop of PAUSEs, or from each where the hardware does not count them;
+ * never where it cannot */
+#define RUN_PAUSE_EXIT BIT(4)
+/* the guest may end an interrupt without the APIC page's knowing: as with RUN_WINDOW, exit instead
+ * of delivering while a vector is in service, when several are requested, or a level-triggered one;
+ * not with MACHINE_DELIVERY */
+#define RUN_EOI_SKIP BIT(5)
+/* the guest's APIC is in x2APIC mode: hardware that can may serve RDMSR from the APIC page, and
+ * WRMSR of TPR, EOI and SELF IPI (then EXIT_EOI tells the ends that concern the VMM), where they
+ * would be EXIT_RDMSR and EXIT_WRMSR */
+#define RUN_X2APIC BIT(6)
 
 /* run_page.shadow: interruptibility */
 #define SHADOW_STI    BIT(0) /* the instruction after STI or MOV SS: no interrupts */
@@ -218,36 +215,25 @@ struct run_page {
 	} exit;
 
 	/* registers */
-	u64 gpr[16]; /* RAX RCX RDX RBX RSP RBP RSI RDI R8-R15; always current */
-	u64 rip;     /* GROUP_RIP */
-	u64 rflags;
-	u32 shadow;   /* SHADOW_* */
-	u32 activity; /* enum run_activity */
-	u64 cr0;      /* GROUP_CR */
-	u64 cr2;
-	u64 cr3;
-	u64 cr4;
-	u64 efer;
-	struct run_segment es, cs, ss, ds, fs, gs; /* GROUP_SEG */
-	struct run_segment ldtr, tr;               /* GROUP_SYS */
-	struct run_segment gdtr, idtr;             /* base and limit only */
-	u64 dr[4];                                 /* GROUP_DR */
-	u64 dr6;
-	u64 dr7;
-	u64 star; /* GROUP_MSR */
-	u64 lstar;
-	u64 cstar;
-	u64 sfmask;
-	u64 kernel_gs_base;
-	u64 sysenter_cs;
-	u64 sysenter_esp;
-	u64 sysenter_eip;
-	u64 pat;
-	u64 tsc_aux;
-	u64 spec_ctrl;
+	u64 gpr[16];                  /* RAX RCX RDX RBX RSP RBP RSI RDI R8-R15; always current */
+	u64 rip, rflags;              /* GROUP_RIP; and the next two */
+	u32 shadow;                   /* SHADOW_* */
+	u32 activity;                 /* enum run_activity */
+	u64 cr0, cr2, cr3, cr4, efer; /* GROUP_CR */
+	union {
+		struct {
+			struct run_segment es, cs, ss, ds, fs, gs; /* GROUP_SEG */
+		};
+		struct run_segment segment[6];
+	};
+	struct run_segment ldtr, tr;   /* GROUP_SYS */
+	struct run_segment gdtr, idtr; /* base and limit only */
+	u64 dr[4], dr6, dr7;           /* GROUP_DR */
+	/* GROUP_MSR */
+	u64 star, lstar, cstar, sfmask, kernel_gs_base;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip, pat, tsc_aux, spec_ctrl;
 	u64 tsc_offset; /* GROUP_TSC: guest TSC = host TSC + offset */
-	u64 xcr0;       /* GROUP_XCR */
-	u64 xss;
+	u64 xcr0, xss;  /* GROUP_XCR */
 
 	u64 export[EXIT_KIND_COUNT]; /* written by the VMM: GROUP_* to export at each kind of exit
 				      */

@@ -69,24 +69,22 @@ enum kind {
 #define RIGHT_GRANT   BIT(0) /* any: may be copied by cap_grant */
 #define RIGHT_DESTROY BIT(1) /* any: obj_destroy */
 #define RIGHT_CTL     BIT(2) /* thread_ctl, vcpu_ctl, irq_ctl, vm_trap on it */
-#define RIGHT_CREATE                                                                               \
-	BIT(3)              /* domain: pays for objects; vm: vcpus; mem: parts, pools; sys: irqs   \
-			     */
-#define RIGHT_FILL  BIT(4)  /* domain: its table may be written; its address space may be mapped */
-#define RIGHT_READ  BIT(5)  /* mem: may be mapped readable */
-#define RIGHT_WRITE BIT(6)  /* mem: may be mapped writable */
-#define RIGHT_EXEC  BIT(7)  /* mem: may be mapped executable */
-#define RIGHT_CALL  BIT(8)  /* port: ipc_call */
-#define RIGHT_RUN   BIT(9)  /* vcpu: vcpu_run */
-#define RIGHT_POWER BIT(10) /* sys: power off, reset */
-#define RIGHT_LOG   BIT(11) /* sys: read the kernel's log */
-#define RIGHT_PORTS BIT(12) /* sys: give I/O ports */
-#define RIGHT_SCHED                                                                                \
-	BIT(13) /* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs   \
-		   are its holder's */
-#define RIGHT_DMA BIT(15) /* mem: may be attached to a dev */
-#define RIGHT_PCI BIT(14) /* sys: configuration space of all PCI functions */
-#define RIGHT_ALL 0xffffffffu
+/* domain: pays for objects; vm: vcpus; mem: parts, pools; sys: irqs */
+#define RIGHT_CREATE BIT(3)
+#define RIGHT_FILL   BIT(4)  /* domain: its table may be written; its address space may be mapped */
+#define RIGHT_READ   BIT(5)  /* mem: may be mapped readable */
+#define RIGHT_WRITE  BIT(6)  /* mem: may be mapped writable */
+#define RIGHT_EXEC   BIT(7)  /* mem: may be mapped executable */
+#define RIGHT_CALL   BIT(8)  /* port: ipc_call */
+#define RIGHT_RUN    BIT(9)  /* vcpu: vcpu_run */
+#define RIGHT_POWER  BIT(10) /* sys: power off, reset */
+#define RIGHT_LOG    BIT(11) /* sys: read the kernel's log */
+#define RIGHT_PORTS  BIT(12) /* sys: give I/O ports */
+/* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs are its holder's */
+#define RIGHT_SCHED BIT(13)
+#define RIGHT_DMA   BIT(15) /* mem: may be attached to a dev */
+#define RIGHT_PCI   BIT(14) /* sys: configuration space of all PCI functions */
+#define RIGHT_ALL   0xffffffffu
 
 /*
  * ipc_call: calls the server thread behind a port and waits for its reply.
@@ -130,15 +128,15 @@ enum vcpu_ctl_op {
 	VCPU_CTL_MAP = 0, /* map the run page at RDX and the APIC page at RDX + 4 KiB of the calling
 			     domain, replacing an earlier mapping anywhere; EXISTS, NO_MEMORY */
 	VCPU_CTL_FETCH = 1, /* export the register groups RDX into the run page */
-	VCPU_CTL_BIND =
-		2, /* event bits RDX of the vcpu's thread become vector R8 (16-255; 0 undoes) */
-	VCPU_CTL_FPU_GET =
-		3, /* message page := XSAVE image (standard format, as XCR0 allows) at offset RDX
-		      (0 or 4096-multiple); RDI returns its whole size in bytes */
+	/* event bits RDX of the vcpu's thread become vector R8 (16-255; 0 undoes) */
+	VCPU_CTL_BIND = 2,
+	/* message page := XSAVE image (standard format, as XCR0 allows) at offset RDX (0 or
+	   4096-multiple); RDI returns its whole size in bytes */
+	VCPU_CTL_FPU_GET = 3,
 	VCPU_CTL_FPU_SET = 4, /* the reverse; DAMAGED: the image would fault */
 	VCPU_CTL_STATS = 5,   /* message page := struct msg_vcpu_stats */
-	VCPU_CTL_THREAD =
-		6, /* make the thread RDX (a capability, CTL) the one that runs it, from now on */
+	/* make the thread RDX (a capability, CTL) the one that runs it, from now on */
+	VCPU_CTL_THREAD = 6,
 };
 
 /*
@@ -340,12 +338,12 @@ enum sys_ctl_op {
 	SYS_CTL_EXIT = 1,     /* * stops the calling thread with FAULT_EXIT and RDX as its error */
 	SYS_CTL_LOG_READ = 2, /* LOG: message page := next bytes of the kernel's log; RDI their
 				 number, 0 if none */
-	SYS_CTL_LOG_EVENT =
-		3, /* LOG: event bits (event capability RDX) set when a log line is added */
+	/* LOG: event bits (event capability RDX) set when a log line is added */
+	SYS_CTL_LOG_EVENT = 3,
 	SYS_CTL_POWEROFF = 4, /* POWER: ACPI S5; returns NOT_SUPPORTED if the machine has no way */
 	SYS_CTL_REBOOT = 5,   /* POWER */
-	SYS_CTL_PORTS =
-		6, /* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's */
+	/* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's */
+	SYS_CTL_PORTS = 6,
 	SYS_CTL_QUIET = 7,    /* LOG: RDX 1: the kernel stops writing its log on the serial port and
 				 the    screen; 0: it does so again */
 	SYS_CTL_POOL = 8,     /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
