@@ -180,20 +180,14 @@ void domain_leave(struct cpu *c)
 /* Brings the translations of the loaded space up to date. */
 void domain_flush(struct cpu *c, struct domain *d)
 {
-	u64 generation = tlb_pending(&d->space.tlb, c->index);
-
-	if (generation) {
+	if (tlb_catch_up(&d->space.tlb, c->index))
 		write_cr3(d->cr3 & ~CR3_NOFLUSH);
-		tlb_done(&d->space.tlb, c->index, generation);
-	}
 }
 
 void tlb_service(struct cpu *c)
 {
-	struct domain *d = c->domain;
-
-	if (d)
-		domain_flush(c, d);
-	if (c->loaded && tlb_catch_up(&c->loaded->vm->space.tlb, c->index))
-		vcpu_ops->flush(c->loaded);
+	if (c->domain)
+		domain_flush(c, c->domain);
+	if (c->loaded)
+		vcpu_flush_stale(c->loaded);
 }

@@ -214,12 +214,10 @@ static bool is_dev(const struct space *s)
 
 void space_unmap(struct space *s, u64 va, u64 size)
 {
-	u64 mask[TLB_MAX_CPUS / 64];
-
 	if (is_dev(s))
 		return; /* without an IOMMU nothing holds it back */
 	ptable_unmap(&s->ptable, va, size, 0);
-	tlb_invalidate(&s->tlb, mask);
+	tlb_invalidate(&s->tlb);
 }
 
 static bool is_host(const struct space *s)

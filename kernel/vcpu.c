@@ -153,25 +153,26 @@ static void unload(struct cpu *c)
 	v->dr[3] = read_dr3();
 	v->dr6 = read_dr6();
 	vcpu_ops->unload(v);
-	tlb_leave(&v->vm->space.tlb, c->index);
 	c->loaded = NULL;
 }
 
-static void load(struct cpu *c, struct vcpu *v)
+void vcpu_flush_stale(struct vcpu *v)
 {
-	u64 generation;
+	u64 generation = __atomic_load_n(&v->vm->space.tlb.generation, __ATOMIC_ACQUIRE);
 
-	unload(c);
-	c->loaded = v;
-	c->vcpu = v;
-	tlb_enter(&v->vm->space.tlb, c->index);
-	vcpu_ops->load(v);
-	generation = __atomic_load_n(&v->vm->space.tlb.generation, __ATOMIC_ACQUIRE);
-	/* Each vcpu has a tag of its own, so each catches up for itself. */
 	if (v->tlb_generation != generation) {
 		v->tlb_generation = generation;
 		vcpu_ops->flush(v);
 	}
+}
+
+static void load(struct cpu *c, struct vcpu *v)
+{
+	unload(c);
+	c->loaded = v;
+	c->vcpu = v;
+	vcpu_ops->load(v);
+	vcpu_flush_stale(v);
 	write_dr0(v->dr[0]);
 	write_dr1(v->dr[1]);
 	write_dr2(v->dr[2]);

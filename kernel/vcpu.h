@@ -183,6 +183,10 @@ void vcpu_continue(struct vcpu *v) __attribute__((noreturn));
 /* Makes `t` the thread that runs `v`, in the place of another. BUSY: it has a vcpu. */
 status_t vcpu_tie(struct vcpu *v, struct thread *t);
 
+/* Flushes the translations of a loaded vcpu if entries of its VM's tables were cleared since it
+ * last did. Each has a tag of its own, so each catches up for itself. */
+void vcpu_flush_stale(struct vcpu *v);
+
 /* Loads the vcpu on this CPU, takes over what is dirty, and exports register groups to the run
  * page. */
 void vcpu_fetch(struct vcpu *v, u64 groups);

@@ -1,11 +1,12 @@
 /*
  * TLB shoot-down by generation.
  *
- * Each address space counts generations: an unmap raises `generation` after it cleared the entries.
- * A CPU remembers which generation it last flushed to, and flushes on its next switch to the space
- * if that is older. CPUs that use the space now are sent an IPI; whoever unmapped waits until each
- * of them has caught up. So a CPU that does not run the space is never disturbed, and none runs on
- * stale entries.
+ * Each address space counts generations: whoever clears entries raises `generation`, and then sees
+ * to it that every CPU looks at it once (a job visits them) before the memory gets another owner. A
+ * CPU remembers for each space to which generation it has flushed its entries; it looks when it
+ * enters the space, after it has loaded its tables, and at a visit if it is in the space. So none
+ * uses a stale entry after its visit: it was in the space and has flushed, or it flushes when it
+ * enters.
  */
 #pragma once
 
@@ -14,53 +15,34 @@
 #define TLB_MAX_CPUS 256
 
 struct tlb_space {
-	u64 generation;                /* starts at 1 */
-	u64 active[TLB_MAX_CPUS / 64]; /* CPUs that run in the space now */
+	u64 generation;            /* starts at 1 */
 	u64 flushed[TLB_MAX_CPUS]; /* per CPU: generation of its last flush; 0: never ran here */
 };
 
-void tlb_init(struct tlb_space *s);
+static inline void tlb_init(struct tlb_space *s)
+{
+	*s = (struct tlb_space){.generation = 1};
+}
 
-/*
- * CPU `cpu` starts to use the space: marks it active, then tells whether the CPU must flush its
- * entries for the space first (and records that it did). Called with interrupts off, right before
- * the hardware switch.
- */
-bool tlb_enter(struct tlb_space *s, unsigned cpu);
+/* After entries were cleared. */
+static inline void tlb_invalidate(struct tlb_space *s)
+{
+	__atomic_add_fetch(&s->generation, 1, __ATOMIC_SEQ_CST);
+}
 
-/*
- * CPU `cpu` has left the space: the hardware walks other tables by now. Tagged entries may stay
- * behind.
- */
-void tlb_leave(struct tlb_space *s, unsigned cpu);
-
-/*
- * After entries were cleared: raises the generation and returns it; fills `cpus` with those that
- * are active and must be sent an IPI (the calling CPU too, if it is active).
- */
-u64 tlb_invalidate(struct tlb_space *s, u64 cpus[TLB_MAX_CPUS / 64]);
-
-/*
- * On the IPI: true if CPU `cpu`, which is active in the space, must flush now; records it. Others
- * may see the record before the flush is made, so this is for spaces that the hardware does not
- * walk in between: a guest's, after its exit.
- */
-bool tlb_catch_up(struct tlb_space *s, unsigned cpu);
-
-/*
- * The same in two steps, for the host space that is loaded, where speculation could walk a table
- * freed too early: tlb_pending returns the generation that CPU `cpu` must flush to, 0 if it need
- * not; after the flush, tlb_done records it.
- */
-u64 tlb_pending(const struct tlb_space *s, unsigned cpu);
-void tlb_done(struct tlb_space *s, unsigned cpu, u64 generation);
-
-/* True once CPU `cpu` is not active in the space or has flushed to generation `g` or later. */
-bool tlb_passed(const struct tlb_space *s, unsigned cpu, u64 g);
-
-/* True if CPU `cpu` must flush before it uses the space's translations; a look only, for fast
- * paths. */
+/* True if CPU `cpu` must flush before it uses the space's translations. */
 static inline bool tlb_stale(const struct tlb_space *s, unsigned cpu)
 {
 	return __atomic_load_n(&s->generation, __ATOMIC_RELAXED) != s->flushed[cpu];
+}
+
+/* CPU `cpu` flushes its entries for the space now, so before it uses them again. False: it need
+ * not. */
+static inline bool tlb_catch_up(struct tlb_space *s, unsigned cpu)
+{
+	u64 generation = __atomic_load_n(&s->generation, __ATOMIC_SEQ_CST);
+	bool stale = s->flushed[cpu] != generation;
+
+	s->flushed[cpu] = generation;
+	return stale;
 }
