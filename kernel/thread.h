@@ -4,23 +4,15 @@
 #include "kernel/object.h"
 #include "kernel/timer.h"
 
-enum gpr {
-	RAX,
-	RCX,
-	RDX,
-	RBX,
-	RSP,
-	RBP,
-	RSI,
+enum gpr { /* those that C names */
+	RAX = 0,
+	RDX = 2,
+	RSP = 4,
+	RSI = 6,
 	RDI,
 	R8,
 	R9,
 	R10,
-	R11,
-	R12,
-	R13,
-	R14,
-	R15
 };
 
 /* Offsets are known to entry.S. */

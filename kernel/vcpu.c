@@ -147,10 +147,7 @@ static void unload(struct cpu *c)
 
 	if (!v)
 		return;
-	v->dr[0] = read_dr0();
-	v->dr[1] = read_dr1();
-	v->dr[2] = read_dr2();
-	v->dr[3] = read_dr3();
+	read_breakpoints(v->dr);
 	v->dr6 = read_dr6();
 	vcpu_ops->unload(v);
 	c->loaded = NULL;
@@ -173,10 +170,7 @@ static void load(struct cpu *c, struct vcpu *v)
 	c->vcpu = v;
 	vcpu_ops->load(v);
 	vcpu_flush_stale(v);
-	write_dr0(v->dr[0]);
-	write_dr1(v->dr[1]);
-	write_dr2(v->dr[2]);
-	write_dr3(v->dr[3]);
+	write_breakpoints(v->dr);
 	write_dr6(v->dr6);
 }
 
@@ -219,10 +213,7 @@ static void export(struct vcpu *v, u64 groups)
 		return vcpu_ops->export(v, groups);
 	}
 	if (unlikely(groups & GROUP_DR)) {
-		r->dr[0] = read_dr0();
-		r->dr[1] = read_dr1();
-		r->dr[2] = read_dr2();
-		r->dr[3] = read_dr3();
+		read_breakpoints(r->dr);
 		r->dr6 = read_dr6();
 	}
 	if (unlikely(groups & GROUP_XCR)) {
@@ -245,10 +236,7 @@ static void import(struct vcpu *v, u64 groups)
 		return vcpu_ops->import(v, groups);
 	}
 	if (groups & GROUP_DR) {
-		write_dr0(r->dr[0]);
-		write_dr1(r->dr[1]);
-		write_dr2(r->dr[2]);
-		write_dr3(r->dr[3]);
+		write_breakpoints(r->dr);
 		write_dr6((r->dr6 & 0x1e00full) | 0xfffe0ff0);
 	}
 	if (groups & GROUP_XCR) {

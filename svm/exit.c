@@ -131,7 +131,7 @@ static unsigned exit_exception(struct vcpu *v, struct vmcb *b, u32 vector)
  * does not see the difference. */
 static unsigned exit_iret(struct vcpu *v, struct vmcb *b)
 {
-	b->intercept_misc1 &= ~(u32)SVM_IRET;
+	svm_intercept(b, SVM_EXIT_IRET, false);
 	if (v->nmi_window && !(b->rflags & RFLAGS_TF)) {
 		svm_step(v);
 		return VCPU_REENTER;

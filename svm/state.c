@@ -69,10 +69,9 @@ void svm_import(struct vcpu *v, u64 groups)
 		b->tsc_offset = r->tsc_offset;
 	if (groups & GROUP_CONTROL) {
 		v->backend[SVM_EXCEPTIONS] = __atomic_load_n(&r->exceptions, __ATOMIC_RELAXED);
-		b->intercept_exceptions = (u32)v->backend[SVM_EXCEPTIONS] | SVM_EXCEPTIONS_ALWAYS;
-		b->intercept_misc1 &= ~(u32)SVM_PAUSE;
-		if (r->flags & RUN_PAUSE_EXIT)
-			b->intercept_misc1 |= (u32)SVM_PAUSE;
+		b->intercept[SVM_EXIT_EXCEPTION / 32] =
+			(u32)v->backend[SVM_EXCEPTIONS] | SVM_EXCEPTIONS_ALWAYS;
+		svm_intercept(b, SVM_EXIT_PAUSE, r->flags & RUN_PAUSE_EXIT);
 	}
 }
 
@@ -150,7 +149,7 @@ bool svm_inject(struct vcpu *v, u64 event, u64 length)
 		return false;
 	if (type == INJECT_TYPE_NMI) {
 		v->backend[SVM_NMI_DONE] = 1;
-		b->intercept_misc1 |= SVM_IRET;
+		svm_intercept(b, SVM_EXIT_IRET, true);
 	}
 	b->event_inject = event & (0xff | INJECT_TYPE_MASK | INJECT_ERROR | INJECT_VALID |
 					  0xffffffff00000000ull);
@@ -178,7 +177,7 @@ void svm_window(struct vcpu *v, unsigned class)
 {
 	struct vmcb *b = svm_vmcb(v);
 
-	b->intercept_cr = (u32)(class ? SVM_CR4_WRITE | SVM_CR8_WRITE : SVM_CR4_WRITE);
+	svm_intercept(b, SVM_EXIT_CR0_WRITE + 8, class);
 	b->vintr = (b->vintr & ~VINTR_IRQ) | (class > v->apic[APIC_TPR] >> 4 ? VINTR_IRQ : 0);
 }
 
@@ -194,7 +193,7 @@ void svm_step(struct vcpu *v)
 void svm_nmi_window(struct vcpu *v, bool on)
 {
 	if (on && v->backend[SVM_NMI_DONE])
-		svm_vmcb(v)->intercept_misc1 |= SVM_IRET;
+		svm_intercept(svm_vmcb(v), SVM_EXIT_IRET, true);
 	else if (on && svm_vmcb(v)->shadow & VMCB_SHADOW && !(svm_vmcb(v)->rflags & RFLAGS_TF))
 		svm_step(v);
 }

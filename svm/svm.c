@@ -80,6 +80,14 @@ static void vm_free(struct vm *vm)
 	pool_pair_free(&vm->obj.payer->pool, vm->msr_bitmap);
 }
 
+/* What always exits, besides exceptions. */
+static const u8 intercepts[] = {SVM_EXIT_CR0_WRITE + 4, SVM_EXIT_INTR, SVM_EXIT_NMI, SVM_EXIT_SMI,
+	SVM_EXIT_INIT, SVM_EXIT_VINTR, SVM_EXIT_RDPMC, SVM_EXIT_CPUID, SVM_EXIT_INVD, SVM_EXIT_HLT,
+	SVM_EXIT_INVLPGA, SVM_EXIT_IOIO, SVM_EXIT_MSR, SVM_EXIT_TASK_SWITCH, SVM_EXIT_FERR,
+	SVM_EXIT_SHUTDOWN, SVM_EXIT_VMRUN, SVM_EXIT_VMMCALL, SVM_EXIT_VMLOAD, SVM_EXIT_VMSAVE,
+	SVM_EXIT_STGI, SVM_EXIT_CLGI, SVM_EXIT_SKINIT, SVM_EXIT_WBINVD, SVM_EXIT_MONITOR,
+	SVM_EXIT_MWAIT, SVM_EXIT_XSETBV};
+
 static status_t vcpu_init(struct vcpu *v)
 {
 	struct vmcb *b = pool_frame_alloc(&v->obj.payer->pool);
@@ -88,14 +96,9 @@ static status_t vcpu_init(struct vcpu *v)
 		return STATUS_NO_MEMORY;
 	v->hw = b;
 	v->hw_pa = window_pa(b);
-	b->intercept_cr = (u32)SVM_CR4_WRITE;
-	b->intercept_exceptions = SVM_EXCEPTIONS_ALWAYS;
-	b->intercept_misc1 = (u32)(SVM_INTR | SVM_NMI | SVM_SMI | SVM_INIT | SVM_VINTR | SVM_RDPMC |
-				   SVM_CPUID | SVM_INVD | SVM_HLT | SVM_INVLPGA | SVM_IOIO |
-				   SVM_MSR | SVM_TASK_SWITCH | SVM_FERR | SVM_SHUTDOWN);
-	b->intercept_misc2 =
-		(u32)(SVM_VMRUN | SVM_VMMCALL | SVM_VMLOAD | SVM_VMSAVE | SVM_STGI | SVM_CLGI |
-			SVM_SKINIT | SVM_WBINVD | SVM_MONITOR | SVM_MWAIT | SVM_XSETBV);
+	for (unsigned i = 0; i < ARRAY_SIZE(intercepts); i++)
+		svm_intercept(b, intercepts[i], true);
+	b->intercept[SVM_EXIT_EXCEPTION / 32] = SVM_EXCEPTIONS_ALWAYS;
 	b->iopm_base = image_pa(iopm);
 	b->msrpm_base = window_pa(v->vm->msr_bitmap);
 	b->pause_count = PAUSE_COUNT;

@@ -25,6 +25,13 @@ static inline struct vmcb *svm_vmcb(struct vcpu *v)
 /* entry.S: enters the guest; `gpr` is v->run->gpr. Ends in vcpu_exited. */
 void svm_enter_asm(struct vcpu *v, u64 *gpr) __attribute__((noreturn));
 
+static inline void svm_intercept(struct vmcb *b, enum svm_exit code, bool on)
+{
+	u32 bit = 1u << code % 32;
+
+	b->intercept[code / 32] = (b->intercept[code / 32] & ~bit) | (on ? bit : 0);
+}
+
 /* svm.c: before the next entry, no translation of the guest is kept */
 void svm_flush(struct vcpu *v);
 

@@ -5,8 +5,7 @@
 #include "kernel/abi/run.h"
 
 struct vmcb {
-	u32 intercept_cr, intercept_dr, intercept_exceptions;
-	u32 intercept_misc1, intercept_misc2, intercept_misc3;
+	u32 intercept[6]; /* bit n % 32 of word n / 32: exit code n (B.1, C) */
 	u8 reserved1[0x3e - 0x18];
 	u16 pause_count;
 	u64 iopm_base, msrpm_base, tsc_offset;
@@ -60,43 +59,11 @@ static_assert(offsetof(struct vmcb, cr2) == 0x640);
 static_assert(offsetof(struct vmcb, pat) == 0x668);
 
 /*
- * intercept_exceptions: #DB and #AC always exit, for a guest can make their delivery raise them
- * again without end, in which time the processor takes no interrupt; #MC is the host's.
+ * Word SVM_EXIT_EXCEPTION / 32 of intercept[]: #DB and #AC always exit, for a guest can make their
+ * delivery raise them again without end, in which time the processor takes no interrupt; #MC is the
+ * host's.
  */
 #define SVM_EXCEPTIONS_ALWAYS ((u32)(BIT(1) | BIT(17) | BIT(18)))
-/* intercept_cr: reads of CR0 to CR15, then writes */
-#define SVM_CR4_WRITE BIT(20)
-#define SVM_CR8_WRITE BIT(24)
-/* intercept_misc1 */
-#define SVM_INTR        BIT(0)
-#define SVM_NMI         BIT(1)
-#define SVM_SMI         BIT(2)
-#define SVM_INIT        BIT(3)
-#define SVM_VINTR       BIT(4)
-#define SVM_RDPMC       BIT(15)
-#define SVM_CPUID       BIT(18)
-#define SVM_IRET        BIT(20)
-#define SVM_INVD        BIT(22)
-#define SVM_PAUSE       BIT(23)
-#define SVM_HLT         BIT(24)
-#define SVM_INVLPGA     BIT(26)
-#define SVM_IOIO        BIT(27)
-#define SVM_MSR         BIT(28)
-#define SVM_TASK_SWITCH BIT(29)
-#define SVM_FERR        BIT(30)
-#define SVM_SHUTDOWN    BIT(31)
-/* intercept_misc2 */
-#define SVM_VMRUN   BIT(0)
-#define SVM_VMMCALL BIT(1)
-#define SVM_VMLOAD  BIT(2)
-#define SVM_VMSAVE  BIT(3)
-#define SVM_STGI    BIT(4)
-#define SVM_CLGI    BIT(5)
-#define SVM_SKINIT  BIT(6)
-#define SVM_WBINVD  BIT(9)
-#define SVM_MONITOR BIT(10)
-#define SVM_MWAIT   BIT(11)
-#define SVM_XSETBV  BIT(13)
 
 #define TLB_KEEP       0
 #define TLB_FLUSH_ALL  1
@@ -140,10 +107,14 @@ enum svm_exit {
 	SVM_EXIT_IOIO = 0x7b,
 	SVM_EXIT_MSR = 0x7c,
 	SVM_EXIT_TASK_SWITCH = 0x7d,
+	SVM_EXIT_FERR = 0x7e,
 	SVM_EXIT_SHUTDOWN = 0x7f,
 	SVM_EXIT_VMRUN = 0x80,
 	SVM_EXIT_VMMCALL = 0x81,
 	SVM_EXIT_VMLOAD = 0x82,
+	SVM_EXIT_VMSAVE = 0x83,
+	SVM_EXIT_STGI = 0x84,
+	SVM_EXIT_CLGI = 0x85,
 	SVM_EXIT_SKINIT = 0x86,
 	SVM_EXIT_WBINVD = 0x89,
 	SVM_EXIT_MONITOR = 0x8a,
