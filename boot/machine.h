@@ -14,6 +14,9 @@ status_t machine_check_cpu(void);
  */
 void machine_collect(struct boot_info *info);
 
+/* Sets the first serial port up for the kernel; after the boot services. */
+void machine_serial(void);
+
 /* The framebuffer of the current mode; left empty if there is none that the kernel can use. */
 void machine_screen(struct boot_framebuffer *screen);
 

@@ -271,6 +271,7 @@ static void start_kernel(struct start *start)
 		for (;;)
 			asm volatile("cli; hlt");
 	}
+	machine_serial();
 	map_to_ranges(info);
 	memcpy(start->block + start->plan.info, info, sizeof(*info));
 	kernel_enter(cr3, start->kernel.entry, BOOT_WINDOW + base + start->plan.info);

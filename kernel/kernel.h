@@ -54,7 +54,6 @@ size_t strlen(const char *s);
 
 /* log.c: lines `[seconds cpu kernel] text` in a ring that root reads; on UART and screen until root
  * says quiet */
-void log_init(void);
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_raw(const char *text, size_t n, const char *domain); /* a line of root's */
 void log_text(const char *format, ...)

@@ -13,7 +13,8 @@ static void check_boot(const struct boot_info *info)
 		panic("boot information of another version: put loader and kernel of one build on "
 		      "the volume");
 	if (info->cpus < 1 || info->cpus > BOOT_MAX_CPUS || info->ranges > BOOT_MAX_RANGES ||
-		info->files > BOOT_MAX_FILES || info->ioapics > BOOT_MAX_IOAPICS || !info->tsc_hz)
+		info->files > BOOT_MAX_FILES || info->ioapics > BOOT_MAX_IOAPICS ||
+		info->tsc_hz < 1000000)
 		panic("boot information is damaged");
 }
 
@@ -38,7 +39,6 @@ void kernel_main(const struct boot_info *info)
 	u64 start = rdtsc();
 	unsigned bsp = 0;
 
-	log_init();
 	check_boot(info);
 	boot = info;
 	pool_init(&boot_pool);

@@ -7,32 +7,25 @@ u32 panicking;
 
 struct symbol { /* Elf64_Sym; the loader has left functions only, with names that exist */
 	u32 name;
-	u8 info;
-	u8 other;
-	u16 section;
+	u32 reserved;
 	u64 value;
 	u64 size;
 };
 
 static void print_symbol(u64 address)
 {
-	const struct symbol *s;
-	const char *best = NULL;
-	u64 offset = ~0ull;
+	u64 count = boot ? boot->symtab_size / sizeof(struct symbol) : 0;
+	const struct symbol *s = count ? window_va(boot->symtab) : NULL;
+	const struct symbol *best = NULL;
 
-	if (boot && boot->symtab) {
-		s = window_va(boot->symtab);
-		for (u64 i = 0; i < boot->symtab_size / sizeof(*s); i++) {
-			if (s[i].value > address || address - s[i].value >= offset)
-				continue;
-			best = (const char *)window_va(boot->strtab) + s[i].name;
-			offset = address - s[i].value;
-		}
-	}
-	if (best && address >= (u64)image_start && address < (u64)image_end)
-		log_text("  %016lx %s+0x%lx\n", address, best, offset);
-	else
-		log_text("  %016lx\n", address);
+	for (u64 i = 0; i < count; i++)
+		if (s[i].value <= address && (!best || s[i].value > best->value))
+			best = &s[i];
+	log_text("  %016lx", address);
+	if (best && address < (u64)image_end)
+		log_text(" %s+0x%lx", (const char *)window_va(boot->strtab) + best->name,
+			address - best->value);
+	log_text("\n");
 }
 
 static bool is_stack(u64 p)
@@ -67,7 +60,6 @@ static bool panic_begin(void)
 		if (cpus[i] != cpu_self())
 			lapic_ipi(cpus[i]->apic_id, VECTOR_IPI);
 	log_quiet(false);
-	log_text("\n--- last log lines\n");
 	log_tail();
 	return true;
 }

@@ -7,33 +7,23 @@
 #define BACKGROUND   0x101018u
 
 static volatile u32 *pixels;
-static u32 width, columns, rows, column, row, stride; /* width and stride in pixels */
-
-/* Writes wait in the CPU's write-combining buffers, the last ones before a halt for ever. */
-static void flush(void)
-{
-	__asm__ volatile("sfence" ::: "memory");
-}
+static u32 columns, rows, column, row, stride; /* stride in pixels */
 
 static void clear(u32 first, u32 lines)
 {
-	for (u32 y = first; y < first + lines; y++)
-		for (u32 x = 0; x < width; x++)
-			pixels[(u64)y * stride + x] = BACKGROUND;
+	for (u64 at = (u64)first * stride; at < (u64)(first + lines) * stride; at++)
+		pixels[at] = BACKGROUND;
 }
 
 void screen_init(void)
 {
 	const struct boot_framebuffer *f = &boot->framebuffer;
 
-	if (f->format == BOOT_PIXEL_NONE || !f->base || f->pitch % 4 || f->pitch / 4 < f->width ||
-		(u64)f->pitch * f->height > f->size || f->width < GLYPH_WIDTH ||
-		f->height < GLYPH_HEIGHT)
+	if (f->format == BOOT_PIXEL_NONE)
 		return;
-	width = f->width;
-	columns = width / GLYPH_WIDTH;
+	columns = f->width / GLYPH_WIDTH;
 	rows = f->height / GLYPH_HEIGHT;
-	stride = f->pitch / 4;
+	stride = f->pitch / sizeof(*pixels);
 	pixels = device_map(f->base, f->size, MEM_CACHE_WC);
 	clear(0, f->height);
 }
@@ -47,6 +37,8 @@ static void next_line(void)
 	column = 0;
 	row = (row + 1) % rows;
 	clear((row + 1) % rows * GLYPH_HEIGHT, GLYPH_HEIGHT);
+	/* Writes wait in the write-combining buffers, the last ones before a halt for ever. */
+	__asm__ volatile("sfence" ::: "memory");
 }
 
 void screen_put(char c)
@@ -56,13 +48,10 @@ void screen_put(char c)
 
 	if (!pixels)
 		return;
-	if (c == '\n') {
+	if (c == '\n' || column >= columns) /* a panic may write in the middle of a line */
 		next_line();
-		flush();
+	if (c == '\n')
 		return;
-	}
-	if (column >= columns) /* a panic may write in the middle of another CPU's line */
-		next_line();
 	glyph = boot->font[c >= ' ' && c < 127 ? c - ' ' : 0];
 	to = pixels + (u64)row * GLYPH_HEIGHT * stride + column++ * GLYPH_WIDTH;
 	for (u32 y = 0; y < GLYPH_HEIGHT; y++, to += stride)
