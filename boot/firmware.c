@@ -5,6 +5,7 @@
 #include "uefi.h"
 #include "x86.h"
 
+#define SCREEN_LEAST 64 /* pixels each way: some lines of text */
 #define RDRAND_TRIES 10 /* Intel SDM vol. 1, 7.3.17.1 */
 
 static const EFI_GUID gop_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
@@ -20,7 +21,9 @@ void machine_screen(struct boot_framebuffer *screen)
 	if (!mode || !gop->Mode->FrameBufferBase)
 		return;
 	least = (u64)mode->PixelsPerScanLine * mode->VerticalResolution * sizeof(u32);
-	if (mode->PixelsPerScanLine < mode->HorizontalResolution || !least ||
+	if (mode->PixelsPerScanLine < mode->HorizontalResolution ||
+		mode->HorizontalResolution < SCREEN_LEAST ||
+		mode->VerticalResolution < SCREEN_LEAST ||
 		least > gop->Mode->FrameBufferSize)
 		return;
 	if (mode->PixelFormat == PixelBlueGreenRedReserved8BitPerColor)

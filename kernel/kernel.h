@@ -168,10 +168,6 @@ void vcpu_leave(
 	struct vcpu *v, status_t s, u64 bits); /* ends vcpu_run of a halted or interrupted thread */
 void vcpu_wake(struct vcpu *v);
 
-/* power.c */
-void power_off(void);
-void power_reset(void) __attribute__((noreturn));
-
 /*
  * System calls. The first are entered from assembly with their arguments in registers, and write
  * RAX themselves. Of the others RAX is the status that they return, unless it is STATUS_LATER: then

@@ -4,6 +4,8 @@
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
+#define RESET_CONTROL 0xcf9
+
 /*
  * Each of these makes an object of its kind; the message page of `t` says what. *out is the object
  * if a capability to it is still to be made, or if it is to be destroyed because of the status.
@@ -138,29 +140,36 @@ static void fill_machine(struct msg_machine *m)
 	};
 }
 
-/* The kernel's own ports: 8259s, configuration, reset, and the PM1 control register. */
-static bool port_reserved(u32 port)
+/* PM1 control registers (ACPI specification, 4.8.3.2), and the ICH's reset control. */
+static bool port_is_power(u32 port)
 {
 	const struct boot_power *p = &boot->power;
 
-	return port == 0x20 || port == 0x21 || port == 0xa0 || port == 0xa1 ||
-	       (port >= 0xcf8 && port <= 0xcff) ||
-	       (p->pm1a_control && port / 2 == p->pm1a_control / 2u) ||
+	return port == RESET_CONTROL || (p->pm1a_control && port / 2 == p->pm1a_control / 2u) ||
 	       (p->pm1b_control && port / 2 == p->pm1b_control / 2u);
 }
 
-static status_t give_ports(struct thread *t)
+/* 8259s, configuration. */
+static bool port_is_kernel(u32 port)
+{
+	return port == 0x20 || port == 0x21 || port == 0xa0 || port == 0xa1 ||
+	       (port >= 0xcf8 && port <= 0xcff && port != RESET_CONTROL);
+}
+
+static status_t give_ports(struct thread *t, const struct cap *sys)
 {
 	struct cap domain;
 	u64 first = arg(t, R8), count = arg(t, R9);
 	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_DOMAIN, RIGHT_FILL, &domain);
+	bool power;
 
 	if (s != STATUS_OK)
 		return s;
+	power = domain.obj == &t->domain->obj && sys->rights & RIGHT_POWER;
 	if (first > 0xffff || !count || count > 0x10000 - first)
 		return STATUS_BAD_ARG;
-	for (u64 p = first; p < first + count; p++)
-		if (port_reserved((u32)p))
+	for (u32 p = (u32)first; p < first + count; p++)
+		if (port_is_kernel(p) || (port_is_power(p) && !power))
 			return STATUS_DENIED;
 	return domain_ports(container_of(domain.obj, struct domain, obj), (u32)first, (u32)count);
 }
@@ -202,15 +211,13 @@ static status_t sys_sys_ctl(struct thread *t)
 	static const u32 needs[] = {
 		[SYS_CTL_LOG_READ] = RIGHT_LOG,
 		[SYS_CTL_LOG_EVENT] = RIGHT_LOG,
-		[SYS_CTL_POWEROFF] = RIGHT_POWER,
-		[SYS_CTL_REBOOT] = RIGHT_POWER,
 		[SYS_CTL_PORTS] = RIGHT_PORTS,
 		[SYS_CTL_QUIET] = RIGHT_LOG,
 		[SYS_CTL_PANIC] = RIGHT_POWER,
 		[SYS_CTL_LOG_WRITE] = RIGHT_LOG,
 	};
 	u64 op = arg(t, RSI);
-	struct cap sys;
+	struct cap sys = {0};
 	status_t s;
 
 	if (op < ARRAY_SIZE(needs) && needs[op]) {
@@ -227,13 +234,8 @@ static status_t sys_sys_ctl(struct thread *t)
 		return STATUS_OK;
 	case SYS_CTL_LOG_EVENT:
 		return bind_log(t);
-	case SYS_CTL_POWEROFF:
-		power_off();
-		return STATUS_NOT_SUPPORTED;
-	case SYS_CTL_REBOOT:
-		power_reset();
 	case SYS_CTL_PORTS:
-		return give_ports(t);
+		return give_ports(t, &sys);
 	case SYS_CTL_QUIET:
 		log_quiet(arg(t, RDX) != 0);
 		return STATUS_OK;

@@ -160,6 +160,13 @@ static void command_power_off(struct member *none)
 	power_off();
 }
 
+static void command_reboot(struct member *none)
+{
+	(void)none;
+	log_line("the operator resets the machine");
+	power_reset();
+}
+
 static void help(struct member *none);
 
 static const struct command command[] = {
@@ -178,6 +185,7 @@ static const struct command command[] = {
 	{"describe", NULL, "this machine as nodes of a description", describe},
 	{"log", NULL, "the recent lines of the log", show_log},
 	{"poweroff", NULL, "switch the machine off, whatever runs", command_power_off},
+	{"reboot", NULL, "reset the machine, whatever runs", command_reboot},
 	{"help", NULL, "this list", help},
 };
 

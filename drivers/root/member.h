@@ -203,6 +203,12 @@ status_t service_port(cap_t payer, u32 cpu, u32 badge, cap_t *slot);
 /* Hands all queued records to supervise_record. */
 void service_drain(void);
 
+/* --- power.c --- */
+
+/* Switches the machine off, or resets it, at once. Returns if it has no way. */
+void machine_off(void);
+void machine_reset(void);
+
 /* --- supervise.c --- */
 
 struct record;
@@ -211,8 +217,9 @@ void supervise_record(const struct record *r);
 /* Looks after the members whose supervisor bits are set. */
 void supervise(u64 bits);
 
-/* Powers the machine off once what is queued for the console is shown. */
+/* Powers the machine off, or resets it, once what is queued for the console is shown. */
 void power_off(void);
+void power_reset(void);
 
 /* The next time at which supervise_time wants to run, and that. */
 cycles_t supervise_deadline(void);

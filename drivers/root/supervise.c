@@ -8,6 +8,7 @@
 #define POWER_OFF_LIMIT_US  3000000ull /* if the console does not take it */
 
 static cycles_t power_off_since; /* 0: not asked for */
+static bool reset_instead;
 static cycles_t drained_since;   /* 0: text waits */
 
 /* Asks the restart limit; a member beyond it ends. */
@@ -194,6 +195,12 @@ void power_off(void)
 		power_off_since = tsc_now();
 }
 
+void power_reset(void)
+{
+	reset_instead = true;
+	power_off();
+}
+
 cycles_t supervise_deadline(void)
 {
 	return power_off_since ? tsc_now() + tsc_from_us(boot->tsc_hz, 20000) : TIME_NEVER;
@@ -202,7 +209,6 @@ cycles_t supervise_deadline(void)
 void supervise_time(void)
 {
 	cycles_t now = tsc_now();
-	status_t s;
 
 	if (!power_off_since)
 		return;
@@ -215,6 +221,10 @@ void supervise_time(void)
 			now - drained_since < tsc_from_us(boot->tsc_hz, POWER_OFF_SETTLE_US)))
 		return;
 	power_off_since = 0;
-	s = sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_POWEROFF, 0, 0, 0, NULL);
-	log_line("the machine cannot be powered off: %s: switch it off by hand", status_text(s));
+	if (reset_instead)
+		machine_reset();
+	else
+		machine_off();
+	log_line("the machine cannot be %s: do it by hand", reset_instead ? "reset" : "powered off");
+	reset_instead = false;
 }

@@ -134,7 +134,7 @@ struct boot_power {
 };
 
 enum boot_pixel_format {
-	BOOT_PIXEL_NONE = 0, /* no framebuffer */
+	BOOT_PIXEL_NONE = 0, /* no framebuffer, or one too small for text */
 	BOOT_PIXEL_BGRX = 1, /* blue in the lowest byte */
 	BOOT_PIXEL_RGBX = 2,
 };

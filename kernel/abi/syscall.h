@@ -77,7 +77,7 @@ enum kind {
 #define RIGHT_EXEC   BIT(7)  /* mem: may be mapped executable */
 #define RIGHT_CALL   BIT(8)  /* port: ipc_call */
 #define RIGHT_RUN    BIT(9)  /* vcpu: vcpu_run */
-#define RIGHT_POWER  BIT(10) /* sys: power off, reset */
+#define RIGHT_POWER  BIT(10) /* sys: the ports of power and reset, panic */
 #define RIGHT_LOG    BIT(11) /* sys: read the kernel's log */
 #define RIGHT_PORTS  BIT(12) /* sys: give I/O ports */
 /* domain: pays for threads and domains; thread: THREAD_CTL_SCHED. Time and CPUs are its holder's */
@@ -340,16 +340,15 @@ enum sys_ctl_op {
 				 number, 0 if none */
 	/* LOG: event bits (event capability RDX) set when a log line is added */
 	SYS_CTL_LOG_EVENT = 3,
-	SYS_CTL_POWEROFF = 4, /* POWER: ACPI S5; returns NOT_SUPPORTED if the machine has no way */
-	SYS_CTL_REBOOT = 5,   /* POWER */
-	/* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's */
-	SYS_CTL_PORTS = 6,
-	SYS_CTL_QUIET = 7,    /* LOG: RDX 1: the kernel stops writing its log on the serial port and
+	/* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's, or with POWER
+	   those that switch the machine off or reset it, for another domain than the caller's */
+	SYS_CTL_PORTS = 4,
+	SYS_CTL_QUIET = 5,    /* LOG: RDX 1: the kernel stops writing its log on the serial port and
 				 the    screen; 0: it does so again */
-	SYS_CTL_POOL = 8,     /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
-	SYS_CTL_PANIC = 9,    /* POWER: panic, to test what it prints */
-	SYS_CTL_MACHINE = 10, /* * message page := struct msg_machine */
-	SYS_CTL_LOG_WRITE = 11, /* LOG: writes R8 bytes (at most 256) of the message page as a line
+	SYS_CTL_POOL = 6,     /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
+	SYS_CTL_PANIC = 7,    /* POWER: panic, to test what it prints */
+	SYS_CTL_MACHINE = 8, /* * message page := struct msg_machine */
+	SYS_CTL_LOG_WRITE = 9, /* LOG: writes R8 bytes (at most 256) of the message page as a line
 				   of the log */
 };
 
