@@ -191,6 +191,40 @@ static void processors_from_firmware(struct boot_info *info)
 	}
 }
 
+/* The extension decides on the vendor; without one its name, so that the right one is asked for. */
+void machine_features(struct boot_features *f)
+{
+	struct cpuid vendor = cpuid(0, 0);
+	struct cpuid basic = cpuid(CPUID_FEATURES, 0);
+	struct cpuid extended = cpuid(CPUID_EXT_FLAGS, 0);
+	struct cpuid more = {0};
+
+	if (cpuid_has(CPUID_STRUCTURED))
+		more = cpuid(CPUID_STRUCTURED, 0);
+	f->amd = (vendor.ebx == VENDOR_AMD && !(basic.ecx & FEATURES_ECX_VMX)) ||
+		 extended.ecx & EXT_ECX_SVM;
+	f->x2apic = basic.ecx & FEATURES_ECX_X2APIC;
+	f->tsc_deadline = basic.ecx & FEATURES_ECX_DEADLINE;
+	f->pcid = basic.ecx & FEATURES_ECX_PCID;
+	f->xsave = basic.ecx & FEATURES_ECX_XSAVE;
+	f->fsgsbase = more.ebx & STRUCTURED_EBX_FSGSBASE;
+	f->pages_1g = extended.edx & EXT_EDX_1G;
+	f->tsc_invariant = cpuid_has(CPUID_POWER) && cpuid(CPUID_POWER, 0).edx & POWER_EDX_TSC;
+	f->paddr_bits = cpuid_has(CPUID_ADDRESSES) ? cpuid(CPUID_ADDRESSES, 0).eax & 0xff : 36;
+	f->cr4 = (more.ebx & STRUCTURED_EBX_SMEP ? CR4_SMEP : 0) |
+		 (more.ebx & STRUCTURED_EBX_SMAP ? CR4_SMAP : 0) |
+		 (more.ecx & STRUCTURED_ECX_UMIP ? CR4_UMIP : 0) |
+		 (f->fsgsbase ? CR4_FSGSBASE : 0) | (f->xsave ? CR4_OSXSAVE : 0) |
+		 (f->pcid ? CR4_PCIDE : 0);
+	if (f->xsave) {
+		u64 has = cpuid(CPUID_XSAVE, 0).eax;
+
+		/* later components come with their own care */
+		f->xcr0 = has & XCR0_GUEST;
+		f->xcr0_saved = has & (XCR0_GUEST | XCR0_PKRU);
+	}
+}
+
 /* 115200 8N1, without interrupts; writes to nobody if there is no 16550. */
 void machine_serial(void)
 {

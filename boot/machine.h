@@ -14,6 +14,9 @@ status_t machine_check_cpu(void);
  */
 void machine_collect(struct boot_info *info);
 
+/* What this processor has. */
+void machine_features(struct boot_features *features);
+
 /* Sets the first serial port up for the kernel; after the boot services. */
 void machine_serial(void);
 

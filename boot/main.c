@@ -9,6 +9,7 @@
 #include "map.h"
 #include "memory.h"
 #include "print.h"
+#include "processors.h"
 #include "uefi.h"
 
 #define KEY_WAIT       30 /* seconds that an error message stays */
@@ -211,6 +212,7 @@ static status_t prepare(struct start *start)
 	if (status != STATUS_OK)
 		return status;
 	machine_collect(info);
+	machine_features(&info->features);
 	machine_screen(&info->framebuffer);
 	memcpy(info->font, font, sizeof(info->font));
 	machine_entropy(info);
@@ -274,6 +276,7 @@ static void start_kernel(struct start *start)
 	machine_serial();
 	map_to_ranges(info);
 	memcpy(start->block + start->plan.info, info, sizeof(*info));
+	processors_start((struct boot_info *)(start->block + start->plan.info), cr3);
 	kernel_enter(cr3, start->kernel.entry, BOOT_WINDOW + base + start->plan.info);
 }
 

@@ -11,6 +11,8 @@
 #define LOW_LIMIT       0x100000000ull
 #define LEGACY_BASE     0xe0000ull /* old firmwares keep tables here without listing it */
 #define LEGACY_SIZE     0x20000ull
+#define IOAPIC_SIZE     0x20ull
+#define IOMMU_SIZE      0x4000ull
 #define UNACCEPTED_TYPE 15 /* EfiUnacceptedMemoryType: gnu-efi ends before it */
 
 static struct {
@@ -166,6 +168,19 @@ static void put_type(enum boot_range_type type)
 	}
 }
 
+/* What the kernel keeps to itself, whatever the firmware said of it. */
+static void put_registers(const struct boot_info *info)
+{
+	ranges_put(&map.ranges, info->lapic, PAGE_SIZE, BOOT_RANGE_KERNEL, 0);
+	for (u32 i = 0; i < info->ioapics; i++)
+		ranges_put(&map.ranges, info->ioapic[i].address, IOAPIC_SIZE, BOOT_RANGE_KERNEL, 0);
+	for (u32 i = 0; i < info->iommus; i++)
+		ranges_put(&map.ranges, info->iommu[i].base, IOMMU_SIZE, BOOT_RANGE_KERNEL, 0);
+	for (u32 i = 0; i < info->ecams; i++)
+		ranges_put(&map.ranges, info->ecam[i].base, (info->ecam[i].last_bus + 1ull) << 20,
+			BOOT_RANGE_KERNEL, 0);
+}
+
 void map_to_ranges(struct boot_info *info)
 {
 	struct ranges *ranges = &map.ranges;
@@ -177,6 +192,7 @@ void map_to_ranges(struct boot_info *info)
 		ranges_put(ranges, info->file[i].base, info->file[i].size, BOOT_RANGE_FILE, i);
 	ranges_put(ranges, info->block_base, info->block_size, BOOT_RANGE_KERNEL, 0);
 	ranges_put(ranges, info->ap_trampoline, PAGE_SIZE, BOOT_RANGE_KERNEL, 0);
+	put_registers(info);
 	ranges_put(ranges, 0, PAGE_SIZE, BOOT_RANGE_RESERVED, 0);
 	ranges_limit(ranges, BOOT_MAX_RANGES);
 	info->ranges = ranges->count < BOOT_MAX_RANGES ? ranges->count : BOOT_MAX_RANGES;

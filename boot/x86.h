@@ -4,20 +4,45 @@
 #include "kernel/abi/types.h"
 
 #define CPUID_FEATURES   1
+#define CPUID_STRUCTURED 7
 #define CPUID_TOPOLOGY   0xb
+#define CPUID_XSAVE      0xd
 #define CPUID_TSC        0x15
 #define CPUID_EXTENDED   0x80000000u
 #define CPUID_EXT_FLAGS  0x80000001u
 #define CPUID_BRAND      0x80000002u
 #define CPUID_BRAND_LAST 0x80000004u
+#define CPUID_POWER      0x80000007u
+#define CPUID_ADDRESSES  0x80000008u
 
-#define FEATURES_ECX_VMX    BIT(5)
-#define FEATURES_ECX_RDRAND BIT(30)
-#define EXT_ECX_SVM         BIT(2)
-#define EXT_EDX_NX          BIT(20)
-#define EXT_EDX_LM          BIT(29)
+#define VENDOR_AMD 0x68747541u /* "Auth" */
 
-#define CR4_LA57 BIT(12)
+#define FEATURES_ECX_VMX        BIT(5)
+#define FEATURES_ECX_PCID       BIT(17)
+#define FEATURES_ECX_X2APIC     BIT(21)
+#define FEATURES_ECX_DEADLINE   BIT(24)
+#define FEATURES_ECX_XSAVE      BIT(26)
+#define FEATURES_ECX_RDRAND     BIT(30)
+#define STRUCTURED_EBX_FSGSBASE BIT(0)
+#define STRUCTURED_EBX_SMEP     BIT(7)
+#define STRUCTURED_EBX_SMAP     BIT(20)
+#define STRUCTURED_ECX_UMIP     BIT(2)
+#define EXT_ECX_SVM             BIT(2)
+#define EXT_EDX_NX              BIT(20)
+#define EXT_EDX_1G              BIT(26)
+#define EXT_EDX_LM              BIT(29)
+#define POWER_EDX_TSC           BIT(8) /* invariant */
+
+#define CR4_UMIP     BIT(11)
+#define CR4_LA57     BIT(12)
+#define CR4_FSGSBASE BIT(16)
+#define CR4_PCIDE    BIT(17)
+#define CR4_OSXSAVE  BIT(18)
+#define CR4_SMEP     BIT(20)
+#define CR4_SMAP     BIT(21)
+
+#define XCR0_GUEST 0xe7ull /* x87 SSE AVX AVX-512 */
+#define XCR0_PKRU  BIT(9)
 
 #define MSR_APIC_BASE     0x1b
 #define APIC_BASE_X2APIC  BIT(10)

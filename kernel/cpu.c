@@ -1,7 +1,6 @@
 /* Processors: features, per-CPU areas, descriptor tables, starting the others, posted work. */
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
-#include "mm/ptable_share.h"
 
 /* A per-CPU area, in frames of the boot pool with a hole below each stack */
 #define AREA_CPU   0x1000ull /* struct cpu, GDT */
@@ -11,28 +10,13 @@
 #define IST_STACKS 4
 #define AREA_TSS   0x12000ull /* TSS and I/O bitmap: three pages */
 
-#define CPUID_1_ECX_X2APIC   BIT(21)
-#define CPUID_1_ECX_DEADLINE BIT(24)
-#define CPUID_1_ECX_PCID     BIT(17)
-#define CPUID_1_ECX_XSAVE    BIT(26)
-#define CPUID_7_EBX_FSGSBASE BIT(0)
-#define CPUID_7_EBX_SMEP     BIT(7)
-#define CPUID_7_EBX_SMAP     BIT(20)
-#define CPUID_7_ECX_UMIP     BIT(2)
-#define XCR0_GUEST           0xe7ull /* x87 SSE AVX AVX-512 */
-#define XCR0_PKRU            BIT(9)
-#define VENDOR_AMD           0x68747541u /* "Auth" */
-#define CPUID_81_ECX_SVM     BIT(2)
-#define CPUID_81_EDX_1G      BIT(26)
-#define CPUID_87_EDX_TSC     BIT(8) /* invariant TSC */
-
 #define GATE_INTERRUPT 0x8e00ull
 #define GATE_USER      0x6000ull /* DPL 3 */
 #define TSS_TYPE       0x89ull
+#define CR4_ALWAYS     (CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT)
 
 struct cpu *cpus[BOOT_MAX_CPUS];
 unsigned cpu_count;
-struct features features;
 
 static struct {
 	u64 low;
@@ -40,47 +24,7 @@ static struct {
 } idt[256] __attribute__((aligned(16)));
 
 extern char vector_stubs[], nmi_entry[], debug_entry[], double_fault_entry[], machine_check_entry[];
-extern char syscall_entry[], gs_clear_sysret[], gs_clear_iret[];
-extern char ap_start[], ap_end[], ap_cr3[], ap_entry[], ap_stack[], ap_cpu[];
-
-void cpu_init_features(void)
-{
-	u32 a, b, c, d, max;
-
-	u32 vendor;
-
-	/* The extension decides; without one the vendor's name, so that the right one is asked for.
-	 */
-	cpuid(0, 0, &max, &vendor, &c, &d);
-	cpuid(1, 0, &a, &b, &c, &d);
-	features.amd = vendor == VENDOR_AMD && !(c & CPUID_1_ECX_VMX);
-	cpuid(0x80000001, 0, &a, &b, &c, &d);
-	features.amd |= !!(c & CPUID_81_ECX_SVM);
-	ptable_features.host_1g = d & CPUID_81_EDX_1G;
-	ptable_features.host_nx = true; /* the loader has checked */
-	cpuid(1, 0, &a, &b, &c, &d);
-	features.x2apic = c & CPUID_1_ECX_X2APIC;
-	features.tsc_deadline = c & CPUID_1_ECX_DEADLINE;
-	features.pcid = c & CPUID_1_ECX_PCID;
-	features.xsave = c & CPUID_1_ECX_XSAVE;
-	if (max >= 7) {
-		cpuid(7, 0, &a, &b, &c, &d);
-		features.fsgsbase = b & CPUID_7_EBX_FSGSBASE;
-		features.smep = b & CPUID_7_EBX_SMEP;
-		features.smap = b & CPUID_7_EBX_SMAP;
-		features.umip = c & CPUID_7_ECX_UMIP;
-	}
-	cpuid(0x80000008, 0, &a, &b, &c, &d);
-	features.paddr_bits = a & 0xff;
-	if (features.xsave) {
-		cpuid(0xd, 0, &a, &b, &c, &d);
-		/* later components come with their own care */
-		features.xcr0 = a & XCR0_GUEST;
-		features.xcr0_saved = a & (XCR0_GUEST | XCR0_PKRU);
-	}
-	cpuid(0x80000007, 0, &a, &b, &c, &d);
-	features.tsc_invariant = d & CPUID_87_EDX_TSC;
-}
+extern char ap_entry[], syscall_entry[], gs_clear_sysret[], gs_clear_iret[];
 
 /* Before the image is mapped without the right to write. */
 void cpu_patch(void)
@@ -184,8 +128,6 @@ static void make_idt(void)
 
 void cpu_init(struct cpu *c)
 {
-	u64 cr4 = CR4_PAE | CR4_MCE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-
 	if (!idt[0].low)
 		make_idt();
 	load_tables(c);
@@ -199,13 +141,7 @@ void cpu_init(struct cpu *c)
 	write_msr(
 		MSR_SYSENTER_CS, 0); /* SYSENTER in ring 3: #GP, whatever the firmware left there */
 	write_msr(MSR_PAT, PTABLE_PAT);
-	cr4 |= features.smep ? CR4_SMEP : 0;
-	cr4 |= features.smap ? CR4_SMAP : 0;
-	cr4 |= features.umip ? CR4_UMIP : 0;
-	cr4 |= features.fsgsbase ? CR4_FSGSBASE : 0;
-	cr4 |= features.xsave ? CR4_OSXSAVE : 0;
-	cr4 |= features.pcid ? CR4_PCIDE : 0;
-	write_cr4((read_cr4() & CR4_VMXE) | cr4);
+	write_cr4((read_cr4() & CR4_VMXE) | CR4_ALWAYS | features.cr4);
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG | CR0_TS);
 	c->task_switched = 1;
 	fpu_init_cpu(c);
@@ -213,13 +149,15 @@ void cpu_init(struct cpu *c)
 	c->armed = TIME_NEVER;
 }
 
+static_assert(offsetof(struct ptable, root) == 0, "ap_entry loads it");
+
 u32 cpus_go; /* set when the boot processor enters ring 3 */
 
-static void ap_main(struct cpu *c)
+void ap_main(struct cpu *c);
+void ap_main(struct cpu *c)
 {
 	const char *problem;
 
-	write_cr3(kernel_ptable.root);
 	cpu_init(c);
 	if (vcpu_ops) {
 		problem = vcpu_ops->probe();
@@ -233,56 +171,20 @@ static void ap_main(struct cpu *c)
 	cpu_resume();
 }
 
-static void delay(u64 us)
-{
-	u64 until = rdtsc() + us * (boot->tsc_hz / 1000000);
-
-	while (rdtsc() < until)
-		cpu_pause();
-}
-
-static void start_one(struct cpu *c, u8 *trampoline)
-{
-	*(u64 *)(trampoline + (ap_cpu - ap_start)) = (u64)c;
-	*(u64 *)(trampoline + (ap_stack - ap_start)) = c->stack_top;
-	lapic_init_ipi(c->apic_id);
-	delay(10000);
-	for (unsigned tries = 0; tries < 2 && !__atomic_load_n(&c->up, __ATOMIC_ACQUIRE); tries++) {
-		lapic_start_ipi(c->apic_id, (u8)(boot->ap_trampoline >> PAGE_SHIFT));
-		delay(200);
-	}
-	for (unsigned ms = 0; ms < 500 && !__atomic_load_n(&c->up, __ATOMIC_ACQUIRE); ms++)
-		delay(1000);
-}
-
 void cpus_start(void)
 {
-	u8 *trampoline = (u8 *)boot->ap_trampoline;
+	for (u32 i = 1; i < boot->cpus; i++) {
+		struct boot_cpu *b = (struct boot_cpu *)&boot->cpu[i]; /* nobody else writes here */
+		struct cpu *c = cpu_make(i, b->apic_id);
 
-	if (boot->cpus == 1) {
-		cpu_count = 1;
-		return;
-	}
-	/* One to one, executable, and gone again below: the only W+X mapping, before ring 3 exists.
-	 */
-	if (ptable_map(&kernel_ptable, boot->ap_trampoline, boot->ap_trampoline, PAGE_SIZE,
-		    PTABLE_READ | PTABLE_WRITE | PTABLE_EXEC, MEM_CACHE_WB) != STATUS_OK)
-		panic("no memory for the trampoline");
-	memcpy(trampoline, ap_start, (size_t)(ap_end - ap_start));
-	*(u64 *)(trampoline + (ap_cr3 - ap_start)) = kernel_ptable.root;
-	*(u64 *)(trampoline + (ap_entry - ap_start)) = (u64)ap_main;
-	for (u32 i = 0; i < boot->cpus; i++) {
-		struct cpu *c;
-
-		if (boot->cpu[i].flags & BOOT_CPU_BSP)
-			continue;
-		c = cpu_make(i, boot->cpu[i].apic_id);
-		start_one(c, trampoline);
-		if (!c->up)
-			panic("CPU with APIC ID %u does not start", c->apic_id);
+		if (!(b->flags & BOOT_CPU_WAITS))
+			panic("CPU with APIC ID %u does not start", b->apic_id);
+		b->argument = (u64)c;
+		__atomic_store_n(&b->entry, (u64)ap_entry, __ATOMIC_RELEASE);
+		while (!__atomic_load_n(&c->up, __ATOMIC_ACQUIRE))
+			cpu_pause();
 	}
 	cpu_count = boot->cpus;
-	ptable_unmap(&kernel_ptable, boot->ap_trampoline, PAGE_SIZE, 0);
 }
 
 void cpu_post(struct cpu *c, struct work *w)

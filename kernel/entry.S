@@ -15,6 +15,17 @@ kernel_entry:
 	call kernel_main
 	ud2
 
+/* The other processors; RDI: struct cpu. */
+	.globl ap_entry
+ap_entry:
+	mov kernel_ptable(%rip), %rax /* its first word is the root */
+	mov %rax, %cr3
+	mov CPU_STACK_TOP(%rdi), %rsp
+	xor %ebp, %ebp
+	cld
+	call ap_main
+	ud2
+
 	.section .note.bulkhead, "a"
 	.balign 4
 	.long 9, 4, 1 /* name size, descriptor size, BOOT_NOTE_TYPE */

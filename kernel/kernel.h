@@ -26,25 +26,8 @@ extern struct pool boot_pool;
 extern struct ptable kernel_ptable;
 extern char image_start[], text_end[], rodata_end[], image_end[];
 
-/* What this machine's CPUs have; equal on all. */
-struct features {
-	bool amd; /* AMD-V is the extension to use */
-	bool x2apic;
-	bool tsc_deadline;
-	bool pcid;
-	bool fsgsbase;
-	bool xsave;
-	bool smap;
-	bool smep;
-	bool umip;
-	bool tsc_invariant;
-	bool delivery;  /* of interrupts into guests, by the hardware */
-	u64 xcr0;       /* that guests may use */
-	u64 xcr0_saved; /* that are switched: PKRU too, for a guest reaches it by CR4.PKE alone */
-	u32 fpu_size;
-	u32 paddr_bits;
-};
-extern struct features features;
+extern struct boot_features features; /* boot->features, where it is nearer */
+extern u32 fpu_size;                  /* bytes of an XSAVE image */
 
 /* string.c */
 void *memset(void *d, int c, size_t n);
@@ -83,7 +66,6 @@ void window_unmap(paddr_t pa, u64 size);
 void temp_clear(paddr_t pa, u64 size); /* within one 2 MiB-aligned block */
 
 /* cpu.c */
-void cpu_init_features(void);
 void cpu_patch(void); /* takes out of the entry paths what this CPU does not have */
 struct cpu *cpu_make(unsigned index, u32 apic_id);
 void cpu_init(struct cpu *c);
@@ -100,11 +82,8 @@ void lapic_init_bsp(void);
 void lapic_init_cpu(void);
 void lapic_eoi(void);
 void lapic_ipi(u32 apic_id, u32 vector);
-void lapic_init_ipi(u32 apic_id);
-void lapic_start_ipi(u32 apic_id, u8 page);
 void lapic_timer_arm(cycles_t deadline);
 void lapic_refresh(void);
-paddr_t lapic_register_page(void);
 
 /* irq.c */
 void irq_init(void);
@@ -140,7 +119,7 @@ void event_set_slot(struct slot *s, u64 bits); /* through an embedded slot; bits
 void ipc_abort(struct thread *t);
 
 /* fpu.c */
-#define FPU_AREA_SIZE (features.fpu_size < 576 ? 576 : features.fpu_size)
+#define FPU_AREA_SIZE (fpu_size < 576 ? 576 : fpu_size)
 void fpu_init_cpu(struct cpu *c);
 void fpu_load_vcpu(struct cpu *c, struct vcpu *v);
 void fpu_switch(

@@ -20,8 +20,6 @@
 #define LVT_NMI          (4u << 8)
 #define LVT_TSC_DEADLINE (2u << 17)
 #define DIVIDE_BY_1      0xb
-#define ICR_INIT         (5u << 8)
-#define ICR_START        (6u << 8)
 #define ICR_ASSERT       (1u << 14)
 #define ICR_PENDING      BIT(12)
 #define APIC_BASE_X2APIC BIT(10)
@@ -47,11 +45,8 @@ static void lapic_write(u32 reg, u32 value)
 
 void lapic_init_bsp(void)
 {
-	u64 base = read_msr(MSR_APIC_BASE);
-
 	if (!features.x2apic)
-		registers = device_map(
-			ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE), PAGE_SIZE, MEM_CACHE_UC);
+		registers = device_map(boot->lapic, PAGE_SIZE, MEM_CACHE_UC);
 }
 
 void lapic_init_cpu(void)
@@ -109,16 +104,6 @@ void lapic_ipi(u32 apic_id, u32 vector)
 	send(apic_id, ICR_ASSERT | vector);
 }
 
-void lapic_init_ipi(u32 apic_id)
-{
-	send(apic_id, ICR_ASSERT | ICR_INIT);
-}
-
-void lapic_start_ipi(u32 apic_id, u8 page)
-{
-	send(apic_id, ICR_ASSERT | ICR_START | page);
-}
-
 void lapic_timer_arm(cycles_t deadline)
 {
 	cycles_t now;
@@ -149,9 +134,4 @@ void lapic_refresh(void)
 {
 	if (!features.x2apic)
 		lapic_write(REG_TPR, 0);
-}
-
-paddr_t lapic_register_page(void)
-{
-	return ALIGN_DOWN(read_msr(MSR_APIC_BASE) & (BIT(52) - 1), PAGE_SIZE);
 }

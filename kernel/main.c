@@ -6,6 +6,7 @@
 const struct boot_info *boot;
 struct pool boot_pool;
 const struct vcpu_ops *vcpu_ops;
+struct boot_features features;
 
 static void check_boot(const struct boot_info *info)
 {
@@ -37,14 +38,15 @@ void kernel_main(const struct boot_info *info);
 void kernel_main(const struct boot_info *info)
 {
 	u64 start = rdtsc();
-	unsigned bsp = 0;
 
 	check_boot(info);
 	boot = info;
 	pool_init(&boot_pool);
 	pool_add(&boot_pool, boot->block_pool,
 		boot->block_base + boot->block_size - boot->block_pool);
-	cpu_init_features();
+	features = boot->features;
+	ptable_features.host_1g = features.pages_1g;
+	ptable_features.host_nx = true; /* the loader has checked */
 	cpu_patch();
 	write_msr(MSR_PAT, PTABLE_PAT);
 	paging_init();
@@ -52,10 +54,7 @@ void kernel_main(const struct boot_info *info)
 	if (!features.tsc_invariant)
 		log_line("the CPU does not call its TSC invariant: time may drift");
 	lapic_init_bsp();
-	for (u32 i = 0; i < boot->cpus; i++)
-		if (boot->cpu[i].flags & BOOT_CPU_BSP)
-			bsp = i;
-	cpu_init(cpu_make(bsp, boot->cpu[bsp].apic_id));
+	cpu_init(cpu_make(0, boot->cpu[0].apic_id));
 	log_line("Bulkhead: %u CPUs, TSC %lu kHz, %s, %s timer", boot->cpus, boot->tsc_hz / 1000,
 		features.x2apic ? "x2APIC" : "xAPIC",
 		features.tsc_deadline ? "TSC-deadline" : "LAPIC");

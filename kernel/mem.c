@@ -6,7 +6,6 @@
 #define ZERO_STEP  0x200000ull
 #define LARGE      0x200000ull /* covered by a large leaf */
 #define MAX_LEAVES 32768ull    /* of a mapping: interrupts are off while they are written */
-#define IOMMU_SIZE 0x4000ull   /* of its registers */
 
 /* Protects which mem is part of which; taken before the locks of mems. */
 static struct spinlock tree;
@@ -18,28 +17,13 @@ static bool overlaps(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
 
 bool device_allowed(paddr_t base, u64 size)
 {
+	const struct boot_range *r = boot->range;
+
 	if (base + size < base || base + size > BIT(features.paddr_bits))
 		return false;
-	for (u32 i = 0; i < boot->ranges; i++) {
-		const struct boot_range *r = &boot->range[i];
-
+	for (const struct boot_range *end = r + boot->ranges; r < end; r++)
 		if (r->type != BOOT_RANGE_DEVICE && overlaps(base, size, r->base, r->size))
 			return false;
-	}
-	if (overlaps(base, size, lapic_register_page(), PAGE_SIZE))
-		return false;
-	for (u32 i = 0; i < boot->ioapics; i++)
-		if (overlaps(base, size, ALIGN_DOWN(boot->ioapic[i].address, PAGE_SIZE), PAGE_SIZE))
-			return false;
-	for (u32 i = 0; i < boot->iommus; i++)
-		if (overlaps(base, size, boot->iommu[i].base, IOMMU_SIZE))
-			return false;
-	for (u32 i = 0; i < boot->ecams; i++) {
-		const struct boot_ecam *e = &boot->ecam[i];
-
-		if (overlaps(base, size, e->base, ((u64)e->last_bus + 1) * BIT(20)))
-			return false;
-	}
 	return true;
 }
 
@@ -65,7 +49,7 @@ static bool parts_clear(struct mem *p, paddr_t base, u64 size)
 	{
 		struct mem *m = container_of(l, struct mem, part_link);
 
-		if (base < m->base + m->size && m->base < base + size)
+		if (overlaps(base, size, m->base, m->size))
 			return false;
 	}
 	return true;

@@ -3,6 +3,7 @@
 #include "kernel/dev.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
+#include "kernel/vcpu.h"
 
 #define RESET_CONTROL 0xcf9
 
@@ -129,10 +130,10 @@ static void fill_machine(struct msg_machine *m)
 			 (features.tsc_deadline ? MACHINE_DEADLINE : 0) |
 			 (features.pcid ? MACHINE_PCID : 0) |
 			 (features.xsave ? MACHINE_FPU_XSAVE : 0) |
-			 (features.delivery ? MACHINE_DELIVERY : 0),
+			 (vcpu_delivery ? MACHINE_DELIVERY : 0),
 		.tsc_hz = boot->tsc_hz,
 		.xcr0 = features.xcr0,
-		.fpu_size = features.fpu_size,
+		.fpu_size = fpu_size,
 		.cpus = cpu_count,
 		.gpa_bits = features.paddr_bits,
 		.image_bytes = (u64)(image_end - image_start),

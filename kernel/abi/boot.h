@@ -33,9 +33,11 @@
 #define BOOT_NOTE_TYPE 1
 
 enum boot_range_type {
-	BOOT_RANGE_FREE = 1,   /* RAM that nobody uses after ExitBootServices */
-	BOOT_RANGE_FILE = 2,   /* RAM that holds a boot file; index says which */
-	BOOT_RANGE_KERNEL = 3, /* the kernel block and the AP trampoline page */
+	BOOT_RANGE_FREE = 1, /* RAM that nobody uses after ExitBootServices */
+	BOOT_RANGE_FILE = 2, /* RAM that holds a boot file; index says which */
+	/* the kernel block, the AP trampoline page, and the registers of local APICs, I/O APICs,
+	   IOMMUs and of PCI configuration */
+	BOOT_RANGE_KERNEL = 3,
 	/* RAM of the firmware, ACPI tables, run-time services, bad memory */
 	BOOT_RANGE_RESERVED = 4,
 	BOOT_RANGE_DEVICE = 5, /* memory-mapped I/O that the firmware reported */
@@ -50,11 +52,30 @@ struct boot_range {
 };
 static_assert(sizeof(struct boot_range) == 24);
 
-#define BOOT_CPU_BSP BIT(0)
+#define BOOT_CPU_BSP   BIT(0)
+#define BOOT_CPU_WAITS BIT(1) /* it was started, and waits */
 
+/*
+ * The first is the processor that boots. Each other one waits in the loader's code until `entry`,
+ * an address in the image, is not 0, and goes there in the state in which the first entered the
+ * kernel, without a stack, RDI = argument.
+ */
 struct boot_cpu {
 	u32 apic_id; /* local APIC or x2APIC ID */
 	u32 flags;   /* BOOT_CPU_* */
+	u64 entry, argument;
+};
+
+/* What the boot processor has, and with it all of them. */
+struct boot_features {
+	bool amd; /* AMD-V is the extension to use */
+	bool x2apic, tsc_deadline, tsc_invariant;
+	bool pcid, fsgsbase, xsave;
+	bool pages_1g;
+	u32 paddr_bits;
+	u64 cr4;        /* SMEP, SMAP, UMIP, FSGSBASE, OSXSAVE, PCIDE: those that can be set */
+	u64 xcr0;       /* that guests may use */
+	u64 xcr0_saved; /* that are switched: PKRU too, for a guest reaches it by CR4.PKE alone */
 };
 
 struct boot_ioapic {
@@ -209,6 +230,7 @@ struct boot_info {
 	u64 lapic;      /* registers, physical */
 	u8 entropy[64];
 
+	struct boot_features features;
 	struct boot_power power;
 	struct boot_framebuffer framebuffer;
 	u8 font[BOOT_FONT_GLYPHS][BOOT_FONT_ROWS];
