@@ -23,8 +23,7 @@ void machine_screen(struct boot_framebuffer *screen)
 	least = (u64)mode->PixelsPerScanLine * mode->VerticalResolution * sizeof(u32);
 	if (mode->PixelsPerScanLine < mode->HorizontalResolution ||
 		mode->HorizontalResolution < SCREEN_LEAST ||
-		mode->VerticalResolution < SCREEN_LEAST ||
-		least > gop->Mode->FrameBufferSize)
+		mode->VerticalResolution < SCREEN_LEAST || least > gop->Mode->FrameBufferSize)
 		return;
 	if (mode->PixelFormat == PixelBlueGreenRedReserved8BitPerColor)
 		screen->format = BOOT_PIXEL_BGRX;

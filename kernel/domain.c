@@ -154,6 +154,10 @@ status_t domain_ports(struct domain *d, u32 first, u32 count)
 		map[p % 0x8000 / 8] &= (u8) ~(1u << p % 8);
 	}
 	spin_unlock(&d->space.lock);
+	if (cpu_self()->domain == d) {
+		cpu_self()->ports_of = NULL;
+		domain_switch_ports(cpu_self(), d);
+	}
 	return s;
 }
 

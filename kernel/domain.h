@@ -46,7 +46,8 @@ status_t domain_cap_set(
 /* Maps one kernel-owned frame for ring 3 at `va` of `d`. EXISTS, NO_MEMORY, BAD_ARG. */
 status_t domain_map_frame(struct domain *d, u64 va, void *frame, u64 flags);
 
-/* Allows or denies ports [first, first + count). NO_MEMORY. */
+/* Allows ports [first, first + count): to a thread that runs on another CPU from its next switch
+ * on. NO_MEMORY. */
 status_t domain_ports(struct domain *d, u32 first, u32 count);
 
 /* The rarer parts of domain_switch: I/O permissions, and stale translations. */

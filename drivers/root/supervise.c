@@ -9,7 +9,7 @@
 
 static cycles_t power_off_since; /* 0: not asked for */
 static bool reset_instead;
-static cycles_t drained_since;   /* 0: text waits */
+static cycles_t drained_since; /* 0: text waits */
 
 /* Asks the restart limit; a member beyond it ends. */
 static bool allowed(struct member *m)
@@ -225,6 +225,7 @@ void supervise_time(void)
 		machine_reset();
 	else
 		machine_off();
-	log_line("the machine cannot be %s: do it by hand", reset_instead ? "reset" : "powered off");
+	log_line(
+		"the machine cannot be %s: do it by hand", reset_instead ? "reset" : "powered off");
 	reset_instead = false;
 }
