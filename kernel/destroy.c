@@ -105,7 +105,6 @@ static void free_vm(struct vm *vm, struct pool *pool)
 {
 	for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
 		pool_free(pool, vm->doorbells[i], sizeof(struct doorbell));
-	vcpu_ops->vm_free(vm);
 	ptable_free(&vm->space.ptable, 0, 511, true);
 	pool_free(pool, vm, sizeof(*vm));
 }

@@ -40,7 +40,6 @@ extern char stub_page[];
 
 status_t domain_init(struct domain *d, struct domain *payer, const char *name)
 {
-	paddr_t stub = boot->block_base + ((u64)stub_page - KERNEL_BASE);
 	status_t s;
 
 	list_init(&d->objects);
@@ -54,7 +53,7 @@ status_t domain_init(struct domain *d, struct domain *payer, const char *name)
 	if (s != STATUS_OK)
 		return s;
 	ptable_share(&d->space.ptable, &kernel_ptable, UPPER_FIRST, UPPER_LAST);
-	s = ptable_map(&d->space.ptable, ABI_STUB, stub, PAGE_SIZE,
+	s = ptable_map(&d->space.ptable, ABI_STUB, image_pa(stub_page), PAGE_SIZE,
 		PTABLE_READ | PTABLE_EXEC | PTABLE_USER, MEM_CACHE_WB);
 	if (s != STATUS_OK)
 		return s;

@@ -172,6 +172,12 @@ void syscall_first_task(u64 cycles);
 /* root.c */
 void root_start(void);
 
+/* Of something in the image. */
+static inline paddr_t image_pa(const void *p)
+{
+	return boot->block_base + ((u64)p - KERNEL_BASE);
+}
+
 /* At each switch: ring 3 can change it behind the kernel's back. GS is cleared at each return. */
 static inline void fs_load(const struct thread *t)
 {

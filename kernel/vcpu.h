@@ -34,8 +34,6 @@ struct vm {
 	u8 doorbell_hash[256]; /* (port * 167 >> 3) & 255: index + 1 of the first candidate in
 				  doorbells[] */
 	u32 vcpus;
-	void *msr_bitmap;
-	u64 backend[4];
 };
 
 /* What ops->exit returns beyond enum exit_kind: exits for the kernel alone. */
@@ -111,10 +109,7 @@ struct vcpu_ops {
 	status_t (*enable)(struct cpu *c, struct pool *pool);
 
 	/* Makes and frees the backend's parts; frames from the payer's pool; vm->space.ptable is
-	 * there.
-	 */
-	status_t (*vm_init)(struct vm *vm);
-	void (*vm_free)(struct vm *vm);
+	 * there. */
 	status_t (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_free)(struct vcpu *v); /* also after vcpu_init failed, or was not called */
 
@@ -158,11 +153,6 @@ struct vcpu_ops {
 	unsigned (*exit)(struct vcpu *v);
 	/* Moves RIP over the instruction that exited and ends its shadow. */
 	void (*skip)(struct vcpu *v);
-
-	/* MSRs that are switched with the vCPU, so that a guest may have them directly; 0 ends. */
-	const u32 *msrs_switched;
-	/* Sets or clears the intercept of an MSR; one that no bitmap has always exits. */
-	void (*trap_msr)(struct vm *vm, u32 msr, bool trap);
 
 	/* Before the next entry of `v` here, no translation of its VM's nested tables or guest may
 	 * be used. */

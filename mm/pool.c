@@ -107,42 +107,6 @@ void *pool_frame_alloc(struct pool *p)
 	return frame ? memset(frame, 0, PAGE_SIZE) : NULL;
 }
 
-void *pool_pair_alloc(struct pool *p)
-{
-	struct free_item *pair;
-	struct fresh_range *range;
-
-	spin_lock(&p->lock);
-	pair = p->pair_list;
-	range = p->fresh_list;
-	/* Beside pairs that came back, only memory that was never used is surely contiguous. */
-	if (!pair && p->fresh == p->fresh_end && range) {
-		p->fresh = window_pa(range);
-		p->fresh_end = p->fresh + range->bytes;
-		p->fresh_list = range->next;
-	}
-	if (pair) {
-		p->pair_list = pair->next;
-		p->free_frames -= 2;
-	} else if (p->fresh_end - p->fresh >= 2 * PAGE_SIZE) {
-		pair = window_va(p->fresh);
-		p->fresh += 2 * PAGE_SIZE;
-		p->free_frames -= 2;
-	}
-	spin_unlock(&p->lock);
-	return pair ? memset(pair, 0, 2 * PAGE_SIZE) : NULL;
-}
-
-void pool_pair_free(struct pool *p, void *pair)
-{
-	if (!pair)
-		return;
-	spin_lock(&p->lock);
-	list_push(&p->pair_list, pair);
-	p->free_frames += 2;
-	spin_unlock(&p->lock);
-}
-
 void pool_frame_free(struct pool *p, void *frame)
 {
 	if (!frame)

@@ -17,7 +17,6 @@ struct pool {
 	u64 free_frames;  /* in frame_list and fresh ranges */
 	u64 total_frames; /* ever added */
 	void *frame_list; /* freed frames: each one's first word names the next */
-	void *pair_list;  /* freed pairs of frames, likewise */
 	void *class_list[POOL_CLASSES];
 	paddr_t fresh; /* frames [fresh, fresh_end) were never used; the ranges after them are in
 			  fresh_list */
@@ -35,13 +34,6 @@ void pool_add(struct pool *p, paddr_t base, u64 size);
 
 /* Returns a zeroed frame, or NULL when the pool is empty. */
 void *pool_frame_alloc(struct pool *p);
-
-/*
- * Two zeroed frames that are physically contiguous, or NULL; for the few hardware tables larger
- * than a frame. They come back as a pair and stay one.
- */
-void *pool_pair_alloc(struct pool *p);
-void pool_pair_free(struct pool *p, void *pair);
 
 /* Gives a frame back. NULL is ignored. */
 void pool_frame_free(struct pool *p, void *frame);

@@ -11,6 +11,8 @@
 #define IOPM_SIZE              0x3000
 #define PAUSE_COUNT            3000 /* before an intercepted one exits, if the CPU has a filter */
 #define MSRPM_SIZE             0x2000
+#define MSRPM_RANGE            0x2000u     /* MSRs */
+#define MSRPM_SECOND           0xc0000000u /* the first range is from 0 */
 
 /*
  * All ports of all guests exit (doorbells are found by the kernel), so one map serves. In the
@@ -20,9 +22,25 @@ static u8 iopm[IOPM_SIZE] __attribute__((aligned(4096)));
 static u32 asids;
 static bool flush_by_asid;
 
-static paddr_t image_pa(const void *p)
+/*
+ * MSRs that VMLOAD, VMSAVE and VMRUN switch: the guest's own. Two bits for each MSR of a range,
+ * reads and writes (15.11); set: it exits.
+ */
+static const u32 msrs_switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,
+	MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+	MSR_PAT};
+static u8 msrpm[MSRPM_SIZE] __attribute__((aligned(4096)));
+
+static void fill_maps(void)
 {
-	return boot->block_base + ((u64)p - KERNEL_BASE);
+	memset(iopm, 0xff, sizeof(iopm));
+	memset(msrpm, 0xff, sizeof(msrpm));
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs_switched); i++) {
+		u32 msr = msrs_switched[i];
+		u32 bit = 2 * (msr % MSRPM_RANGE + (msr >= MSRPM_SECOND ? MSRPM_RANGE : 0));
+
+		msrpm[bit / 8] &= (u8) ~(3u << bit % 8);
+	}
 }
 
 static const char *probe(void)
@@ -54,7 +72,7 @@ static status_t enable(struct cpu *c, struct pool *pool)
 
 	if (!save || !host)
 		return STATUS_NO_MEMORY;
-	memset(iopm, 0xff, sizeof(iopm));
+	fill_maps();
 	write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_SVME);
 	write_msr(MSR_VM_HSAVE_PA, window_pa(save));
 	c->hw = host;
@@ -64,20 +82,6 @@ static status_t enable(struct cpu *c, struct pool *pool)
 	 * from here on. */
 	__asm__ volatile("vmsave %0" : : "a"(window_pa(host)) : "memory");
 	return STATUS_OK;
-}
-
-static status_t vm_init(struct vm *vm)
-{
-	vm->msr_bitmap = pool_pair_alloc(&vm->obj.payer->pool);
-	if (!vm->msr_bitmap)
-		return STATUS_NO_MEMORY;
-	memset(vm->msr_bitmap, 0xff, MSRPM_SIZE);
-	return STATUS_OK;
-}
-
-static void vm_free(struct vm *vm)
-{
-	pool_pair_free(&vm->obj.payer->pool, vm->msr_bitmap);
 }
 
 /* What always exits, besides exceptions. */
@@ -100,7 +104,7 @@ static status_t vcpu_init(struct vcpu *v)
 		svm_intercept(b, intercepts[i], true);
 	b->intercept[SVM_EXIT_EXCEPTION / 32] = SVM_EXCEPTIONS_ALWAYS;
 	b->iopm_base = image_pa(iopm);
-	b->msrpm_base = window_pa(v->vm->msr_bitmap);
+	b->msrpm_base = image_pa(msrpm);
 	b->pause_count = PAUSE_COUNT;
 	b->vintr = VINTR_MASKING | VINTR_IGNORE_TPR;
 	b->nested_control = NESTED_PAGING;
@@ -159,31 +163,11 @@ void svm_flush(struct vcpu *v)
 		new_asid(cpu_self(), v);
 }
 
-/* By VMLOAD, VMSAVE and VMRUN. */
-static const u32 msrs_switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,
-	MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-	MSR_PAT, 0};
-
-static void trap_msr(struct vm *vm, u32 msr, bool trap)
-{
-	u8 *map = vm->msr_bitmap;
-	u32 bit;
-
-	if (!svm_msrpm_bit(msr, &bit))
-		return; /* always exits */
-	if (trap)
-		map[bit / 8] |= (u8)(3u << bit % 8);
-	else
-		map[bit / 8] &= (u8) ~(3u << bit % 8);
-}
-
 const struct vcpu_ops svm_ops = {
 	.name = "AMD-V with nested paging",
 	.format = PTABLE_NPT,
 	.probe = probe,
 	.enable = enable,
-	.vm_init = vm_init,
-	.vm_free = vm_free,
 	.vcpu_init = vcpu_init,
 	.vcpu_free = vcpu_free_hw,
 	.load = load,
@@ -198,7 +182,5 @@ const struct vcpu_ops svm_ops = {
 	.enter = svm_enter,
 	.exit = svm_exit,
 	.skip = svm_skip,
-	.msrs_switched = msrs_switched,
-	.trap_msr = trap_msr,
 	.flush = svm_flush,
 };

@@ -49,7 +49,3 @@ void svm_nmi_window(struct vcpu *v, bool on);
 unsigned svm_exit(struct vcpu *v);
 void svm_skip(struct vcpu *v);
 void svm_enter(struct vcpu *v) __attribute__((noreturn));
-
-/* msrpm.c: bit offset of an MSR's two bits in the permission map (APM vol. 2, 15.11); false: it has
- * none */
-bool svm_msrpm_bit(u32 msr, u32 *bit);

@@ -11,29 +11,13 @@
 #define MSR_QUARTER    0x2000u /* MSRs in a quarter */
 #define MSR_HIGH_FIRST 0xc0000000u
 
-static inline void bitmap_set(u8 *map, u32 at, bool set)
+/* Clears the read and the write bit of `msr`, which is in one of the quarters: it does not exit. */
+static inline void msr_bitmap_open(u8 *map, u32 msr)
 {
-	if (set)
-		map[at / 8] |= (u8)BIT(at % 8);
-	else
-		map[at / 8] &= (u8)~BIT(at % 8);
-}
+	u8 *read = map + (msr < MSR_HIGH_FIRST ? MSR_READ_LOW : MSR_READ_HIGH);
 
-/* Sets or clears the read and the write bit of `msr`; false if the bitmap has none: such an MSR
- * always exits. */
-static inline bool msr_bitmap_set(u8 *map, u32 msr, bool set)
-{
-	u8 *quarter = map + MSR_READ_LOW;
-
-	if (msr >= MSR_HIGH_FIRST) {
-		quarter = map + MSR_READ_HIGH;
-		msr -= MSR_HIGH_FIRST;
-	}
-	if (msr >= MSR_QUARTER)
-		return false;
-	bitmap_set(quarter, msr, set);
-	bitmap_set(quarter + MSR_WRITE, msr, set);
-	return true;
+	read[msr % MSR_QUARTER / 8] &= (u8)~BIT(msr % 8);
+	read[MSR_WRITE + msr % MSR_QUARTER / 8] &= (u8)~BIT(msr % 8);
 }
 
 /*

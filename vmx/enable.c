@@ -155,6 +155,7 @@ status_t vmx_enable(struct cpu *c, struct pool *pool)
 		write_msr(MSR_FEATURE_CONTROL, control | FEATURE_LOCKED | FEATURE_VMX_OUTSIDE_SMX);
 	write_cr0((read_cr0() | read_msr(MSR_VMX_CR0_FIXED0)) & read_msr(MSR_VMX_CR0_FIXED1));
 	write_cr4((read_cr4() | read_msr(MSR_VMX_CR4_FIXED0)) & read_msr(MSR_VMX_CR4_FIXED1));
+	vmx_fill_bitmaps();
 	region->revision = vmx_machine.basic & BASIC_REVISION;
 	if (!vmxon(window_pa(region))) {
 		write_cr4(read_cr4() & ~CR4_VMXE);

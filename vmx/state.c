@@ -159,7 +159,7 @@ static void import_control(struct vcpu *v)
 		proc2 &= ~(u32)PROC2_X2APIC;
 	vmwrite(PROC2_CONTROLS, proc2);
 	/* Never the second bitmap without that control: the MSRs would be the host's. */
-	vmwrite(MSR_BITMAP, window_pa(v->vm->msr_bitmap) + (proc2 & PROC2_X2APIC ? PAGE_SIZE : 0));
+	vmwrite(MSR_BITMAP, image_pa(vmx_msr_bitmaps[!!(proc2 & PROC2_X2APIC)]));
 }
 
 void vmx_import(struct vcpu *v, u64 groups)

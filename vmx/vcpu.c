@@ -47,7 +47,6 @@ static const u16 zero_fields[] = {PAGE_FAULT_MASK, PAGE_FAULT_MATCH, CR3_TARGET_
 static void init_controls(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
-	struct vm *vm = v->vm;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(zero_fields); i++)
 		vmwrite(zero_fields[i], 0);
@@ -70,7 +69,7 @@ static void init_controls(struct vcpu *v)
 	vmwrite(EXIT_CONTROLS, vmx_machine.exit);
 	vmwrite(ENTRY_CONTROLS, vmx_machine.entry);
 	vmwrite(VIRTUAL_APIC, v->apic_pa);
-	vmwrite(EPT_POINTER, vm->backend[VM_EPTP]);
+	vmwrite(EPT_POINTER, vmx_eptp(v->vm));
 	if (vmx_machine.proc2 & PROC2_XSAVES)
 		vmwrite(XSS_EXITING_BITMAP, 0);
 	vmwrite(CR0_MASK, CR0_HOST);

@@ -10,16 +10,13 @@
  * CSTAR exits, for it is not in the lists.
  */
 static const u32 msrs_switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS,
-	MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_SFMASK, MSR_TSC_AUX, MSR_PAT,
-	0};
+	MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_SFMASK, MSR_TSC_AUX, MSR_PAT};
 
 const struct vcpu_ops vmx_ops = {
 	.name = "VT-x",
 	.format = PTABLE_EPT,
 	.probe = vmx_probe,
 	.enable = vmx_enable,
-	.vm_init = vmx_vm_init,
-	.vm_free = vmx_vm_free,
 	.vcpu_init = vmx_vcpu_init,
 	.vcpu_free = vmx_vcpu_free,
 	.load = vmx_load,
@@ -35,34 +32,19 @@ const struct vcpu_ops vmx_ops = {
 	.enter = vmx_enter_guest,
 	.exit = vmx_exit,
 	.skip = vmx_skip,
-	.msrs_switched = msrs_switched,
-	.trap_msr = vmx_trap_msr,
 	.flush = vmx_flush,
 };
 
-/* Two bitmaps: the second is for vCPUs whose x2APIC the hardware serves. */
-status_t vmx_vm_init(struct vm *vm)
-{
-	u8 *map = pool_pair_alloc(&vm->obj.payer->pool);
+u8 vmx_msr_bitmaps[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
 
-	if (!map)
-		return STATUS_NO_MEMORY;
-	memset(map, 0xff, 2 * PAGE_SIZE);
-	msr_bitmap_open_x2apic(map + PAGE_SIZE);
-	vm->msr_bitmap = map;
-	vm->backend[VM_EPTP] = vm->space.ptable.root | EPTP_WALK_4 | EPTP_WB;
-	return STATUS_OK;
-}
-
-void vmx_vm_free(struct vm *vm)
+void vmx_fill_bitmaps(void)
 {
-	pool_pair_free(&vm->obj.payer->pool, vm->msr_bitmap);
-}
-
-void vmx_trap_msr(struct vm *vm, u32 msr, bool trap)
-{
-	msr_bitmap_set(vm->msr_bitmap, msr, trap);
-	msr_bitmap_set((u8 *)vm->msr_bitmap + PAGE_SIZE, msr, trap);
+	memset(vmx_msr_bitmaps, 0xff, sizeof(vmx_msr_bitmaps));
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs_switched); i++) {
+		msr_bitmap_open(vmx_msr_bitmaps[0], msrs_switched[i]);
+		msr_bitmap_open(vmx_msr_bitmaps[1], msrs_switched[i]);
+	}
+	msr_bitmap_open_x2apic(vmx_msr_bitmaps[1]);
 }
 
 /*
@@ -73,5 +55,5 @@ void vmx_flush(struct vcpu *v)
 {
 	bool single = vmx_machine.ept_vpid & CAP_INVEPT_SINGLE;
 
-	invept(single ? INVALIDATE_SINGLE : INVALIDATE_ALL, single ? v->vm->backend[VM_EPTP] : 0);
+	invept(single ? INVALIDATE_SINGLE : INVALIDATE_ALL, single ? vmx_eptp(v->vm) : 0);
 }

@@ -72,8 +72,10 @@ static inline struct vmx_vcpu *vmx_of(struct vcpu *v)
 	return (struct vmx_vcpu *)v->backend;
 }
 
-/* vm->backend[] */
-#define VM_EPTP 0
+static inline u64 vmx_eptp(const struct vm *vm)
+{
+	return vm->space.ptable.root | EPTP_WALK_4 | EPTP_WB;
+}
 
 /* What the hardware does of a local APIC: all of it or nothing. */
 #define PROC2_APIC ((u32)(PROC2_X2APIC | PROC2_APIC_READS | PROC2_DELIVERY))
@@ -92,9 +94,9 @@ const char *vmx_probe(void);
 status_t vmx_enable(struct cpu *c, struct pool *pool);
 
 /* vm.c */
-status_t vmx_vm_init(struct vm *vm);
-void vmx_vm_free(struct vm *vm);
-void vmx_trap_msr(struct vm *vm, u32 msr, bool trap);
+void vmx_fill_bitmaps(void);
+extern u8 vmx_msr_bitmaps[2]
+			 [PAGE_SIZE]; /* the second: for vCPUs whose x2APIC the hardware serves */
 void vmx_flush(struct vcpu *v);
 
 /* vcpu.c */

@@ -208,9 +208,9 @@ static inline status_t sys_mem_unmap(cap_t space, u64 address)
 }
 
 static inline status_t sys_vm_trap(
-	cap_t vm, enum trap_space space, u64 first, u64 count, enum trap_disposition d, cap_t event)
+	cap_t vm, u64 first, u64 count, enum trap_disposition d, cap_t event)
 {
-	return sys_any(SYS_VM_TRAP, vm, space, first, count, d, event, NULL);
+	return sys_any(SYS_VM_TRAP, vm, first, count, d, event, 0, NULL);
 }
 
 static inline status_t sys_irq_ctl(cap_t irq, enum irq_ctl_op op)

@@ -354,7 +354,7 @@ static void doorbell(void)
 
 	if (!guest_begin(code, sizeof(code)))
 		return;
-	want_status(sys_vm_trap(vm, TRAP_PORT, DOORBELL, 1, TRAP_EVENT, event), OK);
+	want_status(sys_vm_trap(vm, DOORBELL, 1, TRAP_EVENT, event), OK);
 	if (!expect(EXIT_HLT))
 		return;
 	want(wait_bits(BIT(33), 0) == BIT(33));

@@ -39,21 +39,17 @@ static void vm_trap(void)
 
 	if (case_failed())
 		return;
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x80, 1, TRAP_EXIT, CAP_NULL), OK);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x90, 2, TRAP_EVENT, event), OK);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x90, 2, TRAP_EXIT, CAP_NULL), OK);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0xffff, 2, TRAP_EXIT, CAP_NULL), BAD_ARG);
-	want_status(sys_vm_trap(vm, TRAP_PORT, ~0ull, 2, TRAP_EXIT, CAP_NULL), BAD_ARG);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x90, 1, TRAP_EVENT, CAP_NULL), BAD_CAP);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x90, 1, TRAP_EVENT, START_CAP_THREAD), BAD_KIND);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x90, 1, (enum trap_disposition)9, 0), BAD_ARG);
-	want_status(sys_vm_trap(vm, (enum trap_space)7, 0x90, 1, TRAP_EXIT, 0), BAD_ARG);
-	/* A host port must not be given to a guest by somebody who has it not. */
-	want(sys_vm_trap(vm, TRAP_PORT, 0xcf8, 1, TRAP_DIRECT, CAP_NULL) != STATUS_OK);
-	want_status(sys_vm_trap(vm, TRAP_MSR, 0x1234567, 1, TRAP_DIRECT, CAP_NULL), NOT_SUPPORTED);
-	want_status(sys_vm_trap(vm, TRAP_MSR, 0x174, 4, TRAP_DIRECT, CAP_NULL), NOT_SUPPORTED);
-	want_status(sys_vm_trap(vm, TRAP_MSR, 0x174, 3, TRAP_DIRECT, CAP_NULL), OK);
-	want_status(sys_vm_trap(START_CAP_DOMAIN, TRAP_PORT, 0x80, 1, TRAP_EXIT, 0), BAD_KIND);
+	want_status(sys_vm_trap(vm, 0x80, 1, TRAP_EXIT, CAP_NULL), OK);
+	want_status(sys_vm_trap(vm, 0x90, 2, TRAP_EVENT, event), OK);
+	want_status(sys_vm_trap(vm, 0x90, 2, TRAP_EXIT, CAP_NULL), OK);
+	want_status(sys_vm_trap(vm, 0xffff, 2, TRAP_EXIT, CAP_NULL), BAD_ARG);
+	want_status(sys_vm_trap(vm, ~0ull, 2, TRAP_EXIT, CAP_NULL), BAD_ARG);
+	want_status(sys_vm_trap(vm, 0x90, 1, TRAP_EVENT, CAP_NULL), BAD_CAP);
+	want_status(sys_vm_trap(vm, 0x90, 1, TRAP_EVENT, START_CAP_THREAD), BAD_KIND);
+	want_status(sys_vm_trap(vm, 0x90, 1, (enum trap_disposition)9, 0), BAD_ARG);
+	/* A port of the host must not be given to a guest by somebody who has it not. */
+	want_status(sys_vm_trap(vm, 0xcf8, 1, (enum trap_disposition)2, CAP_NULL), BAD_ARG);
+	want_status(sys_vm_trap(START_CAP_DOMAIN, 0x80, 1, TRAP_EXIT, 0), BAD_KIND);
 }
 
 /* A range of doorbells that does not fit leaves none behind. */
@@ -65,12 +61,12 @@ static void vm_doorbells(void)
 
 	if (case_failed())
 		return;
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x1000, last, TRAP_EVENT, event), OK);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x2000, 5, TRAP_EVENT, event), NO_SPACE);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x3000, 4, TRAP_EVENT, event), OK);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x4000, 1, TRAP_EVENT, event), NO_SPACE);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x1000, last, TRAP_EXIT, CAP_NULL), OK);
-	want_status(sys_vm_trap(vm, TRAP_PORT, 0x4000, 1, TRAP_EVENT, event), OK);
+	want_status(sys_vm_trap(vm, 0x1000, last, TRAP_EVENT, event), OK);
+	want_status(sys_vm_trap(vm, 0x2000, 5, TRAP_EVENT, event), NO_SPACE);
+	want_status(sys_vm_trap(vm, 0x3000, 4, TRAP_EVENT, event), OK);
+	want_status(sys_vm_trap(vm, 0x4000, 1, TRAP_EVENT, event), NO_SPACE);
+	want_status(sys_vm_trap(vm, 0x1000, last, TRAP_EXIT, CAP_NULL), OK);
+	want_status(sys_vm_trap(vm, 0x4000, 1, TRAP_EVENT, event), OK);
 }
 
 static void vcpu_objects(void)

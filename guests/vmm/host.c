@@ -50,12 +50,6 @@ bool host_event(struct machine *m, cap_t thread, cap_t *event)
 	return true;
 }
 
-void host_msr_direct(struct machine *m, u32 msr)
-{
-	/* where this is refused, the MSR exits and msr.c handles it */
-	sys_vm_trap(m->vm, TRAP_MSR, msr, 1, TRAP_DIRECT, CAP_NULL);
-}
-
 bool host_doorbell(struct machine *m, u16 port, u32 bit)
 {
 	cap_t *bell = &m->bell[bit % ARRAY_SIZE(m->bell)];
@@ -70,12 +64,12 @@ bool host_doorbell(struct machine *m, u16 port, u32 bit)
 		m->own_events++;
 		*bell = slot;
 	}
-	return sys_vm_trap(m->vm, TRAP_PORT, port, 1, TRAP_EVENT, *bell) == STATUS_OK;
+	return sys_vm_trap(m->vm, port, 1, TRAP_EVENT, *bell) == STATUS_OK;
 }
 
 void host_doorbell_remove(struct machine *m, u16 port)
 {
-	sys_vm_trap(m->vm, TRAP_PORT, port, 1, TRAP_EXIT, CAP_NULL);
+	sys_vm_trap(m->vm, port, 1, TRAP_EXIT, CAP_NULL);
 }
 
 bool host_fpu_read(struct vcpu *v, u32 offset, void *data, u32 size)

@@ -21,9 +21,6 @@ cycles_t host_waited(struct vcpu *v);
 /* Makes a capability to set the bits of vCPU threads in the event of `thread`. False: logged. */
 bool host_event(struct machine *m, cap_t thread, cap_t *event);
 
-/* Lets the guest use an MSR without an exit, if the kernel can switch it. */
-void host_msr_direct(struct machine *m, u32 msr);
-
 /*
  * Turns writes to a port into bit `bit` of the first vCPU's thread's event. Called by that thread.
  * False: refused.

@@ -272,7 +272,6 @@ int main(struct start_info *info)
 	}
 	if (!set_up(m, info))
 		give_up();
-	msr_direct(m);
 	m->state->ready = 1;
 	release_threads(m);
 	run_guest(&m->vcpu[0]);

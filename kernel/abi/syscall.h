@@ -244,20 +244,14 @@ struct msg_create_irq {
 #define MAP_POOL  BIT(3)
 
 /*
- * vm_trap: RDI vm (CTL); RSI space; RDX first; R8 count; R9 disposition; R10 event for TRAP_EVENT:
- * a write is swallowed and sets the event bits that its capability allows. Ports 0-0xffff, MSRs by
- * number. TRAP_DIRECT of an MSR: only those that the kernel switches with the vcpu (NOT_SUPPORTED).
- *   NO_SPACE: more than VM_MAX_DOORBELLS doorbells; after it, NO_MEMORY and GONE, all ports of the
- * range exit.
+ * vm_trap: RDI vm (CTL); RSI first port; RDX count; R8 disposition; R9 event for TRAP_EVENT: a
+ * write is swallowed and sets the event bits that its capability allows. NO_SPACE: more than
+ * VM_MAX_DOORBELLS doorbells; after it, NO_MEMORY and GONE, all ports of the range exit. MSRs that
+ * the hardware switches with the vcpu are the guest's own, and all others exit.
  */
-enum trap_space {
-	TRAP_PORT = 0,
-	TRAP_MSR = 1,
-};
 enum trap_disposition {
 	TRAP_EXIT = 0,
 	TRAP_EVENT = 1,
-	TRAP_DIRECT = 2,
 };
 #define VM_MAX_DOORBELLS 64
 
@@ -340,13 +334,14 @@ enum sys_ctl_op {
 				 number, 0 if none */
 	/* LOG: event bits (event capability RDX) set when a log line is added */
 	SYS_CTL_LOG_EVENT = 3,
-	/* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's, or with POWER
-	   those that switch the machine off or reset it, for another domain than the caller's */
+	/* PORTS: domain RDX may use I/O ports R8 .. R8 + R9 - 1; DENIED: the kernel's, or with
+	   POWER those that switch the machine off or reset it, for another domain than the caller's
+	 */
 	SYS_CTL_PORTS = 4,
-	SYS_CTL_QUIET = 5,    /* LOG: RDX 1: the kernel stops writing its log on the serial port and
-				 the    screen; 0: it does so again */
-	SYS_CTL_POOL = 6,     /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
-	SYS_CTL_PANIC = 7,    /* POWER: panic, to test what it prints */
+	SYS_CTL_QUIET = 5,   /* LOG: RDX 1: the kernel stops writing its log on the serial port and
+				the    screen; 0: it does so again */
+	SYS_CTL_POOL = 6,    /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
+	SYS_CTL_PANIC = 7,   /* POWER: panic, to test what it prints */
 	SYS_CTL_MACHINE = 8, /* * message page := struct msg_machine */
 	SYS_CTL_LOG_WRITE = 9, /* LOG: writes R8 bytes (at most 256) of the message page as a line
 				   of the log */

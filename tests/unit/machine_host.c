@@ -65,13 +65,6 @@ cycles_t host_waited(struct vcpu *v)
 	return host.waited;
 }
 
-void host_msr_direct(struct machine *m, u32 msr)
-{
-	(void)m;
-	(void)msr;
-	host.msrs_direct++;
-}
-
 bool host_doorbell(struct machine *m, u16 port, u32 bit)
 {
 	(void)m;

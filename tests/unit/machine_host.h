@@ -18,9 +18,8 @@ struct host {
 	u64 signals;                    /* bits that were signalled, ever */
 	u64 signals_to[HOST_VCPUS + 1]; /* the same by event: vCPU i's is i + 1 */
 	u64 fetched;                    /* groups that were fetched, ever */
-	u32 msrs_direct;
-	u32 doorbells;                             /* bound now */
-	u64 doorbell_bits[65536];                  /* by port */
+	u32 doorbells;                  /* bound now */
+	u64 doorbell_bits[65536];       /* by port */
 	void (*fetch)(struct vcpu *v, u64 groups); /* what host_fetch does; NULL: notes it */
 	void (*wait)(void);                        /* what host_wait does; NULL: nothing */
 	u64 wait_bits;                             /* what host_wait returns of its mask */

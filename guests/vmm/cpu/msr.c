@@ -388,14 +388,6 @@ bool msr_write(struct vcpu *v, u32 msr, u64 value)
 	return false;
 }
 
-void msr_direct(struct machine *m)
-{
-	for (u32 i = 0; i < ARRAY_SIZE(switched); i++)
-		host_msr_direct(m, switched[i].msr);
-	host_msr_direct(m, MSR_FS_BASE);
-	host_msr_direct(m, MSR_GS_BASE);
-}
-
 void msr_exit_read(struct vcpu *v)
 {
 	struct run_page *run = v->run;

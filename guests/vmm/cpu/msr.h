@@ -6,9 +6,6 @@
 
 #include "guests/vmm/machine.h"
 
-/* Asks the kernel to let the guest use what it can without exits. */
-void msr_direct(struct machine *m);
-
 /* Reads or writes an MSR for the guest; false: #GP. */
 bool msr_read(struct vcpu *v, u32 msr, u64 *value);
 bool msr_write(struct vcpu *v, u32 msr, u64 value);
