@@ -32,8 +32,7 @@ struct cpu {
 	u64 resched;            /* 32: schedule before leaving the kernel */
 	struct vcpu *vcpu;      /* 40: whose guest state is in the processor now */
 
-	u32 index;
-	u32 apic_id;
+	u32 index, apic_id;
 	struct thread *sc;     /* scheduling context that is running */
 	struct domain *domain; /* whose address space is loaded */
 	struct work *works;    /* posted; atomic stack */
@@ -56,8 +55,7 @@ struct cpu {
 	u64 xcr0;            /* value loaded */
 	u32 asid_next;       /* backend: next free ASID or VPID ... */
 	u64 asid_generation; /* ... of this generation */
-	u32 up;
-	u32 nmis;
+	u32 up, nmis;
 	u32 backend[6];
 };
 

@@ -18,7 +18,16 @@ static inline void copy_words(struct thread *to, const struct thread *from, u32 
 		d[i] = s[i];
 }
 
-static inline void deliver(struct thread *server, struct thread *client, u32 words)
+static inline void set_words(struct thread *t, u64 w0, u64 w1, u64 w2, u64 w3)
+{
+	t->regs.gpr[RSI] = w0;
+	t->regs.gpr[RDX] = w1;
+	t->regs.gpr[R8] = w2;
+	t->regs.gpr[R9] = w3;
+}
+
+/* `server` goes on, on the context of `client`, which waits for its reply. */
+static inline void lend(struct thread *server, struct thread *client)
 {
 	server->client = client;
 	server->sc = client->sc;
@@ -26,9 +35,16 @@ static inline void deliver(struct thread *server, struct thread *client, u32 wor
 	server->state = THREAD_READY;
 	client->state = THREAD_CALLING;
 	client->server = server;
-	if (unlikely(words))
-		copy_words(server, client, words);
-	server->regs.gpr[RAX] = STATUS_OK | (u64)words << 8;
+}
+
+/* Gives `client` its context back, which goes on with it. */
+static inline void unlend(struct thread *server, struct thread *client)
+{
+	client->sc->active = client;
+	client->state = THREAD_READY;
+	client->server = NULL;
+	server->client = NULL;
+	server->sc = server;
 }
 
 /* The server is busy: waits in its queue by priority, and lends the chain of servers its own. */
@@ -72,13 +88,13 @@ static void take_queued(struct thread *server)
 
 	list_remove(&client->caller_link);
 	timer_cancel(&server->timeout);
-	deliver(server, client, client->call_words);
+	lend(server, client);
+	copy_words(server, client, client->call_words);
+	server->regs.gpr[RAX] = STATUS_OK | (u64)client->call_words << 8;
 	server->regs.gpr[RDI] = client->call_badge;
-	server->regs.gpr[RSI] = client->regs.gpr[RSI];
-	server->regs.gpr[RDX] = client->regs.gpr[RDX];
-	server->regs.gpr[R8] = client->regs.gpr[R8];
-	server->regs.gpr[R9] = client->regs.gpr[R9];
-	sched_enqueue(server->sc);
+	set_words(server, client->regs.gpr[RSI], client->regs.gpr[RDX], client->regs.gpr[R8],
+		client->regs.gpr[R9]);
+	sched_enqueue(cpu_self(), server->sc);
 }
 
 /* What is not a call of an idle server on this CPU; apart, so that the fast path needs no stack. */
@@ -107,10 +123,7 @@ static __attribute__((noinline)) void call_slow(u64 cap, u64 w0, u64 w1, u64 unu
 	s = STATUS_GONE;
 	if (server->state == THREAD_DEAD)
 		goto fail;
-	t->regs.gpr[RSI] = w0;
-	t->regs.gpr[RDX] = w1;
-	t->regs.gpr[R8] = w2;
-	t->regs.gpr[R9] = w3;
+	set_words(t, w0, w1, w2, w3);
 	s = queue_call(t, server, port->badge, WORDS(t->regs.gpr[RAX]));
 	if (s == STATUS_OK) {
 		if (server->state == THREAD_WAIT_CALL)
@@ -140,18 +153,10 @@ void sys_ipc_call(u64 cap, u64 w0, u64 w1, u64 unused, u64 w2, u64 w3)
 		     server->state != THREAD_WAIT_CALL || server->timeout.queued ||
 		     (t->regs.gpr[RAX] & 0xff00)))
 		return call_slow(cap, w0, w1, unused, w2, w3);
-	server->client = t;
-	server->sc = t->sc;
-	server->sc->active = server;
-	server->state = THREAD_READY;
-	t->state = THREAD_CALLING;
-	t->server = server;
+	lend(server, t);
 	server->regs.gpr[RAX] = STATUS_OK;
 	server->regs.gpr[RDI] = port->badge;
-	server->regs.gpr[RSI] = w0;
-	server->regs.gpr[RDX] = w1;
-	server->regs.gpr[R8] = w2;
-	server->regs.gpr[R9] = w3;
+	set_words(server, w0, w1, w2, w3);
 	thread_switch(c, server);
 }
 
@@ -173,14 +178,10 @@ static u8 due_priority(const struct thread *sc)
 	}
 }
 
-/* Gives `client` its context back, which goes on with it. */
-static inline void unlend(struct thread *server, struct thread *client)
+/* The same, where more may have come in between. */
+static void unlend_late(struct thread *server, struct thread *client)
 {
-	client->sc->active = client;
-	client->state = THREAD_READY;
-	client->server = NULL;
-	server->client = NULL;
-	server->sc = server;
+	unlend(server, client);
 	if (unlikely(client->sc->effective != client->sc->priority))
 		sched_boost(client->sc, due_priority(client->sc));
 	if (unlikely(client->stop_pending))
@@ -201,12 +202,9 @@ static __attribute__((noinline)) void reply_slow(
 
 		client->regs.gpr[RAX] = STATUS_OK;
 		client->regs.gpr[RDI] = words;
-		client->regs.gpr[RSI] = w0;
-		client->regs.gpr[RDX] = w1;
-		client->regs.gpr[R8] = w2;
-		client->regs.gpr[R9] = w3;
+		set_words(client, w0, w1, w2, w3);
 		copy_words(client, t, words);
-		unlend(t, client);
+		unlend_late(t, client);
 		c->resched = 1;
 	} else if (!t->ports && !mask && deadline == TIME_NEVER) {
 		t->regs.gpr[RAX] = STATUS_BAD_STATE;
@@ -231,14 +229,14 @@ static __attribute__((noinline)) void reply_slow(
 		sched_boost(t, due_priority(t));
 		thread_ready(t);
 	} else if (!list_empty(&t->callers)) {
-		sched_dequeue(t);
+		sched_dequeue(cpu_self(), t);
 		take_queued(t);
 	} else if (deadline <= rdtsc()) {
 		t->regs.gpr[RAX] = STATUS_TIMEOUT;
 		thread_ready(t);
 	} else {
 		timer_arm(&t->timeout, deadline);
-		sched_dequeue(t);
+		sched_dequeue(cpu_self(), t);
 	}
 	c->resched = 1;
 }
@@ -259,15 +257,8 @@ void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3)
 		return reply_slow(mask, w0, w1, deadline, w2, w3);
 	client->regs.gpr[RAX] = STATUS_OK;
 	client->regs.gpr[RDI] = 0;
-	client->regs.gpr[RSI] = w0;
-	client->regs.gpr[RDX] = w1;
-	client->regs.gpr[R8] = w2;
-	client->regs.gpr[R9] = w3;
-	client->sc->active = client;
-	client->state = THREAD_READY;
-	client->server = NULL;
-	t->client = NULL;
-	t->sc = t;
+	set_words(client, w0, w1, w2, w3);
+	unlend(t, client);
 	t->state = THREAD_WAIT_CALL;
 	thread_switch(c, client);
 }
@@ -283,7 +274,7 @@ void ipc_abort(struct thread *t)
 		struct thread *server = t->server;
 		struct thread *old = t->sc;
 
-		sched_dequeue(old);
+		sched_dequeue(cpu_self(), old);
 		server->client = NULL;
 		server->active = old->active;
 		old->active = t;
@@ -292,16 +283,16 @@ void ipc_abort(struct thread *t)
 			s->sc = server;
 		sched_boost(server, due_priority(server));
 		if (server->active->state == THREAD_READY)
-			sched_enqueue(server);
+			sched_enqueue(cpu_self(), server);
 	}
 	if (t->client) {
 		struct thread *client = t->client;
 
 		client->regs.gpr[RAX] = STATUS_GONE;
-		sched_dequeue(client->sc);
-		unlend(t, client);
+		sched_dequeue(cpu_self(), client->sc);
+		unlend_late(t, client);
 		if (client->state == THREAD_READY)
-			sched_enqueue(client->sc);
+			sched_enqueue(cpu_self(), client->sc);
 	}
 	while (!list_empty(&t->callers)) {
 		struct thread *client = container_of(t->callers.next, struct thread, caller_link);

@@ -33,7 +33,6 @@ extern u32 fpu_size;                  /* bytes of an XSAVE image */
 void *memset(void *d, int c, size_t n);
 void *memcpy(void *d, const void *s, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
-size_t strlen(const char *s);
 
 /* log.c: lines `[seconds cpu kernel] text` in a ring that root reads; on UART and screen until root
  * says quiet */
@@ -93,8 +92,8 @@ void irq_stop(struct kobj *o);
 void irq_free(struct kobj *o, struct pool *pool);
 
 /* sched.c */
-void sched_enqueue(struct thread *sc);
-void sched_dequeue(struct thread *sc);
+void sched_enqueue(struct cpu *c, struct thread *sc);
+void sched_dequeue(struct cpu *c, struct thread *sc);
 void sched_charge(struct cpu *c);
 void sched_boost(struct thread *sc, u8 priority);
 void thread_ready(struct thread *t);           /* its wait is over; on its CPU */

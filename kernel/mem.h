@@ -33,12 +33,10 @@ struct attach {
 	struct list space_link;
 	struct mem *mem;
 	struct space *space;
-	u64 address;
-	u64 size;
+	u64 address, size;
 	struct work work; /* its removal */
 	struct thread *waiter;
-	u32 waiter_cpu;
-	u32 next_cpu;
+	u32 waiter_cpu, next_cpu;
 };
 
 /* False for memory that no domain may have as a device's: the kernel's own registers, all RAM. */

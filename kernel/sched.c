@@ -18,7 +18,7 @@ static struct thread *sc_of_link(struct list *l)
 	return container_of(l, struct thread, ready_link);
 }
 
-static inline void charge(struct cpu *c)
+inline void sched_charge(struct cpu *c)
 {
 	cycles_t now = rdtsc();
 	struct thread *sc = c->sc;
@@ -33,11 +33,6 @@ static inline void charge(struct cpu *c)
 		}
 	}
 	c->sc_start = now;
-}
-
-void sched_charge(struct cpu *c)
-{
-	charge(c);
 }
 
 static void ready_add(struct cpu *c, struct thread *sc)
@@ -71,7 +66,7 @@ static void refill(struct thread *sc)
 		new_period(sc, now);
 }
 
-static inline void enqueue(struct cpu *c, struct thread *sc)
+inline void sched_enqueue(struct cpu *c, struct thread *sc)
 {
 	if (sc->queued)
 		return;
@@ -89,7 +84,7 @@ static inline void enqueue(struct cpu *c, struct thread *sc)
 		timer_arm(&c->budget_end, rdtsc() + slice);
 }
 
-static inline void dequeue(struct cpu *c, struct thread *sc)
+inline void sched_dequeue(struct cpu *c, struct thread *sc)
 {
 	if (!sc->queued)
 		return;
@@ -98,16 +93,6 @@ static inline void dequeue(struct cpu *c, struct thread *sc)
 		ready_remove(c, sc);
 	if (c->sc == sc)
 		c->resched = 1;
-}
-
-void sched_enqueue(struct thread *sc)
-{
-	enqueue(cpu_self(), sc);
-}
-
-void sched_dequeue(struct thread *sc)
-{
-	dequeue(cpu_self(), sc);
 }
 
 void sched_boost(struct thread *sc, u8 priority)
@@ -135,7 +120,7 @@ static void replenish(struct timer *t)
 		cycles_t since = sc->ready_at;
 
 		sc->queued = 0;
-		sched_enqueue(sc);
+		sched_enqueue(cpu_self(), sc);
 		sc->ready_at = since;
 	}
 }
@@ -219,7 +204,7 @@ static void schedule(struct cpu *c)
 	head = &c->ready[63 - __builtin_clzl(c->ready_mask)];
 	sc = sc_of_link(head->next);
 	if (sc != c->sc || sc->budget) {
-		charge(c);
+		sched_charge(c);
 		if (c->sc)
 			c->sc->ready_at = c->sc_start; /* if it is still queued */
 		sc->wait_time += c->sc_start - sc->ready_at;
@@ -258,13 +243,13 @@ void thread_ready(struct thread *t)
 	t->wait_mask = 0;
 	if (t->timeout.queued)
 		timer_cancel(&t->timeout);
-	enqueue(cpu_self(), t->sc);
+	sched_enqueue(cpu_self(), t->sc);
 }
 
 void thread_block(struct thread *t, u8 state)
 {
 	t->state = state;
-	dequeue(cpu_self(), t->sc);
+	sched_dequeue(cpu_self(), t->sc);
 }
 
 /* The common case of cpu_resume at once: nothing posted, and the next thread is in a system call
@@ -272,7 +257,7 @@ void thread_block(struct thread *t, u8 state)
 void thread_block_switch(struct cpu *c, struct thread *t, u8 state)
 {
 	t->state = state;
-	dequeue(c, t->sc);
+	sched_dequeue(c, t->sc);
 	if (unlikely(c->works))
 		return;
 	schedule(c);

@@ -155,7 +155,7 @@ void thread_kill(struct thread *t)
 	if (t->state == THREAD_PARKED && t->op_arg[3])
 		*(struct thread **)t->op_arg[3] = NULL;
 	ipc_abort(t);
-	sched_dequeue(t->sc);
+	sched_dequeue(cpu_self(), t->sc);
 	t->sc = t;
 	timer_cancel(&t->timeout);
 	timer_cancel(&t->replenish);
@@ -226,7 +226,7 @@ static status_t set_sched(struct thread *t, u64 priority, u64 budget, u64 period
 		(budget && (period < budget || budget < boot->tsc_hz / 100000)))
 		return STATUS_BAD_ARG;
 	if (queued)
-		sched_dequeue(t);
+		sched_dequeue(cpu_self(), t);
 	timer_cancel(&t->replenish);
 	t->depleted = 0;
 	t->priority = (u8)priority;
@@ -237,7 +237,7 @@ static status_t set_sched(struct thread *t, u64 priority, u64 budget, u64 period
 	t->debt = 0;
 	t->period_start = rdtsc();
 	if (queued)
-		sched_enqueue(t);
+		sched_enqueue(cpu_self(), t);
 	return STATUS_OK;
 }
 

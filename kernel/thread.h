@@ -79,13 +79,10 @@ struct thread {
 	u8 queued;       /* in a ready queue, or running */
 	u8 depleted;     /* waits for its next period */
 	cycles_t budget; /* 0: unlimited */
-	cycles_t period;
-	cycles_t left;
+	cycles_t period, left;
 	cycles_t debt; /* run beyond the budget, in the middle of a call: taken from the next
 			  periods */
-	cycles_t period_start;
-	cycles_t run_time;
-	cycles_t wait_time;
+	cycles_t period_start, run_time, wait_time;
 	cycles_t ready_at; /* since when it is queued and does not run */
 	u64 switches;
 	struct timer replenish;
@@ -103,10 +100,8 @@ struct thread {
 	u64 message_va;
 	void *fpu_area; /* only with THREAD_FPU */
 
-	u32 fault;
-	u32 fault_vector;
-	u64 fault_error;
-	u64 fault_address;
+	u32 fault, fault_vector;
+	u64 fault_error, fault_address;
 };
 
 struct port {

@@ -221,7 +221,6 @@ static void export(struct vcpu *v, u64 groups)
 	if (unlikely(groups & GROUP_XCR)) {
 		fpu_sync(cpu_self());
 		r->xcr0 = v->xcr0;
-		r->xss = v->xss;
 	}
 	if (groups & GROUP_RIP)
 		r->activity = v->halted ? ACTIVITY_HLT : ACTIVITY_ACTIVE;

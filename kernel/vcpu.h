@@ -89,7 +89,6 @@ struct vcpu {
 
 	void *fpu; /* XSAVE area, 64-byte aligned */
 	u64 xcr0;
-	u64 xss;
 	u64 dr[4]; /* while not loaded */
 	u64 dr6;
 

@@ -125,19 +125,13 @@ const struct switched_msr switched_msrs[SWITCHED_COUNT] = {SWITCHED(MSR_STAR, st
 /* The state that exits load, as the kernel has set it on this CPU. */
 static void capture_host(struct vmx_cpu *h)
 {
-	const u8 *tss;
-
 	for (unsigned i = 0; i < SWITCHED_COUNT; i++) {
 		h->host[i].index = switched_msrs[i].index;
 		if (i != SWITCHED_SPEC_CTRL || vmx_machine.spec_ctrl)
 			h->host[i].value = read_msr(switched_msrs[i].index);
 	}
 	__asm__ volatile("sgdt %0" : "=m"(h->gdt));
-	/* A 64-bit TSS descriptor: base in bytes 2-4, 7-11 (vol. 3A, 8.2.3). */
-	tss = (const u8 *)h->gdt.base + SEL_TSS;
 	h->tss_type = (u8 *)h->gdt.base + SEL_TSS + 5;
-	h->tss_base = tss[2] | (u64)tss[3] << 8 | (u64)tss[4] << 16 | (u64)tss[7] << 24 |
-		      (u64)(*(const u32 *)(tss + 8)) << 32;
 }
 
 status_t vmx_enable(struct cpu *c, struct pool *pool)
@@ -163,7 +157,6 @@ status_t vmx_enable(struct cpu *c, struct pool *pool)
 		pool_frame_free(pool, region);
 		return STATUS_NOT_SUPPORTED;
 	}
-	h->vmxon = region;
 	capture_host(h);
 	c->hw = h;
 	c->asid_next = 1; /* VPID 0 is the host */

@@ -100,7 +100,7 @@ static void init_host(struct vcpu *v, struct cpu *c)
 	x->host_fs_base = 0;
 	vmwrite(HOST_FS_BASE, x->host_fs_base);
 	vmwrite(HOST_GS_BASE, (u64)c);
-	vmwrite(HOST_TR_BASE, h->tss_base);
+	vmwrite(HOST_TR_BASE, (u64)c->tss);
 	vmwrite(HOST_GDTR_BASE, h->gdt.base);
 	vmwrite(HOST_IDTR_BASE, idt.base);
 	vmwrite(HOST_PAT, read_msr(MSR_PAT));

@@ -21,14 +21,9 @@ extern const struct switched_msr switched_msrs[SWITCHED_COUNT];
 
 /* What the processors have; the same on all. */
 struct vmx_machine {
-	u64 basic;
-	u64 ept_vpid;
+	u64 basic, ept_vpid;
 	u64 cr4_guest; /* bits of CR4 that a guest may set */
-	u32 pin;
-	u32 proc;
-	u32 proc2;
-	u32 exit;
-	u32 entry;
+	u32 pin, proc, proc2, exit, entry;
 	bool spec_ctrl;
 };
 extern struct vmx_machine vmx_machine;
@@ -38,8 +33,6 @@ struct vmx_cpu {
 	struct msr_entry host[SWITCHED_COUNT]; /* VM-exit MSR-load list; 16-byte aligned */
 	struct descriptor_table gdt;           /* an exit leaves a limit of 0xffff */
 	u8 *tss_type; /* byte of the TSS descriptor that holds the busy bit */
-	u64 tss_base;
-	void *vmxon;
 };
 
 /* vcpu->backend */
@@ -47,17 +40,14 @@ struct vmx_vcpu {
 	u64 refused;             /* RFLAGS after an entry that VMfailed, else 0; entry.S */
 	struct cpu *home;        /* whose host state the VMCS holds, and whose VPID vcpu->asid is */
 	struct msr_entry *guest; /* VM-entry MSR-load list, and VM-exit MSR-store list */
-	u64 host_cr3;            /* as in the VMCS */
-	u64 host_fs_base;
-	u64 rsp;
-	u64 cstar;    /* no VT-x processor uses it */
-	u32 proc;     /* PROC_CONTROLS */
-	u32 injected; /* ENTRY_INFO that no entry has taken yet, or 0 */
+	u64 host_cr3, host_fs_base, rsp; /* as in the VMCS */
+	u64 cstar;                       /* no VT-x processor uses it */
+	u32 proc;                        /* PROC_CONTROLS */
+	u32 injected;                    /* ENTRY_INFO that no entry has taken yet, or 0 */
 	u32 exceptions;
 	u8 threshold; /* TPR_THRESHOLD */
 	u8 host_ts;   /* CR0.TS in HOST_CR0 */
-	bool launched;
-	bool initialised;
+	bool launched, initialised;
 };
 
 static_assert(sizeof(struct vmx_vcpu) <= sizeof(((struct vcpu *)0)->backend));

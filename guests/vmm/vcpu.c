@@ -179,7 +179,6 @@ void vcpu_reset(struct vcpu *v)
 	run->pat = RESET_PAT;
 	run->tsc_aux = run->spec_ctrl = 0;
 	run->xcr0 = XCR0_X87;
-	run->xss = 0;
 	run->valid = GROUP_ALL_REG;
 	run->dirty = GROUP_ALL_REG | GROUP_INJECT | GROUP_CONTROL | GROUP_APIC;
 	v->state->misc_enable = MISC_FAST_STRING | MISC_NO_BTS | MISC_NO_PEBS;

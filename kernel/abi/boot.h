@@ -130,27 +130,18 @@ struct boot_iommu {
 
 /* Memory that a device reaches for the firmware's sake: RMRR, or an IVMD unity map. */
 struct boot_dma_reserved {
-	u64 base;
-	u64 size;
-	u16 segment;
-	u16 first_bdf;
-	u16 last_bdf;
-	u16 reserved;
+	u64 base, size;
+	u16 segment, first_bdf, last_bdf, reserved;
 };
 
 /* Power and time blocks of the FADT and `_S5_`; ports are 0 where absent. */
 struct boot_power {
-	u16 pm1a_control; /* I/O port */
-	u16 pm1b_control;
-	u16 pm_timer; /* I/O port */
+	u16 pm1a_control, pm1b_control, pm_timer, smi_command; /* I/O ports */
 	u16 sci_gsi;
 	u8 pm_timer_32bit;
-	u8 s5_valid; /* slp_typ_* were found */
-	u8 slp_typ_a;
-	u8 slp_typ_b;
+	u8 s5_valid, slp_typ_a, slp_typ_b; /* S5 was found, and its types */
 	u8 reset_space; /* generic address space ID: 0 memory, 1 I/O, 0xff none */
 	u8 reset_value;
-	u16 smi_command; /* I/O port */
 	u64 reset_address;
 };
 
@@ -161,12 +152,10 @@ enum boot_pixel_format {
 };
 
 struct boot_framebuffer {
-	u64 base;
-	u64 size;
-	u32 width; /* pixels */
-	u32 height;
-	u32 pitch;  /* bytes from line to line */
-	u32 format; /* enum boot_pixel_format */
+	u64 base, size;
+	u32 width, height; /* pixels */
+	u32 pitch;         /* bytes from line to line */
+	u32 format;        /* enum boot_pixel_format */
 };
 
 /* Glyphs of printable ASCII, from the space on; a byte for each row, the leftmost pixel in the
@@ -211,22 +200,17 @@ struct boot_info {
 	 * from block_base: the image; from block_info: this structure, the symbols, the temporary
 	 * tables; from block_pool to its end: free frames, the kernel's boot pool.
 	 */
-	u64 block_base;
-	u64 block_size;
-	u64 block_info; /* physical, page-aligned, end of the image */
-	u64 block_pool; /* physical, page-aligned */
-	u64 symtab;     /* physical: Elf64_Sym[] of the kernel image, 0 if stripped */
-	u64 symtab_size;
-	u64 strtab;
-	u64 strtab_size;
+	u64 block_base, block_size;
+	u64 block_info, block_pool; /* physical, page-aligned; the first ends the image */
+	u64 symtab, symtab_size;    /* physical: Elf64_Sym[] of the image, 0 if stripped */
+	u64 strtab, strtab_size;
 	u64 ap_trampoline; /* physical, one page below 1 MiB */
 
 	u64 tsc_hz;
 	u64 lapic_hz;   /* LAPIC timer input, divide by 1 */
 	u64 wall_clock; /* Unix time in nanoseconds ... */
 	u64 wall_tsc;   /* ... when the TSC had this value */
-	u64 hpet;       /* registers, physical, or 0 */
-	u64 rsdp;       /* physical, or 0 */
+	u64 hpet, rsdp; /* physical, or 0 */
 	u64 lapic;      /* registers, physical */
 	u8 entropy[64];
 
@@ -235,14 +219,7 @@ struct boot_info {
 	struct boot_framebuffer framebuffer;
 	u8 font[BOOT_FONT_GLYPHS][BOOT_FONT_ROWS];
 
-	u32 cpus;
-	u32 ranges;
-	u32 files;
-	u32 ioapics;
-	u32 overrides;
-	u32 ecams;
-	u32 iommus;
-	u32 dma_reserved_count;
+	u32 cpus, ranges, files, ioapics, overrides, ecams, iommus, dma_reserved_count;
 	struct boot_cpu cpu[BOOT_MAX_CPUS];
 	struct boot_range range[BOOT_MAX_RANGES];
 	struct boot_file file[BOOT_MAX_FILES]; /* 0 is root.elf, 1 is system.dtb */

@@ -65,7 +65,7 @@ enum exit_instruction {
 #define GROUP_DR  BIT(4) /* dr[0-3] dr6 dr7 */
 #define GROUP_MSR BIT(5) /* star ... spec_ctrl */
 #define GROUP_TSC BIT(6) /* tsc_offset */
-#define GROUP_XCR BIT(7) /* xcr0 xss */
+#define GROUP_XCR BIT(7) /* xcr0 */
 /* the VMM changed IRR, ISR or TPR of the APIC page: deliver anew (dirty only) */
 #define GROUP_APIC    BIT(8)
 #define GROUP_INJECT  BIT(9)  /* inject (dirty only) */
@@ -233,7 +233,7 @@ struct run_page {
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip, pat, tsc_aux, spec_ctrl;
 	u64 tsc_offset; /* GROUP_TSC: guest TSC = host TSC + offset */
-	u64 xcr0, xss;  /* GROUP_XCR */
+	u64 xcr0;       /* GROUP_XCR */
 
 	u64 export[EXIT_KIND_COUNT]; /* written by the VMM: GROUP_* to export at each kind of exit
 				      */
