@@ -201,12 +201,14 @@ void machine_features(struct boot_features *f)
 
 	if (cpuid_has(CPUID_STRUCTURED))
 		more = cpuid(CPUID_STRUCTURED, 0);
-	f->amd = (vendor.ebx == VENDOR_AMD && !(basic.ecx & FEATURES_ECX_VMX)) ||
-		 extended.ecx & EXT_ECX_SVM;
+	f->vmx = basic.ecx & FEATURES_ECX_VMX;
+	f->svm = extended.ecx & EXT_ECX_SVM;
+	f->amd = f->svm || (vendor.ebx == VENDOR_AMD && !f->vmx);
 	f->x2apic = basic.ecx & FEATURES_ECX_X2APIC;
 	f->tsc_deadline = basic.ecx & FEATURES_ECX_DEADLINE;
 	f->pcid = basic.ecx & FEATURES_ECX_PCID;
 	f->xsave = basic.ecx & FEATURES_ECX_XSAVE;
+	f->spec_ctrl = more.edx & STRUCTURED_EDX_SPEC_CTRL;
 	f->fsgsbase = more.ebx & STRUCTURED_EBX_FSGSBASE;
 	f->pages_1g = extended.edx & EXT_EDX_1G;
 	f->tsc_invariant = cpuid_has(CPUID_POWER) && cpuid(CPUID_POWER, 0).edx & POWER_EDX_TSC;

@@ -17,21 +17,22 @@
 
 #define VENDOR_AMD 0x68747541u /* "Auth" */
 
-#define FEATURES_ECX_VMX        BIT(5)
-#define FEATURES_ECX_PCID       BIT(17)
-#define FEATURES_ECX_X2APIC     BIT(21)
-#define FEATURES_ECX_DEADLINE   BIT(24)
-#define FEATURES_ECX_XSAVE      BIT(26)
-#define FEATURES_ECX_RDRAND     BIT(30)
-#define STRUCTURED_EBX_FSGSBASE BIT(0)
-#define STRUCTURED_EBX_SMEP     BIT(7)
-#define STRUCTURED_EBX_SMAP     BIT(20)
-#define STRUCTURED_ECX_UMIP     BIT(2)
-#define EXT_ECX_SVM             BIT(2)
-#define EXT_EDX_NX              BIT(20)
-#define EXT_EDX_1G              BIT(26)
-#define EXT_EDX_LM              BIT(29)
-#define POWER_EDX_TSC           BIT(8) /* invariant */
+#define FEATURES_ECX_VMX         BIT(5)
+#define FEATURES_ECX_PCID        BIT(17)
+#define FEATURES_ECX_X2APIC      BIT(21)
+#define FEATURES_ECX_DEADLINE    BIT(24)
+#define FEATURES_ECX_XSAVE       BIT(26)
+#define FEATURES_ECX_RDRAND      BIT(30)
+#define STRUCTURED_EBX_FSGSBASE  BIT(0)
+#define STRUCTURED_EBX_SMEP      BIT(7)
+#define STRUCTURED_EBX_SMAP      BIT(20)
+#define STRUCTURED_EDX_SPEC_CTRL BIT(26)
+#define STRUCTURED_ECX_UMIP      BIT(2)
+#define EXT_ECX_SVM              BIT(2)
+#define EXT_EDX_NX               BIT(20)
+#define EXT_EDX_1G               BIT(26)
+#define EXT_EDX_LM               BIT(29)
+#define POWER_EDX_TSC            BIT(8) /* invariant */
 
 #define CR4_UMIP     BIT(11)
 #define CR4_LA57     BIT(12)

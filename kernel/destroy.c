@@ -7,6 +7,7 @@
  * round.
  */
 #include "kernel/dev.h"
+#include "kernel/doorbell.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
@@ -73,9 +74,7 @@ static void detach(struct kobj *o)
 	case KIND_VM:
 		vm = container_of(o, struct vm, obj);
 		spin_lock(&vm->space.lock);
-		for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
-			if (vm->doorbells[i])
-				slot_clear(&vm->doorbells[i]->slot);
+		doorbell_clear(vm, 0, 0x10000);
 		spin_unlock(&vm->space.lock);
 		attach_remove_all(&vm->space);
 		break;

@@ -186,6 +186,7 @@ interrupt_common:
 	pop %rax /* CS */
 	popq T_RFLAGS(%rbx)
 	popq GPR_rsp(%rbx)
+interrupt_saved:
 	movb $1, T_RESUME(%rbx)
 	mov %gs:CPU_STACK_TOP, %rsp
 	xor %ebp, %ebp
@@ -210,11 +211,7 @@ return_refused:
 	pop %rdi /* vector */
 	pop %rsi /* error code */
 	mov %gs:CPU_CURRENT, %rbx
-	movb $1, T_RESUME(%rbx)
-	mov %gs:CPU_STACK_TOP, %rsp
-	xor %ebp, %ebp
-	call interrupt_user
-	jmp cpu_resume
+	jmp interrupt_saved
 
 /*
  * NMI, #DB, #DF, #MC have stacks of their own and may hit any instruction of an entry path, also between SYSCALL and

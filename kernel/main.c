@@ -41,7 +41,6 @@ void kernel_main(const struct boot_info *info)
 
 	check_boot(info);
 	boot = info;
-	pool_init(&boot_pool);
 	pool_add(&boot_pool, boot->block_pool,
 		boot->block_base + boot->block_size - boot->block_pool);
 	features = boot->features;

@@ -27,6 +27,17 @@ bool device_allowed(paddr_t base, u64 size)
 	return true;
 }
 
+void mem_init(struct mem *m, paddr_t base, u64 size, u8 flags)
+{
+	m->base = base;
+	m->size = size;
+	m->flags = flags;
+	list_init(&m->parts);
+	list_init(&m->part_link);
+	list_init(&m->attaches);
+	list_init(&m->pool_link);
+}
+
 bool mem_zero_step(struct mem *m)
 {
 	paddr_t at = m->base + m->zeroed;
@@ -79,14 +90,9 @@ status_t mem_create(struct thread *t, struct domain *payer, struct kobj **out)
 	m = pool_alloc(&payer->pool, sizeof(*m));
 	if (!m)
 		return STATUS_NO_MEMORY;
-	m->base = p->base + a.offset;
-	m->size = a.size;
+	mem_init(m, p->base + a.offset, a.size, p->flags);
 	m->cache = (u8)a.cache;
-	m->flags = p->flags;
 	m->parent = p;
-	list_init(&m->parts);
-	list_init(&m->attaches);
-	list_init(&m->pool_link);
 	spin_lock(&tree);
 	spin_lock(&p->lock);
 	if (p->obj.dying)

@@ -58,6 +58,9 @@ status_t mem_to_pool(struct mem *m, struct domain *d);
 /* Takes the frames of a dead domain's pool out of the window. */
 void mem_from_pool(struct mem *m);
 
+/* Makes a mem of zeroed memory; the rest of its fields are the caller's. */
+void mem_init(struct mem *m, paddr_t base, u64 size, u8 flags);
+
 /* Continues to clear a new mem; true when done, false when the caller should let interrupts in
  * first. */
 bool mem_zero_step(struct mem *m);

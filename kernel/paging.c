@@ -6,8 +6,6 @@
 #define RW    (PTABLE_READ | PTABLE_WRITE | PTABLE_GLOBAL)
 #define RX    (PTABLE_READ | PTABLE_EXEC | PTABLE_GLOBAL)
 #define BLOCK BOOT_BLOCK_ALIGN
-#define UPPER 256 /* first top-level entry of the upper half */
-#define LAST  511
 
 struct ptable kernel_ptable;
 static struct spinlock lock;
@@ -19,26 +17,19 @@ static void must(status_t s, const char *what)
 		panic("paging: %s: %s", what, status_text(s));
 }
 
-static void map_image(void)
+static void map_image(const char *from, const char *to, u64 flags)
 {
-	paddr_t base = boot->block_base;
-	u64 text = text_end - image_start;
-	u64 rodata = rodata_end - text_end;
-	u64 data = image_end - rodata_end;
-
-	must(ptable_map(&kernel_ptable, KERNEL_BASE, base, text, RX, MEM_CACHE_WB), "text");
-	must(ptable_map(&kernel_ptable, KERNEL_BASE + text, base + text, rodata,
-		     PTABLE_READ | PTABLE_GLOBAL, MEM_CACHE_WB),
-		"rodata");
-	must(ptable_map(&kernel_ptable, KERNEL_BASE + text + rodata, base + text + rodata, data, RW,
+	must(ptable_map(&kernel_ptable, (u64)from, image_pa(from), (u64)(to - from), flags,
 		     MEM_CACHE_WB),
-		"data");
+		"image");
 }
 
 void paging_init(void)
 {
 	must(ptable_init(&kernel_ptable, PTABLE_HOST, 4, &boot_pool), "root");
-	map_image();
+	map_image(image_start, text_end, RX);
+	map_image(text_end, rodata_end, PTABLE_READ | PTABLE_GLOBAL);
+	map_image(rodata_end, image_end, RW);
 	/* The image is left out: it would be writable there. */
 	must(window_map(boot->block_info, boot->block_base + boot->block_size - boot->block_info),
 		"window");

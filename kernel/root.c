@@ -19,22 +19,15 @@ static void map(u64 va, paddr_t pa, u64 size, u64 flags)
 		"mapping");
 }
 
-static struct mem *add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
+static void add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
 {
 	struct mem *m = pool_alloc(&root_domain.pool, sizeof(*m));
 
 	if (!m)
 		panic("root: no memory for its capabilities");
-	m->base = base;
-	m->size = size;
-	m->flags = flags;
-	list_init(&m->parts);
-	list_init(&m->part_link);
-	list_init(&m->attaches);
-	list_init(&m->pool_link);
+	mem_init(m, base, size, flags);
 	kobj_init(&m->obj, KIND_MEM, &root_domain);
 	must(domain_cap_set(&root_domain, cap, &m->obj, KIND_MEM, RIGHT_ALL, 0), "capability");
-	return m;
 }
 
 static void give_memory(void)
@@ -67,7 +60,6 @@ void root_start(void)
 	boot_pool.fresh_end -= pool_size;
 	boot_pool.free_frames -= pool_size / PAGE_SIZE;
 	boot_pool.total_frames -= pool_size / PAGE_SIZE;
-	pool_init(&root_domain.pool);
 	list_init(&root_domain.pool_mems);
 	pool_add(&root_domain.pool, boot_pool.fresh_end, pool_size);
 	must(domain_init(&root_domain, NULL, "root"), "domain");

@@ -13,11 +13,6 @@
 
 static cycles_t slice;
 
-static struct thread *sc_of_link(struct list *l)
-{
-	return container_of(l, struct thread, ready_link);
-}
-
 inline void sched_charge(struct cpu *c)
 {
 	cycles_t now = rdtsc();
@@ -202,7 +197,7 @@ static void schedule(struct cpu *c)
 		return;
 	}
 	head = &c->ready[63 - __builtin_clzl(c->ready_mask)];
-	sc = sc_of_link(head->next);
+	sc = container_of(head->next, struct thread, ready_link);
 	if (sc != c->sc || sc->budget) {
 		sched_charge(c);
 		if (c->sc)

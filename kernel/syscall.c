@@ -29,7 +29,6 @@ static status_t domain_create(struct thread *t, struct domain *payer, struct kob
 	if (!d)
 		return STATUS_NO_MEMORY;
 	list_init(&d->pool_mems);
-	pool_init(&d->pool);
 	d->obj.payer = payer;
 	s = mem_to_pool(container_of(pool.obj, struct mem, obj), d);
 	if (s == STATUS_OK) {

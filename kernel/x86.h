@@ -66,8 +66,6 @@
 #define SEL_USER_DATA   0x1b
 #define SEL_TSS         0x28
 
-#define CPUID_1_ECX_VMX BIT(5)
-
 struct descriptor_table { /* what LGDT and LIDT take */
 	u16 limit;
 	u64 base;
@@ -75,8 +73,7 @@ struct descriptor_table { /* what LGDT and LIDT take */
 
 static inline u64 read_msr(u32 msr)
 {
-	u32 low;
-	u32 high;
+	u32 low, high;
 
 	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
 	return (u64)high << 32 | low;
@@ -89,8 +86,7 @@ static inline void write_msr(u32 msr, u64 value)
 
 static inline u64 rdtsc(void)
 {
-	u64 low; /* the upper halves are cleared */
-	u64 high;
+	u64 low, high; /* the upper halves are cleared */
 
 	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
 	return high << 32 | low;
@@ -148,8 +144,7 @@ static inline void invlpg(vaddr_t va)
 
 static inline u64 read_xcr0(void)
 {
-	u32 low;
-	u32 high;
+	u32 low, high;
 
 	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
 	return (u64)high << 32 | low;

@@ -18,11 +18,6 @@ struct fresh_range { /* at the start of a range that was never used */
 u64 window_offset;
 #endif
 
-void pool_init(struct pool *p)
-{
-	*p = (struct pool){0};
-}
-
 void pool_add(struct pool *p, paddr_t base, u64 size)
 {
 	struct fresh_range *range = window_va(base);

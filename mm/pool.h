@@ -12,7 +12,7 @@
 
 #define POOL_CLASSES 6 /* 64, 128, 256, 512, 1024, 2048 bytes */
 
-struct pool {
+struct pool { /* all zero at first */
 	struct spinlock lock;
 	u64 free_frames;  /* in frame_list and fresh ranges */
 	u64 total_frames; /* ever added */
@@ -23,8 +23,6 @@ struct pool {
 	paddr_t fresh_end;
 	void *fresh_list; /* further ranges: the first frame of each holds {next, bytes} */
 };
-
-void pool_init(struct pool *p);
 
 /*
  * Adds the frames of [base, base + size), which lie in the window and belong to nobody else;

@@ -5,7 +5,6 @@
 #define MSR_VM_CR              0xc0010114
 #define VM_CR_SVMDIS           BIT(4)
 #define MSR_VM_HSAVE_PA        0xc0010117
-#define CPUID_SVM              BIT(2)
 #define SVM_FEATURE_NP         BIT(0)
 #define SVM_FEATURE_FLUSH_ASID BIT(6)
 #define IOPM_SIZE              0x3000
@@ -47,8 +46,7 @@ static const char *probe(void)
 {
 	u32 a, b, c, d;
 
-	cpuid(0x80000001, 0, &a, &b, &c, &d);
-	if (!(c & CPUID_SVM))
+	if (!features.svm)
 		return "the CPU has neither VT-x nor AMD-V: use another machine, or give the "
 		       "emulated CPU the feature";
 	if (read_msr(MSR_VM_CR) & VM_CR_SVMDIS)

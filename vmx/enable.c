@@ -29,25 +29,6 @@ struct vmx_machine vmx_machine;
 	(CR4_CLASSIC | CR4_UMIP | CR4_LA57 | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP |   \
 		CR4_SMAP)
 
-static bool has_vmx(void)
-{
-	u32 a, b, c, d;
-
-	cpuid(1, 0, &a, &b, &c, &d);
-	return c & CPUID_1_ECX_VMX;
-}
-
-static bool has_spec_ctrl(void)
-{
-	u32 a, b, c, d;
-
-	cpuid(0, 0, &a, &b, &c, &d);
-	if (a < 7)
-		return false;
-	cpuid(7, 0, &a, &b, &c, &d);
-	return d & CPUID_7_EDX_SPEC_CTRL;
-}
-
 static const char *find_controls(struct vmx_machine *m)
 {
 	u32 proc2_optional = PROC2_OPTIONAL;
@@ -86,7 +67,7 @@ const char *vmx_probe(void)
 	const char *missing;
 	u64 control;
 
-	if (!has_vmx())
+	if (!features.vmx)
 		return "the processor has no VT-x (CPUID.1:ECX.VMX): use one that has it, or give "
 		       "it "
 		       "to the virtual machine";
@@ -103,7 +84,6 @@ const char *vmx_probe(void)
 	if (missing)
 		return missing;
 	m.cr4_guest = CR4_GUEST & read_msr(MSR_VMX_CR4_FIXED1);
-	m.spec_ctrl = has_spec_ctrl();
 	if (!vmx_machine.basic)
 		vmx_machine = m;
 	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): both start as zero */
@@ -114,20 +94,17 @@ const char *vmx_probe(void)
 	return NULL;
 }
 
-#define SWITCHED(msr, field)                                                                       \
-	{                                                                                          \
-		msr, offsetof(struct run_page, field)                                              \
-	}
-const struct switched_msr switched_msrs[SWITCHED_COUNT] = {SWITCHED(MSR_STAR, star),
-	SWITCHED(MSR_LSTAR, lstar), SWITCHED(MSR_SFMASK, sfmask), SWITCHED(MSR_TSC_AUX, tsc_aux),
-	SWITCHED(MSR_KERNEL_GS_BASE, kernel_gs_base), SWITCHED(MSR_SPEC_CTRL, spec_ctrl)};
+#define RUN(field) offsetof(struct run_page, field)
+const struct switched_msr switched_msrs[SWITCHED_COUNT] = {{MSR_STAR, RUN(star)},
+	{MSR_LSTAR, RUN(lstar)}, {MSR_SFMASK, RUN(sfmask)}, {MSR_TSC_AUX, RUN(tsc_aux)},
+	{MSR_KERNEL_GS_BASE, RUN(kernel_gs_base)}, {MSR_SPEC_CTRL, RUN(spec_ctrl)}};
 
 /* The state that exits load, as the kernel has set it on this CPU. */
 static void capture_host(struct vmx_cpu *h)
 {
 	for (unsigned i = 0; i < SWITCHED_COUNT; i++) {
 		h->host[i].index = switched_msrs[i].index;
-		if (i != SWITCHED_SPEC_CTRL || vmx_machine.spec_ctrl)
+		if (i != SWITCHED_SPEC_CTRL || features.spec_ctrl)
 			h->host[i].value = read_msr(switched_msrs[i].index);
 	}
 	__asm__ volatile("sgdt %0" : "=m"(h->gdt));

@@ -116,7 +116,7 @@ static void import_msr(struct vcpu *v)
 	for (unsigned i = 0; i < SWITCHED_COUNT; i++)
 		x->guest[i].value = *run_msr(run, i);
 	x->cstar = run->cstar;
-	if (vmx_machine.spec_ctrl &&
+	if (features.spec_ctrl &&
 		x->guest[SWITCHED_SPEC_CTRL].value != h->host[SWITCHED_SPEC_CTRL].value)
 		loads = SWITCHED_COUNT;
 	vmwrite(ENTRY_MSR_LOAD_COUNT, loads);

@@ -308,8 +308,6 @@ enum exit_reason {
 #define FEATURE_LOCKED          BIT(0)
 #define FEATURE_VMX_OUTSIDE_SMX BIT(2)
 
-#define CPUID_7_EDX_SPEC_CTRL BIT(26)
-
 enum invalidation { /* types of INVEPT and INVVPID (31.3) */
 	INVALIDATE_SINGLE = 1,
 	INVALIDATE_ALL = 2,

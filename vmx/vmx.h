@@ -24,7 +24,6 @@ struct vmx_machine {
 	u64 basic, ept_vpid;
 	u64 cr4_guest; /* bits of CR4 that a guest may set */
 	u32 pin, proc, proc2, exit, entry;
-	bool spec_ctrl;
 };
 extern struct vmx_machine vmx_machine;
 

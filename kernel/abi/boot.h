@@ -68,10 +68,11 @@ struct boot_cpu {
 
 /* What the boot processor has, and with it all of them. */
 struct boot_features {
+	bool vmx, svm;
 	bool amd; /* AMD-V is the extension to use */
 	bool x2apic, tsc_deadline, tsc_invariant;
 	bool pcid, fsgsbase, xsave;
-	bool pages_1g;
+	bool pages_1g, spec_ctrl;
 	u32 paddr_bits;
 	u64 cr4;        /* SMEP, SMAP, UMIP, FSGSBASE, OSXSAVE, PCIDE: those that can be set */
 	u64 xcr0;       /* that guests may use */

@@ -18,7 +18,7 @@ static void setup(struct pool *p)
 		arena = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
 	memset(arena, DIRT, FRAMES * PAGE_SIZE);
 	window_offset = (u64)arena - PA_BASE;
-	pool_init(p);
+	memset(p, 0, sizeof(*p));
 }
 
 static u32 random_next(u64 *state)

@@ -49,7 +49,7 @@ static __attribute__((unused)) void setup(struct pool *p, unsigned frames)
 		arena = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
 	window_offset = (u64)arena - PA_BASE;
 	ptable_features = all_features;
-	pool_init(p);
+	memset(p, 0, sizeof(*p));
 	if (frames)
 		pool_add(p, PA_BASE, frames * PAGE_SIZE);
 }
