@@ -30,8 +30,8 @@ static bool in_use(const struct doorbell *b)
 }
 
 /*
- * An entry for `port`, which has none: a new one, or when there are no more, one out of use. NULL,
- * and *status says why, otherwise.
+ * An entry for `port`, which has none: the first that is out of use, else a new one. NULL, and
+ * *status says why, otherwise.
  */
 static struct doorbell *entry_make(struct vm *vm, u16 port, status_t *status)
 {
@@ -39,17 +39,12 @@ static struct doorbell *entry_make(struct vm *vm, u16 port, status_t *status)
 	struct doorbell *b;
 	unsigned i = 0;
 
-	while (i < VM_MAX_DOORBELLS && vm->doorbells[i])
+	while (i < VM_MAX_DOORBELLS && vm->doorbells[i] && in_use(vm->doorbells[i]))
 		i++;
-	if (i < VM_MAX_DOORBELLS) {
-		b = pool_alloc(&vm->obj.payer->pool, sizeof(*b));
-		*status = STATUS_NO_MEMORY;
-	} else {
-		for (i = 0; i < VM_MAX_DOORBELLS && in_use(vm->doorbells[i]); i++)
-			;
-		b = i < VM_MAX_DOORBELLS ? vm->doorbells[i] : NULL;
-		*status = STATUS_NO_SPACE;
-	}
+	*status = i < VM_MAX_DOORBELLS ? STATUS_NO_MEMORY : STATUS_NO_SPACE;
+	if (i == VM_MAX_DOORBELLS)
+		return NULL;
+	b = vm->doorbells[i] ? vm->doorbells[i] : pool_alloc(&vm->obj.payer->pool, sizeof(*b));
 	if (!b)
 		return NULL;
 	b->port = port;

@@ -2,10 +2,6 @@
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
 
-#define EXCEPTIONS 32
-#define PAGE_FAULT 14
-#define NMI        2
-
 /* Interrupts that are the kernel's or a driver's; on the CPU's stack, with no program's state at
  * stake. */
 static void interrupt(u64 vector)
@@ -32,7 +28,7 @@ void interrupt_user(u64 vector, u64 error)
 		interrupt(vector);
 	else
 		thread_fault(t, FAULT_EXCEPTION, (u32)vector, error,
-			vector == PAGE_FAULT ? read_cr2() : 0);
+			vector == VECTOR_PF ? read_cr2() : 0);
 }
 
 /* frame: R15 ... RAX, vector, error, RIP, CS, RFLAGS, RSP, SS */
@@ -47,7 +43,7 @@ void interrupt_from_kernel(const u64 *frame)
 void interrupt_ist(const u64 *frame, struct cpu *c);
 void interrupt_ist(const u64 *frame, struct cpu *c)
 {
-	if (frame[15] == NMI) {
+	if (frame[15] == VECTOR_NMI) {
 		/* Nothing here takes locks or touches what an interrupted path may be changing. */
 		if (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
 			halt();
@@ -56,7 +52,7 @@ void interrupt_ist(const u64 *frame, struct cpu *c)
 	}
 	/* It may have come between an entry and its SWAPGS. */
 	write_msr(MSR_GS_BASE, (u64)c);
-	panic_regs(frame, frame[15] == 8    ? "double fault"
-			  : frame[15] == 18 ? "machine check"
-					    : "debug exception");
+	panic_regs(frame, frame[15] == VECTOR_DF   ? "double fault"
+			  : frame[15] == VECTOR_MC ? "machine check"
+						   : "debug exception");
 }

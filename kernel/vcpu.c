@@ -518,7 +518,6 @@ void vcpu_exited(struct vcpu *v)
 		goto reenter;
 	case VCPU_MCE:
 		panic("machine check in a guest");
-	case VCPU_NMI:
 	case VCPU_REENTER:
 		goto reenter;
 	}

@@ -41,10 +41,9 @@ enum vcpu_event {
 	VCPU_REENTER = 64, /* handled: run on */
 	/* a host interrupt is pending; it is taken as soon as interrupts are enabled */
 	VCPU_INTERRUPT = 65,
-	VCPU_NMI = 66,
-	VCPU_WINDOW = 67, /* what ops->window asked for */
-	VCPU_NMI_WINDOW = 68,
-	VCPU_MCE = 69,
+	VCPU_WINDOW = 66, /* what ops->window asked for */
+	VCPU_NMI_WINDOW = 67,
+	VCPU_MCE = 68,
 };
 
 struct vcpu {

@@ -7,10 +7,9 @@ status_t vm_create(struct thread *t, struct domain *payer, struct kobj **out)
 	struct vm *vm;
 	status_t s;
 
+	(void)t;
 	if (!vcpu_ops)
 		return STATUS_NOT_SUPPORTED;
-	if (((const struct msg_create_vm *)t->message)->flags)
-		return STATUS_BAD_ARG;
 	static_assert(sizeof(struct vm) <= PAGE_SIZE);
 	vm = pool_alloc(&payer->pool, sizeof(*vm));
 	if (!vm)

@@ -60,6 +60,23 @@
 #define RFLAGS_RF    BIT(16)
 #define RFLAGS_AC    BIT(18)
 
+/* Exceptions (SDM vol. 3, 6.15) */
+#define VECTOR_DB  1
+#define VECTOR_NMI 2
+#define VECTOR_BP  3
+#define VECTOR_OF  4
+#define VECTOR_DF  8
+#define VECTOR_GP  13
+#define VECTOR_PF  14
+#define VECTOR_AC  17
+#define VECTOR_MC  18
+#define EXCEPTIONS 32
+
+#define DR6_BREAKPOINTS 0xfull /* B0-B3 */
+#define DR6_BD          BIT(13)
+#define DR6_BS          BIT(14)
+#define DR7_GD          BIT(13)
+
 /* Selectors of the kernel's GDT, in the order that SYSCALL and SYSRET want (SDM vol. 3, 6.8.8) */
 #define SEL_KERNEL_CODE 0x08
 #define SEL_KERNEL_DATA 0x10

@@ -3,17 +3,7 @@
 #include "kernel/x86.h"
 #include "svm/svm.h"
 
-#define APIC_TPR_CLASS  0xf0
-#define VECTOR_DB       1
-#define DR6_BD          BIT(13)
-#define DR6_BS          BIT(14)
-#define DR6_BREAKPOINTS 0xf
-#define DR7_GD          BIT(13)
-#define VECTOR_BP       3
-#define VECTOR_OF       4
-#define VECTOR_PF       14
-#define VECTOR_AC       17
-#define VECTOR_MC       18
+#define APIC_TPR_CLASS 0xf0
 
 void svm_enter(struct vcpu *v)
 {
@@ -167,7 +157,7 @@ static const struct exit_row {
 	u8 which;
 } rows[] = {
 	[SVM_EXIT_INTR] = {VCPU_INTERRUPT, 0, 0},
-	[SVM_EXIT_NMI] = {VCPU_NMI, 0, 0},
+	[SVM_EXIT_NMI] = {VCPU_REENTER, 0, 0},
 	[SVM_EXIT_SMI] = {VCPU_REENTER, 0, 0},
 	[SVM_EXIT_INIT] = {EXIT_INIT, 0, 0},
 	[SVM_EXIT_VINTR] = {VCPU_WINDOW, 0, 0},

@@ -4,8 +4,6 @@
 #include "kernel/vcpu.h"
 #include "svm/vmcb.h"
 
-#define APIC_TPR 0x80 /* in the APIC page */
-
 /* Words of vcpu.backend[] */
 #define SVM_HOST_PA    0 /* physical address of this CPU's VMSAVE area: entry.S */
 #define SVM_TSC_AUX    1

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernel/abi/run.h"
+#include "kernel/x86.h"
 #include "vmx/vmcs.h"
 
 #define ATTRIBUTES_LOW     0xffu  /* type S DPL P: the same bits in both forms */

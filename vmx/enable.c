@@ -115,7 +115,7 @@ status_t vmx_enable(struct cpu *c, struct pool *pool)
 {
 	u64 control = read_msr(MSR_FEATURE_CONTROL);
 	struct vmx_cpu *h = pool_alloc(pool, sizeof(*h));
-	struct vmcs *region = pool_frame_alloc(pool);
+	u32 *region = pool_frame_alloc(pool);
 
 	if (!h || !region) {
 		pool_free(pool, h, sizeof(*h));
@@ -127,7 +127,7 @@ status_t vmx_enable(struct cpu *c, struct pool *pool)
 	write_cr0((read_cr0() | read_msr(MSR_VMX_CR0_FIXED0)) & read_msr(MSR_VMX_CR0_FIXED1));
 	write_cr4((read_cr4() | read_msr(MSR_VMX_CR4_FIXED0)) & read_msr(MSR_VMX_CR4_FIXED1));
 	vmx_fill_bitmaps();
-	region->revision = vmx_machine.basic & BASIC_REVISION;
+	*region = vmx_machine.basic & BASIC_REVISION;
 	if (!vmxon(window_pa(region))) {
 		write_cr4(read_cr4() & ~CR4_VMXE);
 		pool_free(pool, h, sizeof(*h));

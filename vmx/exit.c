@@ -40,10 +40,10 @@ static void block_nmi_again(void)
 /* What #DB does before it is delivered, and an exit leaves to us (28.1). */
 static void debug_registers(u64 qualification)
 {
-	u64 status = qualification & (DEBUG_BREAKPOINTS | DEBUG_BD | DEBUG_BS);
+	u64 status = qualification & (DR6_BREAKPOINTS | DR6_BD | DR6_BS);
 
-	write_dr6((read_dr6() & ~DEBUG_BREAKPOINTS) | status);
-	if (status & DEBUG_BD)
+	write_dr6((read_dr6() & ~DR6_BREAKPOINTS) | status);
+	if (status & DR6_BD)
 		vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~DR7_GD);
 	/* As for an import of RIP: TF in a shadow needs its trap pending (27.3.1.5). */
 	if ((vmread(GUEST_RFLAGS) & RFLAGS_TF) &&
@@ -63,7 +63,7 @@ static unsigned exit_exception(struct vcpu *v, const struct exit_row *row __attr
 	if ((info & INTR_TYPE) == INTR_NMI) {
 		/* The exit took the NMI and left NMIs blocked; its handler's IRET unblocks them. */
 		__asm__ volatile("int $2");
-		return VCPU_NMI;
+		return VCPU_REENTER;
 	}
 	if (vector == VECTOR_MC)
 		return VCPU_MCE;

@@ -13,13 +13,13 @@ status_t vmx_vcpu_init(struct vcpu *v)
 {
 	struct pool *pool = &v->obj.payer->pool;
 	struct vmx_vcpu *x = vmx_of(v);
-	struct vmcs *vmcs = pool_frame_alloc(pool);
+	u32 *vmcs = pool_frame_alloc(pool);
 
 	v->hw = vmcs;
 	x->guest = pool_alloc(pool, GUEST_LIST_SIZE);
 	if (!vmcs || !x->guest)
 		return STATUS_NO_MEMORY;
-	vmcs->revision = vmx_machine.basic & BASIC_REVISION;
+	*vmcs = vmx_machine.basic & BASIC_REVISION;
 	v->hw_pa = window_pa(vmcs);
 	return STATUS_OK;
 }

@@ -104,14 +104,11 @@ enum vmcs_field {
 };
 
 enum vmcs_segment {
-	SEGMENT_ES,
-	SEGMENT_CS,
-	SEGMENT_SS,
-	SEGMENT_DS,
-	SEGMENT_FS,
-	SEGMENT_GS,
-	SEGMENT_LDTR,
-	SEGMENT_TR,
+	SEGMENT_ES = 0,
+	SEGMENT_CS = 1,
+	SEGMENT_GS = 5,
+	SEGMENT_LDTR = 6,
+	SEGMENT_TR = 7,
 };
 #define SEGMENT_FIELD(base, segment) ((enum vmcs_field)((base) + 2 * (segment)))
 
@@ -187,14 +184,6 @@ enum vmcs_segment {
 #define INTR_NMI_UNBLOCKED        BIT(12) /* exit: an IRET had just ended the blocking of NMIs */
 #define INTR_VALID                BIT(31)
 
-#define VECTOR_DB  1
-#define VECTOR_NMI 2
-#define VECTOR_BP  3
-#define VECTOR_OF  4
-#define VECTOR_DF  8
-#define VECTOR_GP  13
-#define VECTOR_AC  17
-#define VECTOR_MC  18
 /* #DF #TS #NP #SS #GP #PF #AC push an error code (vol. 3A, 7.13). */
 #define ERROR_VECTORS (BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17))
 
@@ -244,11 +233,6 @@ enum exit_reason {
 #define REASON_ENTRY_FAILURE BIT(31)
 
 /* Exit qualifications (28.2.1) */
-#define DEBUG_BREAKPOINTS 0xfull /* B0-B3 */
-#define DEBUG_BD          BIT(13)
-#define DEBUG_BS          BIT(14)
-#define DR7_GD            BIT(13)
-
 #define CR_NUMBER(q) ((q)&0xf)
 #define CR_TYPE(q)   ((q) >> 4 & 3)
 #define CR_GPR(q)    ((q) >> 8 & 0xf)
@@ -311,11 +295,6 @@ enum exit_reason {
 enum invalidation { /* types of INVEPT and INVVPID (31.3) */
 	INVALIDATE_SINGLE = 1,
 	INVALIDATE_ALL = 2,
-};
-
-struct vmcs {
-	u32 revision;
-	u32 abort;
 };
 
 /* An entry of a VM-entry or VM-exit MSR list (25.7.2). */

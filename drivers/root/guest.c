@@ -54,7 +54,6 @@ bool guest_make(struct member *m)
 			memory_all_bytes() >> 20);
 		return false;
 	}
-	*(struct msg_create_vm *)message = (struct msg_create_vm){0};
 	if (!member_ok(m, object_new(KIND_VM, m->holder, &g->vm), "VM"))
 		return false;
 	for (u32 i = 0; i < m->node->rams; i++) {

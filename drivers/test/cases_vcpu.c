@@ -46,12 +46,11 @@ static void reset_state(void)
 
 bool guest_begin(const void *code, size_t size)
 {
-	struct msg_create_vm none = {0};
 	struct msg_create_vcpu m = {.thread = START_CAP_THREAD};
 	cap_t mem = make_mem(GUEST_RAM, PAGE_SIZE);
 
 	guest_ram = map_mem(mem, GUEST_RAM, MAP_READ | MAP_WRITE);
-	vm = make(KIND_VM, START_CAP_DOMAIN, &none, sizeof(none));
+	vm = make(KIND_VM, START_CAP_DOMAIN, NULL, 0);
 	m.vm = vm;
 	guest_vcpu = make(KIND_VCPU, START_CAP_DOMAIN, &m, sizeof(m));
 	if (case_failed())

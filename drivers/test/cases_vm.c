@@ -6,9 +6,7 @@
 
 static cap_t make_vm(void)
 {
-	struct msg_create_vm m = {0};
-
-	return make(KIND_VM, START_CAP_DOMAIN, &m, sizeof(m));
+	return make(KIND_VM, START_CAP_DOMAIN, NULL, 0);
 }
 
 static void vm_map(void)

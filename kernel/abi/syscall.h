@@ -200,10 +200,6 @@ struct msg_create_mem {
 	u64 size;   /* bytes, page-aligned */
 };                  /* the frames are zero, but in device memory and boot files */
 
-struct msg_create_vm {
-	u64 flags; /* 0 */
-};
-
 struct msg_create_vcpu {
 	u32 vm;     /* (CREATE); its payer must be the vcpu's, or pay for that domain (BAD_ARG) */
 	u32 thread; /* the thread that runs it (CTL) */
