@@ -138,8 +138,7 @@ void cpu_init(struct cpu *c)
 	write_msr(MSR_STAR, (u64)(SEL_USER_DATA - 8) << 48 | (u64)SEL_KERNEL_CODE << 32);
 	write_msr(MSR_LSTAR, (u64)syscall_entry);
 	write_msr(MSR_SFMASK, ~(u64)RFLAGS_FIXED & 0x3f7fd5);
-	write_msr(
-		MSR_SYSENTER_CS, 0); /* SYSENTER in ring 3: #GP, whatever the firmware left there */
+	write_msr(MSR_SYSENTER_CS, 0); /* SYSENTER in ring 3: #GP, whatever the firmware left */
 	write_msr(MSR_PAT, PTABLE_PAT);
 	write_cr4((read_cr4() & CR4_VMXE) | CR4_ALWAYS | features.cr4);
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG | CR0_TS);

@@ -38,8 +38,8 @@ int memcmp(const void *a, const void *b, size_t n);
  * says quiet */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_raw(const char *text, size_t n, const char *domain); /* a line of root's */
-void log_text(const char *format, ...)
-	__attribute__((format(printf, 1, 2))); /* panic: directly, without ring or lock */
+/* panic: without a lock */
+void log_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text_v(const char *format, va_list args);
 size_t log_read(u8 *to, size_t max);
 void log_quiet(bool quiet);
@@ -121,8 +121,8 @@ void ipc_abort(struct thread *t);
 #define FPU_AREA_SIZE (fpu_size < 576 ? 576 : fpu_size)
 void fpu_init_cpu(struct cpu *c);
 void fpu_load_vcpu(struct cpu *c, struct vcpu *v);
-void fpu_switch(
-	struct cpu *c, struct thread *t); /* CR0.TS, and the registers of threads that use them */
+/* CR0.TS, and the registers of threads that use them */
+void fpu_switch(struct cpu *c, struct thread *t);
 void fpu_save(struct cpu *c);
 /* Learns XCR0 anew from the processor: QEMU 7.2 does not intercept XSETBV, so its guests change it
  * unseen. */
@@ -142,8 +142,8 @@ status_t vcpu_create(struct thread *t, struct domain *payer, struct kobj **out);
 void vcpu_stop(struct vcpu *v);
 void vcpu_free(struct vcpu *v);
 void vcpu_unmap(struct vcpu *v);
-void vcpu_leave(
-	struct vcpu *v, status_t s, u64 bits); /* ends vcpu_run of a halted or interrupted thread */
+/* ends vcpu_run of a halted or interrupted thread */
+void vcpu_leave(struct vcpu *v, status_t s, u64 bits);
 void vcpu_wake(struct vcpu *v);
 
 /*

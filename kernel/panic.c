@@ -6,10 +6,8 @@
 u32 panicking;
 
 struct symbol { /* Elf64_Sym; the loader has left functions only, with names that exist */
-	u32 name;
-	u32 reserved;
-	u64 value;
-	u64 size;
+	u32 name, reserved;
+	u64 value, size;
 };
 
 static void print_symbol(u64 address)

@@ -19,6 +19,11 @@ static void map(u64 va, paddr_t pa, u64 size, u64 flags)
 		"mapping");
 }
 
+static void give(u64 cap, struct kobj *o, enum kind kind)
+{
+	must(domain_cap_set(&root_domain, cap, o, kind, RIGHT_ALL, 0), "capability");
+}
+
 static void add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
 {
 	struct mem *m = pool_alloc(&root_domain.pool, sizeof(*m));
@@ -27,7 +32,7 @@ static void add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
 		panic("root: no memory for its capabilities");
 	mem_init(m, base, size, flags);
 	kobj_init(&m->obj, KIND_MEM, &root_domain);
-	must(domain_cap_set(&root_domain, cap, &m->obj, KIND_MEM, RIGHT_ALL, 0), "capability");
+	give(cap, &m->obj, KIND_MEM);
 }
 
 static void give_memory(void)
@@ -84,13 +89,9 @@ void root_start(void)
 	if (!t)
 		panic("root: no memory for its thread");
 	must(thread_init(t, &root_domain, &m), "thread");
-	must(domain_cap_set(
-		     &root_domain, ROOT_CAP_DOMAIN, &root_domain.obj, KIND_DOMAIN, RIGHT_ALL, 0),
-		"domain capability");
-	must(domain_cap_set(&root_domain, ROOT_CAP_THREAD, &t->obj, KIND_THREAD, RIGHT_ALL, 0),
-		"thread capability");
-	must(domain_cap_set(&root_domain, ROOT_CAP_SYS, NULL, KIND_SYS, RIGHT_ALL, 0),
-		"system capability");
+	give(ROOT_CAP_DOMAIN, &root_domain.obj, KIND_DOMAIN);
+	give(ROOT_CAP_THREAD, &t->obj, KIND_THREAD);
+	give(ROOT_CAP_SYS, NULL, KIND_SYS);
 	give_memory();
 	thread_ready(t);
 }

@@ -12,8 +12,8 @@
 #define SVM_STEP       4 /* svm_step is under way, and RFLAGS.TF not the guest's */
 
 /* Words of cpu.backend[] */
-#define SVM_FLUSH_ALL                                                                              \
-	0 /* ASIDs are used anew, and no VMRUN has flushed yet what they meant before */
+/* ASIDs are used anew, and no VMRUN has flushed yet what they meant before */
+#define SVM_FLUSH_ALL 0
 
 static inline struct vmcb *svm_vmcb(struct vcpu *v)
 {

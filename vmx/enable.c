@@ -53,8 +53,7 @@ static const char *find_controls(struct vmx_machine *m)
 	if ((m->ept_vpid & EPT_NEEDED) != EPT_NEEDED ||
 		!(m->ept_vpid & (CAP_INVEPT_SINGLE | CAP_INVEPT_ALL)))
 		return "EPT lacks 4 levels, write-back, 2 MiB pages or INVEPT: a newer processor "
-		       "is "
-		       "needed";
+		       "is needed";
 	if (control_adjust(read_msr(MSR_VMX_TRUE_EXIT), EXIT_NEEDED, 0, &m->exit) ||
 		control_adjust(read_msr(MSR_VMX_TRUE_ENTRY), ENTRY_NEEDED, 0, &m->entry))
 		return "VT-x does not switch IA32_EFER and IA32_PAT: a newer processor is needed";
@@ -69,8 +68,7 @@ const char *vmx_probe(void)
 
 	if (!features.vmx)
 		return "the processor has no VT-x (CPUID.1:ECX.VMX): use one that has it, or give "
-		       "it "
-		       "to the virtual machine";
+		       "it to the virtual machine";
 	control = read_msr(MSR_FEATURE_CONTROL);
 	if ((control & FEATURE_LOCKED) && !(control & FEATURE_VMX_OUTSIDE_SMX))
 		return "VT-x is locked off by the firmware: enable Intel Virtualization Technology "

@@ -299,16 +299,14 @@ enum invalidation { /* types of INVEPT and INVVPID (31.3) */
 
 /* An entry of a VM-entry or VM-exit MSR list (25.7.2). */
 struct msr_entry {
-	u32 index;
-	u32 reserved;
+	u32 index, reserved;
 	u64 value;
 };
 static_assert(sizeof(struct msr_entry) == 16);
 
 /* What INVEPT (EPTP, 0) and INVVPID (VPID, linear address) take. */
 struct invalidation_descriptor {
-	u64 context;
-	u64 address;
+	u64 context, address;
 };
 
 /*

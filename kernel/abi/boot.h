@@ -113,9 +113,8 @@ enum boot_iommu_type {
 #define BOOT_IOMMU_MAX_SCOPES  16
 
 struct boot_iommu_scope {
-	u16 first_bdf; /* bus << 8 | device << 3 | function */
-	u16 last_bdf;
-	u32 type_id; /* scope type << 16 | enumeration ID */
+	u16 first_bdf, last_bdf; /* bus << 8 | device << 3 | function */
+	u32 type_id;             /* scope type << 16 | enumeration ID */
 };
 
 /* One remapping unit: a DRHD of DMAR, or an IVHD of IVRS. */

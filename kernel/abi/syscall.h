@@ -175,15 +175,13 @@ struct msg_create_thread { /* the thread runs in the domain that pays, and is st
 };
 
 struct msg_create_port {
-	u32 thread; /* server (CTL) */
-	u32 reserved;
-	u64 badge; /* given to the server with each call */
+	u32 thread, reserved; /* server (CTL) */
+	u64 badge;            /* given to the server with each call */
 };
 
-struct msg_create_event { /* not an object of its own: a capability to a thread's event */
-	u32 thread;       /* (CTL) */
-	u32 reserved;
-	u64 mask; /* bits that the holder may set */
+struct msg_create_event {     /* not an object of its own: a capability to a thread's event */
+	u32 thread, reserved; /* (CTL) */
+	u64 mask;             /* bits that the holder may set */
 };
 
 enum mem_cache { /* cache attributes, as in the PAT */
