@@ -108,6 +108,7 @@ static void ivhd_read(const struct acpi *acpi, const struct ivrs_ivhd *ivhd, str
 	iommu->base = ivhd->base;
 	iommu->type = BOOT_IOMMU_AMDVI;
 	iommu->segment = ivhd->segment;
+	iommu->bdf = ivhd->block.bdf;
 	while (at < ivhd->block.length) {
 		const u8 *entry = (const u8 *)ivhd + at;
 		u32 left = ivhd->block.length - at;

@@ -88,7 +88,7 @@ enum boot_iommu_type {
 
 #define BOOT_IOMMU_INTREMAP    BIT(0) /* DMAR flags: INTR_REMAP */
 #define BOOT_IOMMU_INCLUDE_ALL BIT(1) /* DRHD flags: INCLUDE_PCI_ALL */
-#define BOOT_IOMMU_MAX_SCOPES  16
+#define BOOT_IOMMU_MAX_SCOPES  64
 
 struct boot_iommu_scope {
 	u16 first_bdf; /* bus << 8 | device << 3 | function */
@@ -103,7 +103,7 @@ struct boot_iommu {
 	u32 flags;
 	u16 segment;
 	u16 scopes;
-	u32 reserved;
+	u32 bdf; /* AMD-Vi: the function that the unit itself is; VT-d: 0 */
 	struct boot_iommu_scope scope[BOOT_IOMMU_MAX_SCOPES];
 };
 

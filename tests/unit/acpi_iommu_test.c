@@ -98,6 +98,7 @@ TEST(ivrs_unit)
 	CHECK_EQ(iommu->type, BOOT_IOMMU_AMDVI);
 	CHECK_EQ(iommu->flags, BOOT_IOMMU_INTREMAP);
 	CHECK_EQ(iommu->scopes, 5);
+	CHECK_EQ(iommu->bdf, 2);
 	CHECK_EQ(iommu->scope[0].first_bdf, 0x08);
 	CHECK_EQ(iommu->scope[0].last_bdf, 0x09);
 	CHECK_EQ(iommu->scope[1].first_bdf, 0x100);
