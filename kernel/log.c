@@ -137,6 +137,11 @@ static void put_prefix(struct line *l, const char *domain)
 	put(l, ' ');
 }
 
+void log_wake(void)
+{
+	event_set_slot(&log_event, ~0ull);
+}
+
 static void emit(struct line *l)
 {
 	spin_lock(&lock);
@@ -146,7 +151,7 @@ static void emit(struct line *l)
 			put_device(l->text[i]);
 	}
 	spin_unlock(&lock);
-	event_set_slot(&log_event, ~0ull);
+	log_wake();
 }
 
 void log_line(const char *format, ...)

@@ -1,12 +1,12 @@
 /* mem objects: cutting, clearing, mapping, unmapping. */
 #include "kernel/dev.h"
+#include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
 #define ZERO_STEP  0x200000ull
 #define LARGE      0x200000ull /* covered by a large leaf */
 #define MAX_LEAVES 32768ull    /* of a mapping: interrupts are off while they are written */
-#define IOMMU_SIZE 0x4000ull   /* of its registers */
 
 /* Protects which mem is part of which; taken before the locks of mems. */
 static struct spinlock tree;
@@ -209,22 +209,25 @@ status_t space_init(struct space *s, enum ptable_format format, struct pool *poo
 
 static bool is_dev(const struct space *s)
 {
-	return !s->ptable.root;
+	return s->ptable.format == PTABLE_VTD || s->ptable.format == PTABLE_AMDVI;
 }
 
 void space_unmap(struct space *s, u64 va, u64 size)
 {
 	u64 mask[TLB_MAX_CPUS / 64];
 
-	if (is_dev(s))
-		return; /* without an IOMMU nothing holds it back */
+	if (!s->ptable.root)
+		return; /* a dev without an IOMMU: nothing holds it back */
 	ptable_unmap(&s->ptable, va, size, 0);
-	tlb_invalidate(&s->tlb, mask);
+	if (is_dev(s))
+		dev_unmapped(s);
+	else
+		tlb_invalidate(&s->tlb, mask);
 }
 
 static bool is_host(const struct space *s)
 {
-	return !is_dev(s) && s->ptable.format == PTABLE_HOST;
+	return s->ptable.format == PTABLE_HOST;
 }
 
 /* The first argument of mem_map and mem_unmap: a domain, a vm or a dev. */
@@ -326,8 +329,10 @@ status_t sys_mem_map(struct thread *t)
 		s = STATUS_BUSY;
 	else if (m->stale)
 		s = STATUS_BAD_STATE;
-	else if (!is_dev(space))
+	else if (space->ptable.root)
 		s = ptable_map(&space->ptable, va, m->base + offset, size, pt, m->cache);
+	if (s == STATUS_OK && space->ptable.root && is_dev(space))
+		dev_mapped(space);
 	if (s == STATUS_OK) {
 		list_add(&space->attaches, &a->space_link);
 		list_add(&m->attaches, &a->mem_link);
@@ -387,7 +392,7 @@ static bool detach_first(struct mem *m)
 	if (any)
 		attach_unlink(space, a);
 	if (is_dev(space))
-		dev_unmapped(space);
+		dev_lost(space);
 	spin_unlock(&m->lock);
 	spin_unlock(&space->lock);
 	if (any)

@@ -98,7 +98,8 @@ bool bus_devices_make(struct member *m)
 			continue;
 		if (!function_of(m, d))
 			return false;
-		*c = (struct msg_create_dev){.sys = ROOT_CAP_SYS, .function = d->function};
+		*c = (struct msg_create_dev){
+			.sys = ROOT_CAP_SYS, .function = d->function, .requester = d->function};
 		if (!member_ok(m, object_new(KIND_DEV, m->holder, &m->dev[i]), "PCI function"))
 			return false;
 		if (d->unprotected)
