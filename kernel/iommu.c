@@ -45,10 +45,11 @@ static bool scope_has(const struct boot_iommu_scope *s, u32 requester)
 {
 	u32 type = s->type_id >> 16;
 
-	if (type == SCOPE_ALIAS && (u16)s->type_id == (u16)requester)
+	if (type == BOOT_SCOPE_ALIAS && (u16)s->type_id == (u16)requester)
 		return true;
-	return type != SCOPE_IOAPIC && type != SCOPE_HPET && type != SCOPE_NAMESPACE &&
-	       (u16)requester >= s->first_bdf && (u16)requester <= s->last_bdf;
+	return type != BOOT_SCOPE_IOAPIC && type != BOOT_SCOPE_HPET &&
+	       type != BOOT_SCOPE_NAMESPACE && (u16)requester >= s->first_bdf &&
+	       (u16)requester <= s->last_bdf;
 }
 
 /* The unit that sees requests with that ID: one that names it, else the one for all others. */
@@ -77,7 +78,7 @@ static bool ioapic_find(u32 i)
 		const struct boot_iommu *b = units[u].boot;
 
 		for (u32 k = 0; k < b->scopes; k++) {
-			if (b->scope[k].type_id != (SCOPE_IOAPIC << 16 | boot->ioapic[i].id))
+			if (b->scope[k].type_id != (BOOT_SCOPE_IOAPIC << 16 | boot->ioapic[i].id))
 				continue;
 			ioapics[i].unit = &units[u];
 			ioapics[i].requester = (u32)b->segment << 16 | b->scope[k].first_bdf;

@@ -14,12 +14,6 @@
 #define IOMMU_BLOCKED NULL
 #define IOMMU_NO_WAY  (~0u)
 
-/* boot_iommu_scope.type_id, upper half (VT-d specification, 8.3.1); the others are functions. */
-#define SCOPE_IOAPIC    3
-#define SCOPE_HPET      4
-#define SCOPE_NAMESPACE 5
-#define SCOPE_ALIAS     0x42 /* lower half: the ID that the requests of these functions carry */
-
 /* A remapping unit. */
 struct iommu {
 	const struct boot_iommu *boot;

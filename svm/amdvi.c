@@ -42,7 +42,7 @@ static bool table_make(struct iommu *u, bool intremap)
 		u32 alias = ((u16)u->boot->scope[i].type_id | (BUS_FUNCTIONS - 1)) + 1u;
 
 		u->functions = end > u->functions ? end : u->functions;
-		if (u->boot->scope[i].type_id >> 16 == SCOPE_ALIAS && alias > u->functions)
+		if (u->boot->scope[i].type_id >> 16 == BOOT_SCOPE_ALIAS && alias > u->functions)
 			u->functions = alias;
 	}
 	while (frames * PAGE_SIZE < u->functions * AMDVI_ENTRY_WORDS * sizeof(u64)) {

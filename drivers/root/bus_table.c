@@ -2,9 +2,8 @@
 #include "drivers/lib/lib.h"
 #include "drivers/root/bus.h"
 
-#define BAR_IO_MAX  0x10000ull
-#define DEPTH_MAX   32   /* bridges in a row */
-#define SCOPE_ALIAS 0x42 /* boot_iommu_scope.type_id: kernel/abi/boot.h */
+#define BAR_IO_MAX 0x10000ull
+#define DEPTH_MAX  32 /* bridges in a row */
 
 /* Names for people and, by the generic names of the Devicetree Specification (2.2.2), for nodes;
  * PCI Code and ID Assignment Specification, 1. */
@@ -165,8 +164,8 @@ u32 bus_requester(
 		for (u32 k = 0; k < unit->scopes && unit->segment == segment; k++) {
 			const struct boot_iommu_scope *s = &unit->scope[k];
 
-			if (s->type_id >> 16 == SCOPE_ALIAS && (u16)f->function >= s->first_bdf &&
-				(u16)f->function <= s->last_bdf)
+			if (s->type_id >> 16 == BOOT_SCOPE_ALIAS &&
+				(u16)f->function >= s->first_bdf && (u16)f->function <= s->last_bdf)
 				return segment << 16 | (u16)s->type_id;
 		}
 	}

@@ -32,9 +32,9 @@ TEST(dmar_units)
 	CHECK_EQ(info.iommu[0].scope[0].first_bdf, 0x10);
 	CHECK_EQ(info.iommu[1].flags, BOOT_IOMMU_INTREMAP | BOOT_IOMMU_INCLUDE_ALL);
 	CHECK_EQ(info.iommu[1].scopes, 4);
-	CHECK_EQ(info.iommu[1].scope[0].type_id, SCOPE_IOAPIC << 16 | 8);
+	CHECK_EQ(info.iommu[1].scope[0].type_id, BOOT_SCOPE_IOAPIC << 16 | 8);
 	CHECK_EQ(info.iommu[1].scope[0].first_bdf, 0xf0f8);
-	CHECK_EQ(info.iommu[1].scope[1].type_id, SCOPE_HPET << 16 | 1);
+	CHECK_EQ(info.iommu[1].scope[1].type_id, BOOT_SCOPE_HPET << 16 | 1);
 	CHECK_EQ(info.iommu[1].scope[2].first_bdf, 0x301);
 	CHECK_EQ(info.iommu[1].scope[3].first_bdf, 0x400);
 	CHECK_EQ(info.iommu[1].scope[3].last_bdf, 0x5ff);
@@ -104,11 +104,11 @@ TEST(ivrs_unit)
 	CHECK_EQ(iommu->scope[1].first_bdf, 0x100);
 	CHECK_EQ(iommu->scope[1].last_bdf, 0x1ff);
 	CHECK_EQ(iommu->scope[2].first_bdf, 0x300);
-	CHECK_EQ(iommu->scope[2].type_id, SCOPE_ALIAS << 16 | 0xa4);
+	CHECK_EQ(iommu->scope[2].type_id, BOOT_SCOPE_ALIAS << 16 | 0xa4);
 	CHECK_EQ(iommu->scope[3].first_bdf, 0xa0);
-	CHECK_EQ(iommu->scope[3].type_id, SCOPE_IOAPIC << 16 | 33);
+	CHECK_EQ(iommu->scope[3].type_id, BOOT_SCOPE_IOAPIC << 16 | 33);
 	CHECK_EQ(iommu->scope[4].first_bdf, 0xa5);
-	CHECK_EQ(iommu->scope[4].type_id, SCOPE_NAMESPACE << 16);
+	CHECK_EQ(iommu->scope[4].type_id, BOOT_SCOPE_NAMESPACE << 16);
 	CHECK_EQ(info.dma_reserved_count, 1);
 	CHECK_EQ(info.dma_reserved[0].base, 0x7a000000);
 	CHECK_EQ(info.dma_reserved[0].size, 0x1000);

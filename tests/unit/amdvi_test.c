@@ -95,10 +95,10 @@ static void begin(u32 flags)
 	machine.ioapic[0] = (struct boot_ioapic){0xfec00000, 0, 4};
 	machine.iommu[0].scopes = 3;
 	machine.iommu[0].scope[0] =
-		(struct boot_iommu_scope){IOAPIC_ID, IOAPIC_ID, SCOPE_IOAPIC << 16 | 4};
+		(struct boot_iommu_scope){IOAPIC_ID, IOAPIC_ID, BOOT_SCOPE_IOAPIC << 16 | 4};
 	machine.iommu[0].scope[1] = (struct boot_iommu_scope){0x08, 0x1ff, 1 << 16};
 	machine.iommu[0].scope[2] =
-		(struct boot_iommu_scope){0x210, 0x210, SCOPE_ALIAS << 16 | 0x300};
+		(struct boot_iommu_scope){0x210, 0x210, BOOT_SCOPE_ALIAS << 16 | 0x300};
 	unit_set(AMDVI_FEATURES, AMDVI_FEATURE_IA);
 	unit_run(step);
 }

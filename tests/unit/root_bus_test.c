@@ -122,7 +122,8 @@ TEST(requester)
 	requester(&machine, 0x608); /* comes back */
 	machine.iommus = 2;
 	machine.iommu[1].scopes = 1;
-	machine.iommu[1].scope[0] = (struct boot_iommu_scope){0x100, 0x10f, 0x42 << 16 | 0x777};
+	machine.iommu[1].scope[0] =
+		(struct boot_iommu_scope){0x100, 0x10f, BOOT_SCOPE_ALIAS << 16 | 0x777};
 	CHECK_EQ(requester(&machine, 0x108), 0x777);
 	machine.iommu[1].segment = 1;
 	CHECK_EQ(requester(&machine, 0x108), 0x108);

@@ -79,7 +79,7 @@ static void begin_with(u64 cap, u64 ecap, u32 on)
 	machine.ioapic[0] = (struct boot_ioapic){0xfec00000, 0, 8};
 	machine.iommu[0].scopes = 1;
 	machine.iommu[0].scope[0] =
-		(struct boot_iommu_scope){IOAPIC_ID, IOAPIC_ID, SCOPE_IOAPIC << 16 | 8};
+		(struct boot_iommu_scope){IOAPIC_ID, IOAPIC_ID, BOOT_SCOPE_IOAPIC << 16 | 8};
 	unit_set(VTD_CAP, cap);
 	unit_set(VTD_ECAP, ecap);
 	unit_set32(VTD_GCMD, on);
