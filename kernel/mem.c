@@ -269,7 +269,8 @@ static status_t map_check(
 {
 	u64 end = is_host(space) ? ABI_USER_END
 				 : BIT(features.paddr_bits < 47 ? features.paddr_bits : 47);
-	u64 leaf = IS_ALIGNED(va - m->base - offset, LARGE) ? LARGE : PAGE_SIZE;
+	bool large = !is_dev(space) || ptable_features.iommu_2m;
+	u64 leaf = large && IS_ALIGNED(va - m->base - offset, LARGE) ? LARGE : PAGE_SIZE;
 
 	if (!IS_ALIGNED(va | offset | size, PAGE_SIZE) || !size || size / leaf > MAX_LEAVES)
 		return STATUS_BAD_ARG;
