@@ -290,7 +290,8 @@ enum dev_ctl_op {
 	DEV_CTL_READ = 0,  /* RDI := R9 (1, 2, 4) bytes of configuration space at R8, a multiple of
 			      it below 4096; all bits are 1 where there is nothing */
 	DEV_CTL_WRITE = 1, /* sys only: R10 is written there */
-	DEV_CTL_START = 2, /* DMA is allowed; ends a reset, with the addresses of before */
+	DEV_CTL_START = 2, /* DMA is allowed, to what is attached if there is an IOMMU; ends a
+			      reset, with the addresses of before */
 	DEV_CTL_QUIESCE = 3, /* DMA and messages are stopped */
 	DEV_CTL_FENCE = 5,   /* RDI := FENCE_* bits: what holds it back; sys: what would hold back a
 				requester RDX */
