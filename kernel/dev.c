@@ -115,10 +115,12 @@ void dev_stop(struct kobj *o)
 {
 	struct dev *d = container_of(o, struct dev, obj);
 
+	/* Once: after that the function may have another dev, which has the unit's entries. */
 	spin_lock(&lock);
-	if (!list_empty(&d->link))
+	if (!list_empty(&d->link)) {
 		quiesce(d);
-	iommu_close(&d->iommu);
+		iommu_close(&d->iommu);
+	}
 	list_remove(&d->link);
 	spin_unlock(&lock);
 	attach_remove_all(&d->space);
@@ -185,11 +187,12 @@ bool dev_message(struct kobj *o, u32 index, u32 apic_id, u32 vector, bool masked
 	u32 function = d->function;
 	u32 msix = pci_capability(function, PCI_CAP_MSIX);
 	u32 msi = pci_capability(function, PCI_CAP_MSI);
-	u32 way;
+	u32 way = IOMMU_NO_WAY;
 	bool done = false;
 
 	spin_lock(&lock);
-	way = iommu_route(&d->iommu, vector, apic_id, false, !masked);
+	if (!list_empty(&d->link))
+		way = iommu_route(&d->iommu, vector, apic_id, false, !masked);
 	if (way == IOMMU_NO_WAY) {
 		done = false;
 	} else if (msix) {

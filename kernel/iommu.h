@@ -63,7 +63,7 @@ struct iommu_ops {
 	 * know this requester. */
 	status_t (*open)(struct iommu_source *s, struct pool *pool);
 
-	/* Blocks its DMA and takes its interrupts away; may be called twice, or before open. */
+	/* Blocks its DMA and takes its interrupts away; also after an open that failed. */
 	void (*close)(struct iommu_source *s);
 
 	/* Has its requests translated by `t`; IOMMU_BLOCKED: refused. */
@@ -101,7 +101,7 @@ u32 iommu_fence(u32 requester);
  */
 status_t iommu_open(struct iommu_source *s, struct ptable *t, struct pool *pool);
 
-/* Ends what iommu_open made, which may be nothing or a part; the memory that it had of `pool` is
+/* Ends what iommu_open made, which may be a part; the memory that it had of `pool` is
  * given back by iommu_free, when no CPU is in the middle of using it. */
 void iommu_close(struct iommu_source *s);
 void iommu_free(struct iommu_source *s, struct pool *pool);

@@ -26,7 +26,7 @@ static void put(u64 *word, u64 value)
 /* Commands are given one at a time, with those of before repeated (11.4.4.1). */
 static bool command(struct iommu *u, u32 bit, bool on)
 {
-	u32 kept = iommu_read32(u, VTD_GSTS) & VTD_GSTS_KEPT & ~(u32)VTD_CFI & ~bit;
+	u32 kept = iommu_read32(u, VTD_GSTS) & VTD_GSTS_KEPT & ~bit;
 
 	iommu_write32(u, VTD_GCMD, kept | (on ? bit : 0));
 	return iommu_wait((const volatile u32 *)(u->registers + VTD_GSTS), bit, on ? bit : 0);
@@ -94,7 +94,8 @@ static const char *vtd_start(struct iommu *u, bool intremap)
 	iommu_submit(u, forget, intremap ? 3 : 2);
 	fault_message(u);
 	/* Without the compatibility format, messages that name a CPU are refused (5.1.4). */
-	if ((intremap && !command(u, (u32)VTD_IRE, true)) || !command(u, (u32)VTD_TE, true))
+	if ((intremap && (!command(u, (u32)VTD_CFI, false) || !command(u, (u32)VTD_IRE, true))) ||
+		!command(u, (u32)VTD_TE, true))
 		return "a command was not taken";
 	if (iommu_read64(u, VTD_CAP) & VTD_CAP_PMR) {
 		iommu_write32(u, VTD_PMEN, 0);

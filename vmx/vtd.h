@@ -48,7 +48,7 @@
 #define VTD_SRTP  BIT(30)
 #define VTD_TE    BIT(31)
 #define VTD_GSTS_KEPT                                                                              \
-	0x96ffffffu /* what a command repeats of the status; CFI is left out below                 \
+	0x96ffffffu /* what a command repeats of the status                                        \
 		     */
 #define VTD_CFI BIT(23)
 

@@ -57,7 +57,6 @@ static void step(void)
 		u32 changed = ((command ^ status) & ~POINTERS) | (command & POINTERS);
 
 		CHECK((changed & (changed - 1)) == 0); /* one at a time */
-		CHECK(!(command & (u32)VTD_CFI));
 		if (changed & command & (u32)VTD_QIE)
 			head = 0;
 		last = command;
@@ -176,7 +175,7 @@ static u64 interrupt(u32 requester, u32 address, u32 data)
 	if (!(status & (u32)VTD_IRE))
 		return (data & 0xff) | (address >> 12 & 0xff) << 8;
 	if (!(address & BIT(4)))
-		return NO_ACCESS; /* compatibility format is off */
+		return status & (u32)VTD_CFI ? data : NO_ACCESS;
 	CHECK(!(address & BIT(3)));
 	CHECK_EQ(unit_get(VTD_IRTA) & 15, 7);
 	if (index >= 256)
@@ -214,10 +213,11 @@ TEST(start)
 /* The firmware left it on: DMA is not free for a moment. */
 TEST(left_on)
 {
-	begin_with(CAP_PLAIN, ECAP_ALL, (u32)VTD_TE | (u32)VTD_QIE);
+	begin_with(CAP_PLAIN, ECAP_ALL, (u32)VTD_TE | (u32)VTD_QIE | (u32)VTD_CFI);
 	iommu_init(0);
 	CHECK(status & (u32)VTD_TE);
-	CHECK_EQ(commands, 5); /* queue off and on, two pointers, interrupts on */
+	CHECK_EQ(commands, 6); /* queue off and on, two pointers, format, interrupts on */
+	CHECK(!(status & (u32)VTD_CFI));
 	CHECK_EQ(access(0x28, 0x1000, false), NO_ACCESS);
 	unit_end();
 }
