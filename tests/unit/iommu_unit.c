@@ -13,7 +13,7 @@ u32 unit_message_address, unit_message_data;
 
 const struct boot_info *boot = &machine;
 struct pool boot_pool;
-struct features features;
+__typeof__(features) features;
 
 static u8 *arena;
 static pthread_t thread;
@@ -79,7 +79,7 @@ void unit_begin(u32 type)
 	memset(unit_registers, 0, sizeof(unit_registers));
 	memset(&machine, 0, sizeof(machine));
 	unit_forget_all();
-	features = (struct features){.paddr_bits = 40};
+	memset(&features, 0, sizeof(features));
 	machine.tsc_hz = 3000000000;
 	machine.iommus = 1;
 	machine.iommu[0] = (struct boot_iommu){.base = 0xfed90000,

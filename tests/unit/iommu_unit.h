@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include "kernel/iommu.h"
 #include "kernel/kernel.h"
+#include "mm/pool.h"
 #include "tests/unit/test.h"
 
 #define UNIT_CACHED 64
