@@ -74,7 +74,7 @@ void unit_begin(u32 type)
 		arena = aligned_alloc(PAGE_SIZE, FRAMES * PAGE_SIZE);
 	memset(arena, 0xcc, FRAMES * PAGE_SIZE);
 	window_offset = (u64)arena - PA_BASE;
-	pool_init(&boot_pool);
+	memset(&boot_pool, 0, sizeof(boot_pool));
 	pool_add(&boot_pool, PA_BASE, FRAMES * PAGE_SIZE);
 	memset(unit_registers, 0, sizeof(unit_registers));
 	memset(&machine, 0, sizeof(machine));
