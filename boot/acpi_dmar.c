@@ -64,7 +64,7 @@ static void scope_read(
 	}
 	scope.first_bdf = scope.last_bdf = bdf;
 	acpi_add_scope(acpi, iommu, &scope, "DMAR");
-	if (entry->type == SCOPE_BRIDGE)
+	if (entry->type == BOOT_SCOPE_BRIDGE)
 		scope_add_below(acpi, iommu, bdf, scope.type_id);
 }
 

@@ -27,7 +27,7 @@ static u32 entry_size(const u8 *at, u32 left)
 static void special_add(
 	const struct acpi *acpi, struct boot_iommu *iommu, const struct ivhd_special *entry)
 {
-	u32 type = entry->variety == IVHD_VARIETY_IOAPIC ? SCOPE_IOAPIC : SCOPE_HPET;
+	u32 type = entry->variety == IVHD_VARIETY_IOAPIC ? BOOT_SCOPE_IOAPIC : BOOT_SCOPE_HPET;
 	struct boot_iommu_scope scope = {.first_bdf = entry->bdf,
 		.last_bdf = entry->bdf,
 		.type_id = type << 16 | entry->handle};
@@ -55,7 +55,7 @@ static void entry_read(const struct acpi *acpi, struct boot_iommu *iommu,
 	const struct ivhd_alias *alias = (const void *)entry;
 	struct boot_iommu_scope scope = {.first_bdf = entry->bdf,
 		.last_bdf = entry->bdf,
-		.type_id = (u32)SCOPE_ENDPOINT << 16};
+		.type_id = (u32)BOOT_SCOPE_ENDPOINT << 16};
 
 	switch (entry->type) {
 	case IVHD_ALL:
@@ -64,7 +64,7 @@ static void entry_read(const struct acpi *acpi, struct boot_iommu *iommu,
 		acpi_add_scope(acpi, iommu, &scope, "IVRS");
 		break;
 	case IVHD_ALIAS:
-		scope.type_id = (u32)SCOPE_ALIAS << 16 | alias->alias;
+		scope.type_id = (u32)BOOT_SCOPE_ALIAS << 16 | alias->alias;
 		acpi_add_scope(acpi, iommu, &scope, "IVRS");
 		break;
 	case IVHD_SELECT:
@@ -72,12 +72,12 @@ static void entry_read(const struct acpi *acpi, struct boot_iommu *iommu,
 		acpi_add_scope(acpi, iommu, &scope, "IVRS");
 		break;
 	case IVHD_ACPI_HID:
-		scope.type_id = (u32)SCOPE_NAMESPACE << 16;
+		scope.type_id = (u32)BOOT_SCOPE_NAMESPACE << 16;
 		acpi_add_scope(acpi, iommu, &scope, "IVRS");
 		break;
 	case IVHD_ALIAS_RANGE:
 		*range = (struct ivhd_range){scope, true};
-		range->scope.type_id = (u32)SCOPE_ALIAS << 16 | alias->alias;
+		range->scope.type_id = (u32)BOOT_SCOPE_ALIAS << 16 | alias->alias;
 		break;
 	case IVHD_RANGE:
 	case IVHD_EXT_RANGE:
@@ -108,6 +108,7 @@ static void ivhd_read(const struct acpi *acpi, const struct ivrs_ivhd *ivhd, str
 	iommu->base = ivhd->base;
 	iommu->type = BOOT_IOMMU_AMDVI;
 	iommu->segment = ivhd->segment;
+	iommu->bdf = ivhd->block.bdf;
 	while (at < ivhd->block.length) {
 		const u8 *entry = (const u8 *)ivhd + at;
 		u32 left = ivhd->block.length - at;
@@ -188,7 +189,7 @@ static void intremap_find(struct boot_info *info, u32 first)
 
 	for (u32 i = first; i < info->iommus; i++) {
 		for (u32 j = 0; j < info->iommu[i].scopes; j++)
-			found |= info->iommu[i].scope[j].type_id >> 16 == SCOPE_IOAPIC;
+			found |= info->iommu[i].scope[j].type_id >> 16 == BOOT_SCOPE_IOAPIC;
 	}
 	for (u32 i = first; found && i < info->iommus; i++)
 		info->iommu[i].flags |= BOOT_IOMMU_INTREMAP;

@@ -240,17 +240,6 @@ struct dmar_scope {
 } ACPI_PACKED;
 static_assert(sizeof(struct dmar_scope) == 6);
 
-/* What a scope is, in DMAR and in boot_iommu_scope; those of IVRS are translated to these. */
-enum dmar_scope_type {
-	SCOPE_ENDPOINT = 1,
-	SCOPE_BRIDGE = 2,
-	SCOPE_IOAPIC = 3,
-	SCOPE_HPET = 4,
-	SCOPE_NAMESPACE = 5,
-	SCOPE_ALIAS =
-		0x42, /* AMD-Vi only: requests of first_bdf.. carry the ID in type_id's low half */
-};
-
 /* IVRS, chapter 5 */
 struct acpi_ivrs {
 	struct acpi_header header;

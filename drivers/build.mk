@@ -47,6 +47,7 @@ UNIT_root_description := tests/unit/root_reader.c \
 UNIT_epoch            :=
 UNIT_watch            :=
 UNIT_root_bus         := drivers/root/bus_table.c drivers/lib/format.c
+UNIT_root_faults      := drivers/root/faults_text.c drivers/lib/format.c
 UNIT_block_session    :=
 UNIT_net_session      :=
 UNIT_ramdisk_disk     := drivers/ramdisk/disk.c drivers/ramdisk/volume.c

@@ -3,6 +3,7 @@
  * MSI and MSI-X.
  */
 #include "kernel/dev.h"
+#include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 #include "kernel/pci.h"
@@ -10,8 +11,6 @@
 #define HEADER_WORDS    16
 #define INTX_DISABLE    BIT(10) /* command register */
 #define MSI_ENABLE      BIT(0)
-#define MSI_MULTIPLE    0x70u
-#define MSI_64          BIT(7)
 #define MSIX_ENABLE     BIT(15)
 #define MSIX_MASKED     BIT(14)
 #define EXPRESS_CAN_FLR BIT(28)
@@ -24,7 +23,8 @@
 struct dev {
 	struct kobj obj;
 	struct space space; /* what it can reach: without an IOMMU a list only */
-	struct list link;   /* in devs */
+	struct iommu_source iommu;
+	struct list link; /* in devs */
 	u32 function;
 	bool reset;               /* and not started again */
 	u32 header[HEADER_WORDS]; /* as it was before the reset */
@@ -40,8 +40,9 @@ static void change(u32 function, u32 offset, u32 size, u32 clear, u32 set)
 }
 
 /* Neither DMA nor interrupts come from it any more. The lock is held. */
-static void quiesce(u32 function)
+static void quiesce(struct dev *d)
 {
+	u32 function = d->function;
 	u32 msi = pci_capability(function, PCI_CAP_MSI);
 	u32 msix = pci_capability(function, PCI_CAP_MSIX);
 
@@ -50,6 +51,32 @@ static void quiesce(u32 function)
 		change(function, msi + 2, 2, MSI_ENABLE, 0);
 	if (msix)
 		change(function, msix + 2, 2, MSIX_ENABLE, 0);
+	iommu_attach(&d->iommu, false);
+}
+
+/* Makes `d` the dev of its function, if there is none, nor one that an IOMMU could not tell from
+ * it, with a tag that no other has. The lock is held. */
+static status_t add(struct dev *d)
+{
+	u64 used[IOMMU_DOMAINS / 64] = {1};
+	u32 tag = 0;
+
+	list_for_each(l, &devs)
+	{
+		struct dev *other = container_of(l, struct dev, link);
+
+		if (other->function == d->function || other->iommu.requester == d->iommu.requester)
+			return STATUS_BUSY;
+		used[other->iommu.domain / 64] |= BIT(other->iommu.domain % 64);
+	}
+	while (tag < IOMMU_DOMAINS && used[tag / 64] & BIT(tag % 64))
+		tag++;
+	if (tag == IOMMU_DOMAINS)
+		return STATUS_NO_SPACE;
+	d->iommu.domain = tag;
+	list_add(&devs, &d->link);
+	quiesce(d);
+	return STATUS_OK;
 }
 
 status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out)
@@ -63,27 +90,23 @@ status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out)
 		return s;
 	if (pci_read(m.function, PCI_VENDOR, 2) == 0xffff)
 		return STATUS_NOT_FOUND;
-	if (pci_read(m.function, PCI_HEADER, 1) & 0x7f)
+	if (pci_read(m.function, PCI_HEADER, 1) & 0x7f ||
+		pci_read(m.function, PCI_CLASS, 2) == PCI_CLASS_IOMMU)
 		return STATUS_BAD_ARG;
 	d = pool_alloc(&payer->pool, sizeof(*d));
 	if (!d)
 		return STATUS_NO_MEMORY;
 	d->function = m.function;
+	d->iommu.requester = m.requester;
 	list_init(&d->link);
 	list_init(&d->space.attaches);
 	d->space.ptable.pool = &payer->pool;
 	kobj_init(&d->obj, KIND_DEV, payer);
 	*out = &d->obj;
 	spin_lock(&lock);
-	list_for_each(l, &devs)
-	{
-		if (container_of(l, struct dev, link)->function == m.function)
-			s = STATUS_BUSY;
-	}
-	if (s == STATUS_OK) {
-		list_add(&devs, &d->link);
-		quiesce(d->function);
-	}
+	s = add(d);
+	if (s == STATUS_OK)
+		s = iommu_open(&d->iommu, &d->space.ptable, &payer->pool);
 	spin_unlock(&lock);
 	return s;
 }
@@ -92,9 +115,12 @@ void dev_stop(struct kobj *o)
 {
 	struct dev *d = container_of(o, struct dev, obj);
 
+	/* Once: after that the function may have another dev, which has the unit's entries. */
 	spin_lock(&lock);
-	if (!list_empty(&d->link))
-		quiesce(d->function);
+	if (!list_empty(&d->link)) {
+		quiesce(d);
+		iommu_close(&d->iommu);
+	}
 	list_remove(&d->link);
 	spin_unlock(&lock);
 	attach_remove_all(&d->space);
@@ -105,16 +131,32 @@ struct space *dev_space(struct kobj *o)
 	return &container_of(o, struct dev, obj)->space;
 }
 
+void dev_mapped(struct space *s)
+{
+	iommu_mapped(&container_of(s, struct dev, space)->iommu);
+}
+
 void dev_unmapped(struct space *s)
 {
+	iommu_unmapped(&container_of(s, struct dev, space)->iommu);
+}
+
+void dev_lost(struct space *s)
+{
+	struct dev *d = container_of(s, struct dev, space);
+
 	spin_lock(&lock);
-	quiesce(container_of(s, struct dev, space)->function);
+	if (!d->iommu.unit)
+		quiesce(d);
 	spin_unlock(&lock);
 }
 
 void dev_free(struct kobj *o, struct pool *pool)
 {
-	pool_free(pool, container_of(o, struct dev, obj), sizeof(struct dev));
+	struct dev *d = container_of(o, struct dev, obj);
+
+	iommu_free(&d->iommu, pool);
+	pool_free(pool, d, sizeof(*d));
 }
 
 /* Writes an entry of the MSI-X table (PCI Local Bus Specification 3.0, 6.8.2). */
@@ -139,37 +181,28 @@ static bool write_msix(u32 function, u32 at, u32 index, const u32 entry[4])
 	return true;
 }
 
-/* 6.8.1 of the same; the function gets one message only. */
-static bool write_msi(u32 function, u32 at, u32 index, const u32 entry[4])
-{
-	u32 data = at + (pci_read(function, at + 2, 2) & MSI_64 ? 12 : 8);
-
-	if (index)
-		return false;
-	change(function, at + 2, 2, MSI_ENABLE, 0);
-	pci_write(function, at + 4, 4, entry[0]);
-	if (data == at + 12)
-		pci_write(function, at + 8, 4, 0);
-	pci_write(function, data, 2, entry[2]);
-	change(function, at + 2, 2, MSI_MULTIPLE, entry[3] ? 0 : MSI_ENABLE);
-	return true;
-}
-
 bool dev_message(struct kobj *o, u32 index, u32 apic_id, u32 vector, bool masked)
 {
-	u32 function = container_of(o, struct dev, obj)->function;
+	struct dev *d = container_of(o, struct dev, obj);
+	u32 function = d->function;
 	u32 msix = pci_capability(function, PCI_CAP_MSIX);
 	u32 msi = pci_capability(function, PCI_CAP_MSI);
-	const u32 entry[4] = {MSI_ADDRESS | apic_id << 12, 0, vector, masked};
+	u32 way = IOMMU_NO_WAY;
 	bool done = false;
 
-	if (apic_id > 0xff) /* needs interrupt remapping */
-		return false;
 	spin_lock(&lock);
-	if (msix)
+	if (!list_empty(&d->link))
+		way = iommu_route(&d->iommu, vector, apic_id, false, !masked);
+	if (way == IOMMU_NO_WAY) {
+		done = false;
+	} else if (msix) {
+		const u32 entry[4] = {MSI_ADDRESS | way << 4, 0, vector, masked};
+
 		done = write_msix(function, msix, index, entry);
-	else if (msi)
-		done = write_msi(function, msi, index, entry);
+	} else if (msi && !index) {
+		pci_message(function, msi, MSI_ADDRESS | way << 4, vector, masked);
+		done = true;
+	}
 	if (done)
 		change(function, PCI_COMMAND, 2, 0, INTX_DISABLE);
 	spin_unlock(&lock);
@@ -185,7 +218,7 @@ static status_t reset(struct dev *d)
 	u32 af = pci_capability(f, PCI_CAP_AF);
 	u32 power = pci_capability(f, PCI_CAP_POWER);
 
-	quiesce(f);
+	quiesce(d);
 	for (u32 i = 0; i < HEADER_WORDS && !d->reset; i++)
 		d->header[i] = pci_read(f, i * 4, 4);
 	if (express && pci_read(f, express + 4, 4) & EXPRESS_CAN_FLR)
@@ -210,6 +243,7 @@ static void start(struct dev *d)
 	for (u32 i = HEADER_WORDS - 1; d->reset && i >= 1; i--)
 		pci_write(d->function, i * 4, i == 1 ? 2 : 4, d->header[i]);
 	d->reset = false;
+	iommu_attach(&d->iommu, true);
 	change(d->function, PCI_COMMAND, 2, 0, PCI_COMMAND_MASTER);
 }
 
@@ -240,8 +274,10 @@ status_t sys_dev_ctl(struct thread *t)
 	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_SYS, RIGHT_PCI, &cap);
 
 	if (s == STATUS_OK) {
+		if (op == DEV_CTL_FENCE)
+			t->regs.gpr[RDI] = iommu_fence((u32)arg(t, RDX));
 		if (op > DEV_CTL_WRITE)
-			return STATUS_BAD_CALL;
+			return op == DEV_CTL_FENCE ? STATUS_OK : STATUS_BAD_CALL;
 		spin_lock(&lock);
 		s = access(t, (u32)arg(t, RDX));
 		spin_unlock(&lock);
@@ -259,7 +295,9 @@ status_t sys_dev_ctl(struct thread *t)
 	else if (op == DEV_CTL_READ)
 		s = access(t, d->function);
 	else if (op == DEV_CTL_QUIESCE)
-		quiesce(d->function);
+		quiesce(d);
+	else if (op == DEV_CTL_FENCE)
+		t->regs.gpr[RDI] = iommu_fence(d->iommu.requester);
 	else if (op == DEV_CTL_RESET)
 		s = reset(d);
 	else if (op == DEV_CTL_START)

@@ -8,11 +8,15 @@ void dev_stop(struct kobj *o);
 void dev_free(struct kobj *o, struct pool *pool);
 status_t sys_dev_ctl(struct thread *t);
 
-/* The memory that the dev `o` can reach. It has no page tables, for there is no IOMMU. */
+/* The memory that the dev `o` can reach: without an IOMMU it has no page tables. */
 struct space *dev_space(struct kobj *o);
 
-/* Memory that was attached to it goes to somebody else: it is quiesced. */
+/* The page tables of a dev have changed: after it, no access of the device uses what was there. */
+void dev_mapped(struct space *s);
 void dev_unmapped(struct space *s);
+
+/* Memory that was attached goes to somebody else: without an IOMMU the device is quiesced. */
+void dev_lost(struct space *s);
 
 /* Has message `index` of the dev `o` come as `vector` at the CPU `apic_id`; false: it cannot. */
 bool dev_message(struct kobj *o, u32 index, u32 apic_id, u32 vector, bool masked);

@@ -4,6 +4,7 @@
  * place of a GSI that no I/O APIC has.
  */
 #include "kernel/dev.h"
+#include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
 
@@ -60,6 +61,7 @@ static bool program_message(struct irq *irq, bool masked)
 static void program(u32 gsi)
 {
 	u64 entry = VECTOR_GSI + gsi;
+	u32 way;
 	bool masked = list_empty(&gsis[gsi].irqs);
 
 	list_for_each(l, &gsis[gsi].irqs)
@@ -80,8 +82,9 @@ static void program(u32 gsi)
 
 		if (gsi < ioapics[i].base || pin >= ioapics[i].count)
 			continue;
-		ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin + 1,
-			list_empty(&gsis[gsi].irqs) ? 0 : cpus[gsis[gsi].cpu]->apic_id << 24);
+		way = iommu_route_line(i, VECTOR_GSI + gsi, cpus[gsis[gsi].cpu]->apic_id,
+			gsis[gsi].flags & BOOT_IRQ_LEVEL, !list_empty(&gsis[gsi].irqs));
+		ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin + 1, way << 16);
 		ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin, (u32)entry);
 	}
 }

@@ -18,6 +18,7 @@
 #define MAX_GSI         160
 #define VECTOR_IPI      0xf0
 #define VECTOR_TIMER    0xf1
+#define VECTOR_IOMMU    0xf2 /* it has refused something */
 #define VECTOR_ERROR    0xfe
 #define VECTOR_SPURIOUS 0xff
 
@@ -44,6 +45,7 @@ void log_text_v(const char *format, va_list args);
 size_t log_read(u8 *to, size_t max);
 void log_quiet(bool quiet);
 void log_bind(const struct cap *event);
+void log_wake(void); /* sets what is bound */
 void log_tail(void); /* panic: the last lines once more, for whoever has only the screen */
 
 /* screen.c */

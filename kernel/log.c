@@ -94,6 +94,11 @@ void log_text(const char *format, ...)
 	va_end(args);
 }
 
+void log_wake(void)
+{
+	event_set_slot(&log_event, ~0ull);
+}
+
 static void line_begin(const char *domain)
 {
 	u64 us;
@@ -108,7 +113,7 @@ static void line_end(void)
 {
 	put('\n');
 	spin_unlock(&lock);
-	event_set_slot(&log_event, ~0ull);
+	log_wake();
 }
 
 void log_line(const char *format, ...)

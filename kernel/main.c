@@ -1,4 +1,5 @@
 /* From the loader to root: the order in which the kernel comes up on the boot processor. */
+#include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/pci.h"
 #include "kernel/vcpu.h"
@@ -59,6 +60,7 @@ void kernel_main(const struct boot_info *info)
 		features.tsc_deadline ? "TSC-deadline" : "LAPIC");
 	irq_init();
 	pci_init();
+	iommu_init(cpu_self()->apic_id);
 	choose_virtualization();
 	cpus_start();
 	root_start();

@@ -1,5 +1,6 @@
 /* mem objects: cutting, clearing, mapping, unmapping. */
 #include "kernel/dev.h"
+#include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
@@ -199,20 +200,23 @@ status_t space_init(struct space *s, enum ptable_format format, struct pool *poo
 
 static bool is_dev(const struct space *s)
 {
-	return !s->ptable.root;
+	return s->ptable.format == PTABLE_VTD || s->ptable.format == PTABLE_AMDVI;
 }
 
 void space_unmap(struct space *s, u64 va, u64 size)
 {
-	if (is_dev(s))
-		return; /* without an IOMMU nothing holds it back */
+	if (!s->ptable.root)
+		return; /* a dev without an IOMMU: nothing holds it back */
 	ptable_unmap(&s->ptable, va, size, 0);
-	tlb_invalidate(&s->tlb);
+	if (is_dev(s))
+		dev_unmapped(s);
+	else
+		tlb_invalidate(&s->tlb);
 }
 
 static bool is_host(const struct space *s)
 {
-	return !is_dev(s) && s->ptable.format == PTABLE_HOST;
+	return s->ptable.format == PTABLE_HOST;
 }
 
 /* The first argument of mem_map and mem_unmap: a domain, a vm or a dev. */
@@ -254,7 +258,8 @@ static status_t map_check(
 {
 	u64 end = is_host(space) ? ABI_USER_END
 				 : BIT(features.paddr_bits < 47 ? features.paddr_bits : 47);
-	u64 leaf = IS_ALIGNED(va - m->base - offset, LARGE) ? LARGE : PAGE_SIZE;
+	bool large = !is_dev(space) || ptable_features.iommu_2m;
+	u64 leaf = large && IS_ALIGNED(va - m->base - offset, LARGE) ? LARGE : PAGE_SIZE;
 
 	if (!IS_ALIGNED(va | offset | size, PAGE_SIZE) || !size || size / leaf > MAX_LEAVES)
 		return STATUS_BAD_ARG;
@@ -314,8 +319,10 @@ status_t sys_mem_map(struct thread *t)
 		s = STATUS_BUSY;
 	else if (m->stale)
 		s = STATUS_BAD_STATE;
-	else if (!is_dev(space))
+	else if (space->ptable.root)
 		s = ptable_map(&space->ptable, va, m->base + offset, size, pt, m->cache);
+	if (s == STATUS_OK && space->ptable.root && is_dev(space))
+		dev_mapped(space);
 	if (s == STATUS_OK) {
 		list_add(&space->attaches, &a->space_link);
 		list_add(&m->attaches, &a->mem_link);
@@ -375,7 +382,7 @@ static bool detach_first(struct mem *m)
 	if (any)
 		attach_unlink(space, a);
 	if (is_dev(space))
-		dev_unmapped(space);
+		dev_lost(space);
 	spin_unlock(&m->lock);
 	spin_unlock(&space->lock);
 	if (any)

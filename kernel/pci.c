@@ -8,6 +8,9 @@
 #define CONFIG_DATA    0xcfc
 #define CONFIG_ENABLE  BIT(31)
 #define BUS_SIZE       BIT(20) /* bytes of ECAM for each bus */
+#define MSI_ENABLE     BIT(0)
+#define MSI_MULTIPLE   0x70u
+#define MSI_64         BIT(7)
 
 static u8 *ecam[BOOT_MAX_ECAMS]; /* where first_bus begins */
 static struct spinlock lock;     /* the ports */
@@ -83,4 +86,18 @@ void pci_write(u32 function, u32 offset, u32 size, u32 value)
 	else
 		out32(port, value);
 	spin_unlock(&lock);
+}
+
+void pci_message(u32 function, u32 at, u32 address, u32 data, bool masked)
+{
+	u32 control = pci_read(function, at + 2, 2) & ~(u32)(MSI_MULTIPLE | MSI_ENABLE);
+	u32 data_at = at + (control & MSI_64 ? 12 : 8);
+
+	pci_write(function, at + 2, 2, control);
+	pci_write(function, at + 4, 4, address);
+	if (control & MSI_64)
+		pci_write(function, at + 8, 4, 0);
+	pci_write(function, data_at, 2, data);
+	if (!masked)
+		pci_write(function, at + 2, 2, control | (u32)MSI_ENABLE);
 }

@@ -12,6 +12,8 @@
 #define PCI_COMMAND_MASTER BIT(2)
 #define PCI_STATUS         0x06
 #define PCI_STATUS_CAPS    BIT(4)
+#define PCI_CLASS          0x0a /* class and subclass */
+#define PCI_CLASS_IOMMU    0x0806
 #define PCI_HEADER         0x0e
 #define PCI_BAR            0x10
 #define PCI_CAPS           0x34
@@ -29,6 +31,9 @@ void pci_init(void);
  */
 u32 pci_read(u32 function, u32 offset, u32 size);
 void pci_write(u32 function, u32 offset, u32 size, u32 value);
+
+/* Programs the MSI capability at `at` to send one message, or none (6.8.1 of the same). */
+void pci_message(u32 function, u32 at, u32 address, u32 data, bool masked);
 
 /* Offset of the capability `id`, or 0. */
 u32 pci_capability(u32 function, u8 id);

@@ -1,6 +1,7 @@
 /* The system calls that are not on a fast path: dispatch, objects, capabilities, the machine. */
 #include "kernel/asm.h"
 #include "kernel/dev.h"
+#include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 #include "kernel/vcpu.h"
@@ -215,6 +216,7 @@ static status_t sys_sys_ctl(struct thread *t)
 		[SYS_CTL_QUIET] = RIGHT_LOG,
 		[SYS_CTL_PANIC] = RIGHT_POWER,
 		[SYS_CTL_LOG_WRITE] = RIGHT_LOG,
+		[SYS_CTL_DMA_FAULT] = RIGHT_LOG,
 	};
 	u64 op = arg(t, RSI);
 	struct cap sys = {0};
@@ -248,6 +250,9 @@ static status_t sys_sys_ctl(struct thread *t)
 		return STATUS_OK;
 	case SYS_CTL_LOG_WRITE:
 		return write_log(t);
+	case SYS_CTL_DMA_FAULT:
+		return iommu_fault((struct msg_dma_fault *)t->message) ? STATUS_OK
+								       : STATUS_NOT_FOUND;
 	}
 	return STATUS_BAD_CALL;
 }

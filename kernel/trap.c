@@ -13,6 +13,8 @@ static void interrupt(u64 vector)
 	lapic_eoi();
 	if (vector == VECTOR_TIMER)
 		timer_interrupt();
+	else if (vector == VECTOR_IOMMU)
+		log_wake();
 	else if (vector == VECTOR_IPI && panicking)
 		halt();
 	else if (vector == VECTOR_ERROR)

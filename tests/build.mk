@@ -37,6 +37,7 @@ UNIT_LOADER  := guests/vmm/gmem.c $(addprefix guests/vmm/boot/,boot.c bzimage.c 
 UNIT_INSTR   := $(wildcard guests/vmm/cpu/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
 
+UNIT_IOMMU   := tests/unit/iommu_unit.c kernel/iommu.c vmx/vtd.c svm/amdvi.c kernel/pci_kept.c $(wildcard mm/ptable*.c) mm/pool.c
 UNIT_LAPIC   := tests/unit/fake_machine.c $(wildcard guests/vmm/dev/lapic*.c)
 
 UNIT_dev_lapic_route := $(UNIT_LAPIC)
@@ -44,6 +45,8 @@ UNIT_dev_lapic_timer := $(UNIT_LAPIC)
 UNIT_acpi_tables   := $(wildcard guests/vmm/boot/acpi_*.c)
 UNIT_acpi          := $(UNIT_ACPI)
 UNIT_acpi_iommu    := $(UNIT_ACPI)
+UNIT_vtd           := $(UNIT_IOMMU)
+UNIT_amdvi         := $(UNIT_IOMMU)
 UNIT_bzimage       := $(UNIT_LOADER)
 UNIT_loader        := $(UNIT_LOADER)
 UNIT_multiboot     := $(UNIT_LOADER)

@@ -28,6 +28,7 @@ struct bus_bar {
 #define BUS_BRIDGE  BIT(0) /* to another PCI bus */
 #define BUS_EXPRESS BIT(1)
 #define BUS_RESET   BIT(2) /* can be reset alone */
+#define BUS_TO_PCI  BIT(3) /* an Express bridge to a conventional bus */
 
 struct bus_function {
 	u32 function; /* segment << 16 | bus << 8 | device << 3 | function */

@@ -71,6 +71,69 @@ static const char *number(const struct device_node *d)
 	return text;
 }
 
+/* FENCE_* of a function. */
+static u32 fence_of(const struct bus_function *f)
+{
+	struct syscall_out out = {0};
+
+	return sys_dev_ctl(ROOT_CAP_SYS, DEV_CTL_FENCE, bus_requester(&table, boot, f), 0, 0, 0,
+		       &out) == STATUS_OK
+		       ? (u32)out.rdi
+		       : 0;
+}
+
+/* May its driver start its DMA? */
+static bool may_start(const struct device_node *d, const struct bus_function *f)
+{
+	return d->unprotected || fence_of(f) == (FENCE_DMA | FENCE_INTERRUPTS);
+}
+
+static void tell_fence(const struct member *m, const struct device_node *d, u32 fence)
+{
+	const char *name = m->node->name;
+
+	if (fence == (FENCE_DMA | FENCE_INTERRUPTS))
+		log_line("%s: PCI function %s reaches only the memory that it is given, and sends "
+			 "only its own interrupts",
+			name, number(d));
+	else if (!d->unprotected)
+		log_line("%s: PCI function %s may not do DMA: no IOMMU %s, and its node does not "
+			 "say \"dma-unprotected\"",
+			name, number(d),
+			fence ? "keeps it from forging interrupts" : "holds it back");
+	else if (fence)
+		log_line("%s: PCI function %s can forge interrupts, for no IOMMU holds them back "
+			 "and its node says \"dma-unprotected\"",
+			name, number(d));
+	else
+		log_line("%s: PCI function %s can read and write all memory, for no IOMMU holds it "
+			 "back and its node says \"dma-unprotected\"",
+			name, number(d));
+}
+
+/* Makes the dev of the function; false, with a line in the log, if that cannot be. */
+static bool device_make(struct member *m, u32 i, const struct bus_function *f)
+{
+	const struct device_node *d = &m->node->device[i];
+	struct msg_create_dev *c = message;
+	status_t s;
+
+	*c = (struct msg_create_dev){.sys = ROOT_CAP_SYS,
+		.function = d->function,
+		.requester = bus_requester(&table, boot, f)};
+	s = object_new(KIND_DEV, m->holder, &m->dev[i]);
+	if (s == STATUS_BUSY)
+		log_line("%s: no IOMMU can tell PCI function %s from another that is given already",
+			m->node->name, number(d));
+	if (s == STATUS_DENIED)
+		log_line("%s: the firmware wants PCI function %s to reach memory that is in use",
+			m->node->name, number(d));
+	if (!member_ok(m, s, "PCI function"))
+		return false;
+	tell_fence(m, d, fence_of(f));
+	return true;
+}
+
 /* The function that the description names, or NULL with a line in the log. */
 static const struct bus_function *function_of(const struct member *m, const struct device_node *d)
 {
@@ -89,22 +152,15 @@ static const struct bus_function *function_of(const struct member *m, const stru
 
 bool bus_devices_make(struct member *m)
 {
-	struct msg_create_dev *c = message;
-
 	for (u32 i = 0; i < m->node->devices; i++) {
 		const struct device_node *d = &m->node->device[i];
+		const struct bus_function *f;
 
 		if (d->kind != DEVICE_FUNCTION)
 			continue;
-		if (!function_of(m, d))
+		f = function_of(m, d);
+		if (!f || !device_make(m, i, f))
 			return false;
-		*c = (struct msg_create_dev){.sys = ROOT_CAP_SYS, .function = d->function};
-		if (!member_ok(m, object_new(KIND_DEV, m->holder, &m->dev[i]), "PCI function"))
-			return false;
-		if (d->unprotected)
-			log_line("%s: PCI function %s can read and write all memory, for no IOMMU "
-				 "holds it back and its node says \"dma-unprotected\"",
-				m->node->name, number(d));
 	}
 	bus_devices_reset(m);
 	return true;
@@ -174,7 +230,8 @@ bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 	const struct bus_function *f = function_of(m, d);
 	struct start_resource *r = f ? resource_add(m, info, START_FUNCTION) : NULL;
 
-	if (!r || !resource_grant(m, r, m->dev[i], RIGHT_CTL | (d->unprotected ? RIGHT_RUN : 0), 0))
+	if (!r ||
+		!resource_grant(m, r, m->dev[i], RIGHT_CTL | (may_start(d, f) ? RIGHT_RUN : 0), 0))
 		return false;
 	r->value = d->function;
 	r->size = m->reset_done;
@@ -208,6 +265,17 @@ static const char *owner_of(u32 function)
 	return NULL;
 }
 
+const char *bus_requester_owner(u32 requester)
+{
+	for (u32 i = 0; i < table.functions; i++) {
+		const char *owner = owner_of(table.function[i].function);
+
+		if (owner && bus_requester(&table, boot, &table.function[i]) == requester)
+			return owner;
+	}
+	return NULL;
+}
+
 static bool is_ready(void)
 {
 	if (table.state != BUS_READY)
@@ -224,7 +292,7 @@ void bus_list(void)
 		return;
 	for (u32 i = 0; i < table.functions; i++) {
 		const struct bus_function *f = &table.function[i];
-		u32 n = bus_text(f, owner_of(f->function), lines);
+		u32 n = bus_text(f, owner_of(f->function), fence_of(f), lines);
 
 		for (u32 k = 0; k < n; k++)
 			say("%s\n", lines[k]);

@@ -3,6 +3,7 @@
 
 #include "drivers/protocols/bus.h"
 #include "drivers/root/description.h"
+#include "kernel/abi/boot.h"
 
 struct member;
 struct session;
@@ -32,6 +33,9 @@ void bus_devices_reset(struct member *m);
 /* Adds function `i` of the node's devices to the start page of the member's process. */
 bool bus_devices_add(struct member *m, struct start_info *info, u32 i);
 
+/* The name of the member that has a function whose requests carry that ID, or NULL. */
+const char *bus_requester_owner(u32 requester);
+
 /* The operator's commands. */
 void bus_list(void);
 void bus_describe(void);
@@ -47,8 +51,18 @@ void bus_describe(void);
  */
 bool bus_table_valid(const struct bus_table *t);
 
-/* A function as lines for the operator; `owner` NULL: nobody's. Returns their number. */
-u32 bus_text(const struct bus_function *f, const char *owner, char lines[BUS_LINES][BUS_LINE]);
+/* A function as lines for the operator; `owner` NULL: nobody's; `fence`: FENCE_*. Returns their
+ * number. */
+u32 bus_text(const struct bus_function *f, const char *owner, u32 fence,
+	char lines[BUS_LINES][BUS_LINE]);
+
+/*
+ * The ID that the function's requests carry where an IOMMU sees them, with its segment: its own;
+ * behind a conventional bridge the bridge's or that of its bus (VT-d specification, 3.4.1; PCI
+ * Express to PCI/PCI-X Bridge Specification, 2.3); or the alias that the firmware tells.
+ */
+u32 bus_requester(
+	const struct bus_table *t, const struct boot_info *machine, const struct bus_function *f);
 
 /* Does `compatible`, "pciVENDOR,DEVICE" or "pciclass,CLASS" with 4 or 6 digits, name the function?
  */

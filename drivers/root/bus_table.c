@@ -3,6 +3,7 @@
 #include "drivers/root/bus.h"
 
 #define BAR_IO_MAX 0x10000ull
+#define DEPTH_MAX  32 /* bridges in a row */
 
 /* Names for people and, by the generic names of the Devicetree Specification (2.2.2), for nodes;
  * PCI Code and ID Assignment Specification, 1. */
@@ -97,7 +98,8 @@ static void bar_text(const struct bus_bar *b, char line[BUS_LINE])
 			b->flags & BUS_BAR_PREFETCH ? ", prefetchable" : "");
 }
 
-u32 bus_text(const struct bus_function *f, const char *owner, char lines[BUS_LINES][BUS_LINE])
+u32 bus_text(
+	const struct bus_function *f, const char *owner, u32 fence, char lines[BUS_LINES][BUS_LINE])
 {
 	char *line;
 	u32 n = 0;
@@ -123,13 +125,62 @@ u32 bus_text(const struct bus_function *f, const char *owner, char lines[BUS_LIN
 		at += format(line + at, BUS_LINE - (size_t)at, " to line %u", f->line);
 	if (f->flags & BUS_RESET)
 		at += format(line + at, BUS_LINE - (size_t)at, " can be reset");
-	if (at == 3)
+	if (!(f->flags & BUS_BRIDGE))
+		format(line + at, BUS_LINE - (size_t)at, "%s",
+			fence & FENCE_INTERRUPTS ? " fenced"
+			: fence                  ? " fenced, but can forge interrupts"
+						 : " not fenced");
+	else if (at == 3)
 		n--;
 	for (u32 i = 0; i < BUS_BARS; i++) {
 		if (f->bar[i].size)
 			bar_text(&f->bar[i], lines[n++]);
 	}
 	return n;
+}
+
+/* The bridge to bus `bus` of a segment, or NULL. */
+static const struct bus_function *bridge_to(const struct bus_table *t, u32 segment, u32 bus)
+{
+	for (u32 i = 0; i < t->functions; i++) {
+		const struct bus_function *f = &t->function[i];
+
+		if (f->flags & BUS_BRIDGE && f->secondary == bus && f->function >> 16 == segment)
+			return f;
+	}
+	return NULL;
+}
+
+u32 bus_requester(
+	const struct bus_table *t, const struct boot_info *machine, const struct bus_function *f)
+{
+	u32 segment = f->function >> 16;
+	u32 requester = f->function;
+	u32 bus = f->function >> 8 & 0xff;
+
+	for (u32 i = 0; i < machine->iommus; i++) {
+		const struct boot_iommu *unit = &machine->iommu[i];
+
+		for (u32 k = 0; k < unit->scopes && unit->segment == segment; k++) {
+			const struct boot_iommu_scope *s = &unit->scope[k];
+
+			if (s->type_id >> 16 == BOOT_SCOPE_ALIAS &&
+				(u16)f->function >= s->first_bdf && (u16)f->function <= s->last_bdf)
+				return segment << 16 | (u16)s->type_id;
+		}
+	}
+	for (u32 depth = 0; depth < DEPTH_MAX; depth++) {
+		const struct bus_function *bridge = bridge_to(t, segment, bus);
+
+		if (!bridge)
+			break;
+		if (bridge->flags & BUS_TO_PCI)
+			requester = segment << 16 | bus << 8;
+		else if (!(bridge->flags & BUS_EXPRESS))
+			requester = bridge->function;
+		bus = bridge->function >> 8 & 0xff;
+	}
+	return requester;
 }
 
 bool bus_node_text(const struct bus_function *f, char line[BUS_LINE])

@@ -4,6 +4,7 @@
  * after it.
  */
 #include "drivers/root/bus.h"
+#include "drivers/root/faults.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
 
@@ -89,13 +90,18 @@ _Noreturn static void main_loop(void)
 	begin();
 	for (;;) {
 		u64 bits = 0;
+		cycles_t deadline;
 
 		/* In this order: a program's last words and its reason come before its death. */
 		service_drain();
 		log_drain(operator_is_up());
 		bus_run();
+		faults_run();
 		operator_run();
-		sys_event_wait(~0ull, supervise_deadline(), &bits);
+		deadline = supervise_deadline();
+		if (faults_deadline() < deadline)
+			deadline = faults_deadline();
+		sys_event_wait(~0ull, deadline, &bits);
 		service_drain();
 		supervise(bits);
 		operator_run();

@@ -10,6 +10,7 @@
 #define HOLDER_POOL_DOMAIN    (64ull << 10)
 #define HOLDER_POOL_PARTITION (256ull << 10)
 #define HOLDER_POOL_VCPU      (96ull << 10) /* for each vCPU */
+#define HOLDER_POOL_FUNCTION  (64ull << 10) /* for each PCI function: an IOMMU's tables */
 #define STATE_DOMAIN          (16ull << 10)
 #define STATE_PARTITION       (256ull << 10)
 #define STATE_VCPU            (16ull << 10) /* the journal of each vCPU */
@@ -47,6 +48,8 @@ static bool make_holder(struct member *m)
 		size = HOLDER_POOL_PARTITION + n->cpus * HOLDER_POOL_VCPU;
 	if (size < (u64)n->pool_kib << 9) /* half of what the process has */
 		size = ALIGN_UP((u64)n->pool_kib << 9, PAGE_SIZE);
+	for (u32 i = 0; i < n->devices && boot->iommus; i++)
+		size += n->device[i].kind == DEVICE_FUNCTION ? HOLDER_POOL_FUNCTION : 0;
 	if (!member_ok(m, memory_new(ROOT_CAP_DOMAIN, size, &m->holder_pool), "holder's pool"))
 		return false;
 	*c = (struct msg_create_domain){.pool = m->holder_pool.cap};

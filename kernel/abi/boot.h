@@ -110,7 +110,18 @@ enum boot_iommu_type {
 
 #define BOOT_IOMMU_INTREMAP    BIT(0) /* DMAR flags: INTR_REMAP */
 #define BOOT_IOMMU_INCLUDE_ALL BIT(1) /* DRHD flags: INCLUDE_PCI_ALL */
-#define BOOT_IOMMU_MAX_SCOPES  16
+#define BOOT_IOMMU_MAX_SCOPES  64
+
+/* What a scope is: as in DMAR (VT-d specification, 8.3.1), to which those of IVRS are translated.
+ */
+enum boot_scope_type {
+	BOOT_SCOPE_ENDPOINT = 1,
+	BOOT_SCOPE_BRIDGE = 2, /* a bridge, and as another scope all that is behind it */
+	BOOT_SCOPE_IOAPIC = 3,
+	BOOT_SCOPE_HPET = 4,
+	BOOT_SCOPE_NAMESPACE = 5, /* a device of the ACPI name space */
+	BOOT_SCOPE_ALIAS = 0x42,  /* AMD-Vi: requests of these carry the ID in type_id's low half */
+};
 
 struct boot_iommu_scope {
 	u16 first_bdf, last_bdf; /* bus << 8 | device << 3 | function */
@@ -124,7 +135,7 @@ struct boot_iommu {
 	u32 flags;
 	u16 segment;
 	u16 scopes;
-	u32 reserved;
+	u32 bdf; /* AMD-Vi: the function that the unit itself is; VT-d: 0 */
 	struct boot_iommu_scope scope[BOOT_IOMMU_MAX_SCOPES];
 };
 

@@ -260,7 +260,11 @@ enum irq_ctl_op {
 struct msg_create_dev { /* the function does no DMA and sends no messages until it is started */
 	u32 sys;        /* (CREATE) */
 	u32 function;   /* segment << 16 | bus << 8 | device << 3 | function; NOT_FOUND; BUSY: there
-			   is a dev of it; BAD_ARG: a bridge */
+			   is a dev of it; BAD_ARG: a bridge, an IOMMU */
+	u32 requester;  /* likewise, the ID that its requests carry: its own, a bridge's or an
+			   alias; BUSY: those of another dev carry it. NO_SPACE: there are too many
+			   devs behind IOMMUs. DENIED: the firmware wants to keep memory open to it
+			   that is in use */
 };
 
 /*
@@ -272,10 +276,31 @@ enum dev_ctl_op {
 	DEV_CTL_READ = 0,  /* RDI := R9 (1, 2, 4) bytes of configuration space at R8, a multiple of
 			      it below 4096; all bits are 1 where there is nothing */
 	DEV_CTL_WRITE = 1, /* sys only: R10 is written there */
-	DEV_CTL_START = 2, /* DMA is allowed; ends a reset, with the addresses of before */
+	DEV_CTL_START = 2, /* DMA is allowed, to what is attached if there is an IOMMU; ends a
+			      reset, with the addresses of before */
 	DEV_CTL_QUIESCE = 3, /* DMA and messages are stopped */
+	DEV_CTL_FENCE = 5,   /* RDI := FENCE_* bits: what holds it back; sys: what would hold back a
+				requester RDX */
 	DEV_CTL_RESET = 4,   /* likewise, and begins a reset of the function alone, which takes 100
 				ms; NOT_SUPPORTED: it has none that leaves its neighbours alone */
+};
+
+#define FENCE_DMA        BIT(0) /* an IOMMU lets it reach what is attached, while it is started */
+#define FENCE_INTERRUPTS BIT(1) /* and send its own messages, and no others */
+
+enum dma_fault_kind {
+	DMA_FAULT_OTHER = 0,
+	DMA_FAULT_BLOCKED = 1,   /* it is not started, or nobody has it */
+	DMA_FAULT_ADDRESS = 2,   /* nothing is attached there, or not for writing */
+	DMA_FAULT_INTERRUPT = 3, /* a message that is not its own */
+};
+
+struct msg_dma_fault {
+	u32 function; /* as in msg_create_dev: the requester */
+	u32 kind;     /* enum dma_fault_kind */
+	u64 address;  /* bus address of the page, if it was an access to memory */
+	u32 reason;   /* the IOMMU's own code: VT-d specification, 7.1.3; AMD-Vi: event code */
+	u32 write;    /* else a read */
 };
 
 /*
@@ -337,6 +362,9 @@ enum sys_ctl_op {
 	SYS_CTL_POOL = 6,    /* * RDX domain: RDI free bytes, RSI all bytes of its pool */
 	SYS_CTL_PANIC = 7,   /* POWER: panic, to test what it prints */
 	SYS_CTL_MACHINE = 8, /* * message page := struct msg_machine */
+	SYS_CTL_DMA_FAULT = 10, /* LOG: message page := struct msg_dma_fault, the next access that
+				   an IOMMU refused; NOT_FOUND: none. When one comes after that,
+				   the event of LOG_EVENT is set */
 	SYS_CTL_LOG_WRITE = 9, /* LOG: writes R8 bytes (at most 256) of the message page as a line
 				   of the log */
 };

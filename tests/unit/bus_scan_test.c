@@ -212,6 +212,9 @@ TEST(capabilities)
 	f = found(6 << 3);
 	CHECK(f->msix == 65 && f->msi == 8 && f->pin == 0);
 	CHECK_EQ(f->flags, BUS_EXPRESS | BUS_RESET);
+	set(c, 0x60, 4, 0x00728010); /* to a conventional bus */
+	bus_scan(&table, 0, &bus_access);
+	CHECK(table.function[table.functions - 1].flags & BUS_TO_PCI);
 }
 
 TEST(routes)

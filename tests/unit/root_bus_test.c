@@ -50,18 +50,19 @@ TEST(text)
 
 	memset(&table, 0, sizeof(table));
 	f = add(0x10000 | 3 << 3 | 1, 0x020000);
-	CHECK_EQ(bus_text(f, NULL, lines), 1);
+	CHECK_EQ(bus_text(f, NULL, 0, lines), 2);
 	CHECK(strcmp(lines[0], "0001:00:03.1 Ethernet controller, pci8086,100e, class 020000: "
 			       "nobody's") == 0);
+	CHECK(strcmp(lines[1], "    not fenced") == 0);
 	f->msi = 1;
 	f->msix = 5;
 	f->pin = 1;
 	f->line = 11;
 	f->bar[0] = (struct bus_bar){0xfebc0000, 0x20000, BUS_BAR_64, 0};
 	f->bar[3] = (struct bus_bar){0xc000, 0x40, BUS_BAR_IO, 0};
-	CHECK_EQ(bus_text(f, "net", lines), 4);
+	CHECK_EQ(bus_text(f, "net", FENCE_DMA | FENCE_INTERRUPTS, lines), 4);
 	CHECK(strstr(lines[0], ": net") != NULL);
-	CHECK(strcmp(lines[1], "    MSI-X 5 MSI 1 INTA to line 11") == 0);
+	CHECK(strcmp(lines[1], "    MSI-X 5 MSI 1 INTA to line 11 fenced") == 0);
 	CHECK(strcmp(lines[2], "    memory 0xfebc0000, 128 KiB, 64-bit") == 0);
 	CHECK(strcmp(lines[3], "    I/O ports 0xc000, 64") == 0);
 	/* the most that there can be */
@@ -69,7 +70,64 @@ TEST(text)
 	for (u32 i = 0; i < BUS_BARS; i++)
 		f->bar[i].flags = i % 2 ? BUS_BAR_IO : ~1u;
 	f->pin = 4;
-	CHECK(bus_text(f, "a-name-of-thirty-one-characters", lines) <= BUS_LINES);
+	CHECK(bus_text(f, "a-name-of-thirty-one-characters", FENCE_DMA, lines) <= BUS_LINES);
+	f->flags &= (u8)~BUS_BRIDGE;
+	CHECK(bus_text(f, "a-name-of-thirty-one-characters", FENCE_DMA, lines) <= BUS_LINES);
+	CHECK(strstr(lines[1], " fenced, but can forge interrupts") != NULL);
+}
+
+static u32 requester(const struct boot_info *machine, u32 function)
+{
+	for (u32 i = 0; i < table.functions; i++)
+		if (table.function[i].function == function)
+			return bus_requester(&table, machine, &table.function[i]);
+	return ~0u;
+}
+
+static void bridge(u32 function, u8 secondary, u8 flags)
+{
+	struct bus_function *f = add(function, 0x060400);
+
+	f->flags = BUS_BRIDGE | flags;
+	f->secondary = secondary;
+}
+
+/* What an IOMMU can tell apart. */
+TEST(requester)
+{
+	static struct boot_info machine;
+
+	memset(&table, 0, sizeof(table));
+	memset(&machine, 0, sizeof(machine));
+	bridge(0x10, 1, BUS_EXPRESS); /* a root port */
+	bridge(0x100, 2, BUS_EXPRESS | BUS_TO_PCI);
+	bridge(0x208, 3, 0);   /* and a conventional bridge behind it */
+	bridge(0x18, 4, 0);    /* a conventional bridge on bus 0 */
+	bridge(0x10010, 1, 0); /* on another segment */
+	bridge(0x500, 6, 0);   /* two that lead to each other */
+	bridge(0x600, 5, 0);
+	add(0x28, 0x020000);
+	add(0x108, 0x020000);
+	add(0x210, 0x020000);
+	add(0x318, 0x020000);
+	add(0x420, 0x020000);
+	add(0x10108, 0x020000);
+	add(0x608, 0x020000);
+	CHECK_EQ(requester(&machine, 0x28), 0x28);
+	CHECK_EQ(requester(&machine, 0x108), 0x108);
+	CHECK_EQ(requester(&machine, 0x210), 0x200);
+	CHECK_EQ(requester(&machine, 0x318), 0x200);
+	CHECK_EQ(requester(&machine, 0x420), 0x18);
+	CHECK_EQ(requester(&machine, 0x10108), 0x10010);
+	requester(&machine, 0x608); /* comes back */
+	machine.iommus = 2;
+	machine.iommu[1].scopes = 1;
+	machine.iommu[1].scope[0] =
+		(struct boot_iommu_scope){0x100, 0x10f, BOOT_SCOPE_ALIAS << 16 | 0x777};
+	CHECK_EQ(requester(&machine, 0x108), 0x777);
+	machine.iommu[1].segment = 1;
+	CHECK_EQ(requester(&machine, 0x108), 0x108);
+	CHECK_EQ(requester(&machine, 0x10108), 0x10777);
 }
 
 TEST(node)

@@ -1,19 +1,45 @@
-"""PCI functions given to programs: registers, messages, DMA, and what is refused."""
+"""PCI functions given to programs: registers, messages, DMA, and what is refused; without an IOMMU, and behind each."""
 
 from boot import Boot, Check
 
-STEPS = [(r"device: test: \d+ passed, \d+ failed", "")]
+STEPS = [
+    (r"device: test: \d+ passed, \d+ failed", "\\x1do"),
+    (r"bulkhead> ", "lspci\\n"),
+]
 CHECKS = [
     Check("found", r"bus: [1-9]\d* functions"),
     Check("held", r"held: PASS device_held", r"held: test: 1 passed, 0 failed"),
-    Check("unprotected-is-told", r"device: PCI function 00:05\.0 can read and write all memory, for no IOMMU"),
     Check("mistaken", r"mistaken: PCI function 00:07\.0 is pci1af4,1005 of class 00ff00, not \"pciclass,010802\""),
     Check("missing", r"missing: there is no PCI function 00:08\.0"),
 ]
+LSPCI = Check("lspci", r"^0000:00:05\.0 .*: device\n(?!.* not).* fenced$", r"^0000:00:1f\.2 .*: nobody's\n(?!.* not).* fenced$")
+FENCED = r"PCI function 00:0%d\.0 reaches only the memory that it is given, and sends only its own interrupts"
+DEVICES = ["-device", "edu,addr=5,dma_mask=0xffffffff", "-device", "edu,addr=6",
+           "-device", "virtio-rng-pci,addr=7", "-device", "edu,addr=9,dma_mask=0xffffffff",
+           "-device", "e1000e,addr=a,romfile="]
+
+
+def boot(name, checks, machine=()):
+    return Boot(name, "device.dts", CHECKS + checks, steps=STEPS,
+                until=r"00:1f\.3 SMBus.*\s+.*fenced", timeout=90, counted=r"\[.*\] device: ", machine=[*machine, *DEVICES])
+
 
 BOOTS = [
-    Boot("device-qemu-svm", "device.dts", CHECKS, steps=STEPS, until=r"device ended with code 0", timeout=90,
-         counted=r"\[.*\] device: ",
-         machine=["-device", "edu,addr=5,dma_mask=0xffffffff", "-device", "edu,addr=6",
-                  "-device", "virtio-rng-pci,addr=7"]),
+    boot("device-qemu-svm", [
+        Check("unprotected-is-told", r"device: PCI function 00:05\.0 can read and write all memory, for no IOMMU",
+              r"held: PCI function 00:06\.0 may not do DMA: no IOMMU holds it back"),
+        Check("lspci", r"^0000:00:05\.0 .*: device\n .* not fenced$"),
+    ]),
+    boot("device-vtd-qemu-svm", [
+        Check("fenced", r"VT-d: devices reach only the memory", *(f"{who}: {FENCED % n}" for who, n in
+                                                                   (("device", 5), ("device", 9), ("held", 6)))),
+        Check("faults", r"device: PCI function 00:05\.0 tried to write memory at 0x[0-9a-f]+000, which it was not given",
+              r"device: PCI function 00:05\.0 tried to read memory at 0x[0-9a-f]+000, which it was not given"),
+        LSPCI,
+    ], machine=["-device", "intel-iommu,intremap=on,caching-mode=on"]),
+    boot("device-amdvi-qemu-svm", [
+        Check("fenced", r"AMD-Vi: devices reach only the memory", *(f"{who}: {FENCED % n}" for who, n in
+                                                                     (("device", 5), ("device", 9), ("held", 6)))),
+        LSPCI,
+    ], machine=["-device", "amd-iommu,intremap=on"]),
 ]
