@@ -55,6 +55,8 @@
  * - REGISTERS: address, size: a memory register of a function, mapped uncached; value: number of
  *   the base address register; phandle: of the device
  * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`
+ * - PULSE: address: struct pulse (protocols/pulse.h), writable; value: PULSE_INJECT or 0; bit: own
+ *   event bit that root sets. Domains only
  */
 enum start_kind {
 	START_CONFIG = 1,
@@ -74,6 +76,7 @@ enum start_kind {
 	START_PCI = 15,
 	START_FUNCTION = 16,
 	START_REGISTERS = 17,
+	START_PULSE = 19,
 };
 
 /*

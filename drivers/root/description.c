@@ -4,6 +4,7 @@
 #include "drivers/lib/lib.h"
 #include "drivers/protocols/bus.h"
 #include "drivers/root/description.h"
+#include "drivers/root/restart.h"
 
 #define SCHEMA   "bulkhead,system-v1"
 #define PCI_HOST "pci-host-cam-generic"
@@ -14,6 +15,9 @@
 #define DEFAULT_PARTITION_PRIORITY 10
 #define DEFAULT_RESTART_TIMES      5
 #define DEFAULT_RESTART_SECONDS    60
+#define DEFAULT_RESTART_DELAY_MS   100
+#define DEFAULT_HEARTBEAT_MS       1000
+#define HEARTBEAT_MS_MAX           60000
 #define GUEST_TOP                  BIT(40)
 #define ISA_PORT_SPACE             1u /* first address cell on the ISA bus: I/O ports */
 
@@ -83,6 +87,11 @@ static void read_times(struct description *d, struct domain_node *n)
 	n->pool_kib = tree_u32(t, n->offset, "pool-kib", 0, 64, 65536, &n->bad);
 	n->restart_times = DEFAULT_RESTART_TIMES;
 	n->restart_seconds = DEFAULT_RESTART_SECONDS;
+	n->restart_delay_ms = tree_u32(t, n->offset, "restart-delay-ms", DEFAULT_RESTART_DELAY_MS,
+		0, RESTART_DELAY_MS_MAX, &n->bad);
+	n->heartbeat_ms = tree_u32(
+		t, n->offset, "heartbeat-ms", DEFAULT_HEARTBEAT_MS, 0, HEARTBEAT_MS_MAX, &n->bad);
+	n->heartbeat_set = tree_has(t, n->offset, "heartbeat-ms");
 	if (!tree_has(t, n->offset, "restart-limit"))
 		return;
 	if (tree_cells(t, n->offset, "restart-limit") != 2) {
@@ -333,6 +342,10 @@ static void read_node(struct description *d, int offset, const struct boot_info 
 	if (tree_has(t, offset, "memory-region"))
 		tree_complain(t, offset,
 			"\"memory-region\" is not in this version: the program runs without it");
+	if (tree_has(t, offset, "replay-off") && !d->fault_injection) {
+		tree_complain(t, offset, "\"replay-off\" needs \"fault-injection\" in /domains");
+		n->bad = true;
+	}
 	if (n->class == NODE_PARTITION)
 		read_machine(d, n, boot);
 	else
@@ -406,6 +419,7 @@ bool description_read(struct description *d, const void *fdt, size_t size,
 		tree_complain(&d->tree, -1, "node \"/domains\" is missing: nothing to start");
 		return false;
 	}
+	d->fault_injection = tree_has(&d->tree, domains, "fault-injection");
 	fdt_for_each_subnode(node, fdt, domains)
 	{
 		if (d->nodes == NODES_MAX) {

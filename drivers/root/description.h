@@ -62,6 +62,9 @@ struct domain_node {
 	u32 pool_kib; /* 0: root's default */
 	u32 restart_times;
 	u32 restart_seconds;
+	u32 restart_delay_ms; /* before the second restart in that time; then it doubles */
+	u32 heartbeat_ms;     /* 0: it is not asked */
+	bool heartbeat_set;   /* the node says so: asked from the start on */
 	bool autostart;
 	bool on_exit_restart;
 	bool fpu;
@@ -94,6 +97,7 @@ struct description {
 	u32 console; /* the console server, or NODE_NONE */
 	u32 serial;  /* the driver of the port that /chosen names, or NODE_NONE */
 	u32 bus;     /* the bus domain, or NODE_NONE */
+	bool fault_injection;
 };
 
 /*

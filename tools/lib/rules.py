@@ -195,6 +195,8 @@ class Rules:
                             "restart-limit")
 
     def guest(self, partition):
+        if "replay-off" in partition.props and "fault-injection" not in partition.parent.props:
+            self.errors.add(partition, '"replay-off" needs "fault-injection" in /domains', "replay-off")
         machine = partition.child("machine")
         if machine is None:
             return

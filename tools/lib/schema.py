@@ -99,6 +99,7 @@ shared
   label             optional  string
 
 domains
+  fault-injection   optional  flag
   > *                     many      by-compatible
   | bulkhead,domain       domain
   | bulkhead,partition    partition
@@ -115,6 +116,8 @@ domain
   period-us         optional  u32 1..
   pool-kib          optional  u32 64..65536
   restart-limit     optional  cells 2
+  restart-delay-ms  optional  u32 0..10000
+  heartbeat-ms      optional  u32 0..60000
   fpu               optional  flag
   test-authority    optional  flag
   > ethernet-ports        optional  ports
@@ -158,6 +161,7 @@ partition
   restart-limit     optional  cells 2
   autostart         optional  u32 0..1
   on-exit           optional  string stop|restart
+  replay-off        optional  flag
   share-core        optional  flag
   share-cpu         optional  flag
   debug             optional  ref uart
