@@ -114,6 +114,7 @@ domain
   budget-us         optional  u32 1..
   period-us         optional  u32 1..
   pool-kib          optional  u32 64..65536
+  dma-kib           optional  u32 4..65536
   restart-limit     optional  cells 2
   fpu               optional  flag
   test-authority    optional  flag
