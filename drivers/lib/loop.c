@@ -44,8 +44,10 @@ static bool is_serving(void)
 	return !clients;
 }
 
-static void look(void)
+/* True if a fault was injected. */
+static bool look(void)
 {
+	bool fault;
 	u32 asked = __atomic_load_n(&pulse->asked, __ATOMIC_RELAXED);
 	u32 inject = __atomic_load_n(&pulse->inject, __ATOMIC_RELAXED);
 
@@ -53,12 +55,14 @@ static void look(void)
 		served = true;
 		__atomic_store_n(&pulse->served, tsc_now(), __ATOMIC_RELAXED);
 	}
-	if (unlikely(injectable && inject != injected)) {
+	fault = injectable && inject != injected;
+	if (unlikely(fault)) {
 		injected = inject;
 		inject_fault(start, own_faults, inject & 0xff, inject >> 8);
 	}
 	if (unlikely(asked != pulse->answered))
 		__atomic_store_n(&pulse->answered, asked, __ATOMIC_RELAXED);
+	return fault;
 }
 
 u64 loop_wait(cycles_t deadline)
@@ -66,9 +70,7 @@ u64 loop_wait(cycles_t deadline)
 	u64 bits = 0;
 	status_t s;
 
-	if (pulse)
-		look();
-	if (deadline == 0)
+	if ((pulse && look()) || deadline == 0)
 		return 0;
 	s = sys_event_wait(~0ull, deadline, &bits);
 	return s == STATUS_EVENT ? bits : 0;

@@ -26,8 +26,9 @@ void loop_open(const struct start_info *info, const struct loop_faults *faults);
 
 /*
  * The end of a turn: answers, carries out an injected fault, and waits for any bit of the thread's
- * event until `deadline` (TSC). 0: there is more to do, so it does not wait and returns 0. Returns
- * the bits that were set, root's own among them; 0 after the deadline.
+ * event until `deadline` (TSC). 0: there is more to do, so it does not wait and returns 0, nor does
+ * it after an injected fault. Returns the bits that were set, root's own among them; 0 after the
+ * deadline.
  */
 u64 loop_wait(cycles_t deadline);
 

@@ -29,7 +29,7 @@ static const struct bus_function *function_find(u32 function)
 	return NULL;
 }
 
-static bool has_functions(const struct member *m)
+bool bus_has_functions(const struct member *m)
 {
 	for (u32 i = 0; i < m->node->devices; i++) {
 		if (m->node->device[i].kind == DEVICE_FUNCTION)
@@ -40,7 +40,7 @@ static bool has_functions(const struct member *m)
 
 bool bus_awaited(const struct member *m)
 {
-	return has_functions(m) && shared && table.state != BUS_READY;
+	return bus_has_functions(m) && shared && table.state != BUS_READY;
 }
 
 void bus_run(void)
@@ -56,7 +56,7 @@ void bus_run(void)
 	}
 	for (u32 i = 0; i < members; i++) {
 		if (member[i].state == MEMBER_IDLE && member[i].node->autostart &&
-			has_functions(&member[i]))
+			bus_has_functions(&member[i]))
 			member_start(&member[i]);
 	}
 }

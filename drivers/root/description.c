@@ -14,6 +14,7 @@
 #define DEFAULT_DOMAIN_PRIORITY    20
 #define DEFAULT_PARTITION_PRIORITY 10
 #define DEFAULT_RESTART_TIMES      5
+#define DEFAULT_DMA_KIB            256
 #define DEFAULT_RESTART_SECONDS    60
 #define DEFAULT_RESTART_DELAY_MS   100
 #define DEFAULT_HEARTBEAT_MS       1000
@@ -85,6 +86,7 @@ static void read_times(struct description *d, struct domain_node *n)
 		n->bad = true;
 	}
 	n->pool_kib = tree_u32(t, n->offset, "pool-kib", 0, 64, 65536, &n->bad);
+	n->dma_kib = tree_u32(t, n->offset, "dma-kib", DEFAULT_DMA_KIB, 4, 65536, &n->bad);
 	n->restart_times = DEFAULT_RESTART_TIMES;
 	n->restart_seconds = DEFAULT_RESTART_SECONDS;
 	n->restart_delay_ms = tree_u32(t, n->offset, "restart-delay-ms", DEFAULT_RESTART_DELAY_MS,

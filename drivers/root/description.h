@@ -60,6 +60,7 @@ struct domain_node {
 	u32 budget_us; /* 0: unlimited */
 	u32 period_us;
 	u32 pool_kib; /* 0: root's default */
+	u32 dma_kib;  /* memory for its PCI functions to read and write */
 	u32 restart_times;
 	u32 restart_seconds;
 	u32 restart_delay_ms; /* before the second restart in that time; then it doubles */

@@ -226,10 +226,28 @@ static bool add_test(struct member *m, struct start_info *info)
 		RIGHT_CREATE | RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_GRANT, 0);
 }
 
+/* Memory of its own that a driver may attach to its functions. */
+static bool add_dma(struct member *m, struct start_info *info)
+{
+	struct process *p = &m->process;
+	struct memory *memory = &p->mem[p->mems];
+	struct start_resource *r = resource_add(m, info, START_DMA);
+
+	if (!r || p->mems == PROCESS_MEMS ||
+		!member_ok(m, memory_new(p->domain, (u64)m->node->dma_kib << 10, memory),
+			"memory for DMA"))
+		return false;
+	p->mems++;
+	p->frames += memory->size;
+	return resource_map(m, r, memory->cap, memory->base, memory->size, MAP_READ | MAP_WRITE) &&
+	       resource_grant(m, r, memory->cap, RIGHT_DMA, 0);
+}
+
 bool resources_make(struct member *m, struct start_info *info)
 {
 	return add_memory(m, info) && add_threads(m, info) && add_devices(m, info) &&
 	       (m->node->class != NODE_PARTITION || add_guest(m, info)) && add_files(m, info) &&
 	       (!m->node->test_authority || add_test(m, info)) &&
+	       (!bus_has_functions(m) || add_dma(m, info)) &&
 	       (m->node->class != NODE_DOMAIN || health_add(m, info));
 }

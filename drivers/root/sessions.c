@@ -153,6 +153,13 @@ static bool add_end(struct member *m, struct start_info *info, struct session *s
 	r->cap = own->slot;
 	r->bit = own->bit;
 	r->value = BIT(peer->bit);
+	if (role == START_SERVER && bus_has_functions(m)) {
+		r->mem = m->process.next_cap++;
+		if (!member_ok(m,
+			    sys_cap_grant(m->process.domain, r->mem, s->memory.cap, RIGHT_DMA, 0),
+			    "memory of a session"))
+			return false;
+	}
 	r->role = role;
 	r->phandle = s->link->phandle;
 	string_copy(r->name, sizeof(r->name), s->link->name);

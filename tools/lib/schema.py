@@ -75,6 +75,7 @@ function
   compatible        required  string
   reg               required  cells 5
   dma-unprotected   optional  flag
+  namespace         optional  u32 1..4294967294
   > partitions            optional  volumes
 
 volumes
@@ -82,9 +83,16 @@ volumes
   #address-cells    required  u32 2..2
   #size-cells       required  u32 2..2
   > partition             many      volume
+  > *                     many      gpt-volume
 
 volume
   reg               required  cells 4
+  read-only         optional  flag
+  label             optional  string
+
+gpt-volume
+  gpt-name          optional  string
+  gpt-uuid          optional  string
   read-only         optional  flag
   label             optional  string
 
@@ -115,6 +123,7 @@ domain
   budget-us         optional  u32 1..
   period-us         optional  u32 1..
   pool-kib          optional  u32 64..65536
+  dma-kib           optional  u32 4..65536
   restart-limit     optional  cells 2
   restart-delay-ms  optional  u32 0..10000
   heartbeat-ms      optional  u32 0..60000
@@ -228,7 +237,7 @@ guest-net
 guest-disk
   compatible        required  string
   reg               required  cells 5
-  backend           required  ref volume|memory-volume
+  backend           required  ref volume|gpt-volume|memory-volume
   zero-copy         optional  flag
 
 guest-console
@@ -254,6 +263,7 @@ NAMES = {
     "uart": "serial port",
     "function": "PCI function",
     "volume": "volume (partition@)",
+    "gpt-volume": "volume in a GUID partition table",
     "memory-volume": "volume in memory (volume@)",
     "port": "switch port",
     "shared": "reserved-memory region",

@@ -6,6 +6,8 @@ except those in MORE, where others follow from it.
 
 A = "/domains/linux-a"
 B = "/domains/bare-b"
+GPT = "/pci/nvme@5/partitions"
+UUID = 'gpt-uuid = "01234567-89ab-cdef-0123-456789ABCDEF";'
 DISKS = "/pci/nvme@4,0/partitions"
 COM2 = '\t\tcom2: serial@i2f8 { compatible = "ns16550a"; reg = <1 0x2f8 8>; interrupts = <3 1>; };'
 NIC0 = '\t\tnic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; compatible = "pci8086,10d3"; };'
@@ -176,6 +178,14 @@ MEMORY = [
      [("partition@40100000", "partition@30000000"), ("<0 0x40100000", "@@<0 0x30000000")]),
     ("volume-unaligned", DISKS + "/partition@100000", "whole blocks",
      [("reg = <0 0x100000 0 0x40000000>", "@@reg = <0 0x100000 0 0x40000001>")]),
+    ("partition-twice", GPT + "/log", "already given by " + GPT + "/home", [(UUID, '@@gpt-name = "home";')]),
+    ("partition-both", GPT + "/log", 'a "gpt-name" or a "gpt-uuid"', [("\t\t\t\tlog {", "\t\t\t\t@@log {"), (UUID, UUID + ' gpt-name = "log";')]),
+    ("partition-nothing", GPT + "/log", 'a "gpt-name" or a "gpt-uuid"', [("\t\t\t\tlog {", "\t\t\t\t@@log {"), (UUID, "")]),
+    ("partition-uuid", GPT + "/log", "must be a GUID", [("01234567-89ab", "@@01234567+89ab")]),
+    ("partition-name", GPT + "/home", "1 to 36 ASCII", [('gpt-name = "home"', '@@gpt-name = "' + "x" * 37 + '"')]),
+    ("many-partitions", GPT, "33 volumes, at most 32",
+     [("vol_c: ", "".join(f'p{n} {{ gpt-name = "p{n}"; }};\n' for n in range(30)) + "vol_c: "),
+      ('pciclass,010802";\n\t\t\tpartitions {', 'pciclass,010802";\n\t\t\t@@partitions {')]),
     ("too-much", "/domains", "MiB of memory are needed, the machine has 512 MiB",
      [("\tdomains {", "\t@@domains {")], ["--memory", "512"]),
 ]
