@@ -5,10 +5,11 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme test
 # Folders of sources that several drivers share, and who is linked with which of them.
 DRIVERS_SHARED     := disk virtio
 DRIVERS_virtio_blk := disk virtio
+DRIVERS_nvme       := disk
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -64,3 +65,7 @@ UNIT_disk_server      := drivers/disk/server.c
 UNIT_disk_config      := $(UNIT_root_description) drivers/disk/config.c drivers/disk/gpt.c
 UNIT_disk_virtio      := $(UNIT_DISK) tests/unit/fake_virtio_blk.c drivers/virtio_blk/blk.c drivers/virtio/pci.c \
 	drivers/virtio/queue.c
+UNIT_disk_nvme        := $(UNIT_DISK) tests/unit/fake_nvme.c drivers/nvme/nvme.c drivers/nvme/controller.c \
+	drivers/nvme/queue.c
+FUZZ_disk_virtio      := $(UNIT_disk_virtio)
+FUZZ_disk_nvme        := $(UNIT_disk_nvme)

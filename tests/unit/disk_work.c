@@ -22,7 +22,7 @@ bool disk_work_start(struct work *w, const struct disk_driver *driver, u32 clien
 		struct disk_volume v = {
 			.first = i * WORK_SECTORS, .sectors = WORK_SECTORS, .name = "volume"};
 
-		memset(fake_session(i), 0, FAKE_SESSION_SIZE);
+		memset(fake_session(i), 0, BLOCK_DATA);
 		disk_server_add(
 			&w->server, fake_session(i), FAKE_SESSION_SIZE, fake_session_bus(i), &v);
 		w->client[i].end = block_open(fake_session(i), FAKE_SESSION_SIZE);
@@ -149,7 +149,7 @@ static void answered(struct work *w, struct work_client *c, const struct block_c
 	const struct block_request *r = &o->request;
 
 	if (a->id >= WORK_DEPTH || !o->busy) {
-		w->wrong++;
+		w->stray++;
 		return;
 	}
 	o->busy = false;
@@ -187,7 +187,7 @@ void disk_work_client(struct work *w, u32 n, bool more)
 		return;
 	while (block_answer_take(&c->end, &a, &broken))
 		answered(w, c, &a);
-	w->wrong += broken;
+	w->stray += broken;
 	for (u32 k = 0; k < WORK_DEPTH && more; k++) {
 		if (!c->op[k].busy && random() % 3)
 			ask(c, k);

@@ -40,7 +40,8 @@ struct work {
 	bool dead; /* a reset failed */
 	u64 now;
 	bool tolerant; /* errors of the device are none of the test's */
-	u32 wrong;     /* answers that cannot be */
+	u32 wrong;     /* answers with an error, or data that are not what was written */
+	u32 stray;     /* answers to what was not asked */
 };
 
 /* Opens the driver on the fake device that stands ready, and connects `clients` clients. False: the

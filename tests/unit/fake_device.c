@@ -28,7 +28,6 @@ void fake_device_reset(void)
 
 void fake_device_memory(struct device *d)
 {
-	memset(dma, 0, sizeof(dma));
 	*d = (struct device){
 		.memory = dma, .left = sizeof(dma), .bus = FAKE_DMA_BUS, .name = "fake"};
 }
@@ -71,6 +70,10 @@ u32 mmio_read(const volatile void *at, u32 size)
 
 	if (offset > FAKE_REGISTERS - size || offset % size)
 		abort();
+	if (fake_device.garbled > 0) {
+		fake_device.garbled--;
+		return fake_device.read((u32)offset, size) ^ fake_device.garble;
+	}
 	return fake_device.read((u32)offset, size);
 }
 
@@ -124,6 +127,7 @@ void *device_alloc(struct device *d, u64 size, u64 align, u64 *bus)
 
 	if (skip > d->left || size > d->left - skip)
 		return NULL;
+	memset(found, 0, size);
 	*bus = d->bus + skip;
 	d->memory += skip + size;
 	d->bus += skip + size;

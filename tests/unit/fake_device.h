@@ -25,6 +25,8 @@ struct fake_device {
 	u32 logs;       /* lines that the driver has logged */
 	char last[200]; /* the last of them */
 	u32 wild;       /* addresses outside what was attached */
+	u32 garbled;    /* next reads of registers that are changed by garble */
+	u32 garble;
 };
 
 extern struct fake_device fake_device;

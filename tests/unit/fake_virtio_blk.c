@@ -173,8 +173,11 @@ static void reg_write(u32 offset, u32 size, u32 value)
 void fake_blk_init(u64 features, u32 messages)
 {
 	fake_device_reset();
-	fake_blk = (struct fake_blk){
-		.offered = features, .queue_size = 128, .block_size = 512, .seg_max = 126};
+	memset(&fake_blk, 0, offsetof(struct fake_blk, medium)); /* what it holds is anything */
+	fake_blk.offered = features;
+	fake_blk.queue_size = 128;
+	fake_blk.block_size = 512;
+	fake_blk.seg_max = 126;
 	fake_device.read = reg_read;
 	fake_device.write = reg_write;
 	fake_device.messages = messages;
