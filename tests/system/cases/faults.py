@@ -38,7 +38,7 @@ BOOTS = [
         Check("console-ring", r"root: console broke their console session", r"console is restarted"),
         Check("frail", r"root\] frail is killed by the operator", r"root\] frail is not restarted: 0 restarts",
               r"^frail +domain +failed", r"^linux-b +partition +running",
-              r"^\[linux-b\] dd: .*I/O error", r"^\[linux-b\] own-42$"),
+              r"^\[linux-b\] dd: .*error", r"^\[linux-b\] own-42$"),
     ]),
     boot("faults-no-replay", MACHINES["ramdisk-no-replay"], [("ramdisk", "kill")] * 8, well=False, share=0.1, timeout=150,
          checks=[Check("noticed", call=fails)]),
