@@ -15,13 +15,13 @@
 #define HEALTH_START    10u /* times as much CPU time before a program's first answer */
 
 struct health {
-	u32 asked;       /* questions, ever */
-	u32 late;        /* looks since the last question that has no answer */
-	bool begun;      /* it has answered once */
-	bool raised;     /* its priority is raised until the next look */
-	bool starved;    /* it was, and that was told */
-	u64 run_time;    /* its CPU time at the first of those looks, in cycles */
-	u64 raised_time; /* and when its priority was raised */
+	u32 asked;     /* questions, ever */
+	u32 late;      /* looks since the last question that has no answer */
+	bool begun;    /* it has answered once */
+	bool raised;   /* its priority is raised until the next look */
+	bool starved;  /* it was, and that was told */
+	u64 run_time;  /* its CPU time at the first of those looks, in cycles */
+	u64 last_time; /* and at the last look */
 };
 
 enum health_verdict {
@@ -60,9 +60,13 @@ static inline enum health_verdict health_judge(struct health *h, u64 run_time, u
 {
 	u64 enough = period / 2 * (h->begun ? 1 : HEALTH_START);
 
+	bool ran = run_time != h->last_time;
+
+	h->last_time = run_time;
 	if (h->raised) {
 		h->raised = false;
-		return run_time == h->raised_time ? HEALTH_STUCK : HEALTH_STARVED;
+		h->late = 0; /* the patience begins anew */
+		return ran ? HEALTH_STARVED : HEALTH_STUCK;
 	}
 	if (h->late == 1) {
 		h->run_time = run_time;
@@ -70,9 +74,8 @@ static inline enum health_verdict health_judge(struct health *h, u64 run_time, u
 	}
 	if (run_time - h->run_time >= enough)
 		return HEALTH_HUNG;
-	if (h->late % HEALTH_PATIENCE != 0)
+	if (h->late < HEALTH_PATIENCE || ran)
 		return HEALTH_LATE;
 	h->raised = true;
-	h->raised_time = run_time;
 	return HEALTH_DOUBT;
 }

@@ -112,9 +112,21 @@ TEST(health_starved)
 	h = silent();
 	CHECK_EQ(late(&h, 7010), HEALTH_STARVED);
 	CHECK(!h.raised);
-	for (u32 i = h.late + 1; i % HEALTH_PATIENCE != 0; i++)
+	for (u32 i = 1; i < HEALTH_PATIENCE; i++)
 		CHECK_EQ(late(&h, 7010), HEALTH_LATE);
 	CHECK_EQ(late(&h, 7010), HEALTH_DOUBT); /* and once more */
+}
+
+/* One that hangs with a small budget runs, and is not taken for a starved one. */
+TEST(health_hung_slowly)
+{
+	struct health h = answering();
+	u32 looks = 1;
+
+	while (late(&h, 7000 + 10 * looks) == HEALTH_LATE && looks < 100)
+		looks++;
+	CHECK_EQ(looks, 51);
+	CHECK_EQ(health_judge(&h, 7000 + 10 * looks, PERIOD), HEALTH_HUNG);
 }
 
 TEST(health_stuck)
