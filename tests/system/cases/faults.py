@@ -1,11 +1,11 @@
 """Drivers and servers that are made to fail again and again under two Linux guests, which must not notice."""
 
 from boot import Check, Failed
-from injection import MACHINES, boot, choose, verified
+from injection import MACHINES, boot, mixed, verified
 
 SEED = 3
 MACHINE = MACHINES["ramdisk"]
-FAULTS = choose(MACHINE, 50, SEED)
+FAULTS = mixed(MACHINE, 50, SEED)
 
 # Rings of bytes, what is refused, and a server that may not be restarted.
 BEFORE = [

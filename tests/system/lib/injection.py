@@ -54,15 +54,28 @@ MACHINES = {
 }
 
 
+def pairs(machine):
+    """Every (domain, fault) but those that lose what this script waits for: what stands in a broken ring of bytes."""
+    return [(target, kind) for target in (machine.disk, *machine.others) for kind in machine.kinds
+            if kind != "bad-ring" or target not in ("console", "uart", "bus")]
+
+
 def choose(machine, number, seed):
     """(domain, fault) pairs: the disk's driver most of the time, and mostly deaths, for the other faults take their time."""
     dice = random.Random(seed)
     found = []
     for _ in range(number):
         target = machine.disk if dice.random() < 0.8 else dice.choice(machine.others)
-        # What stands in a broken ring of bytes is lost, and with it what this script waits for.
-        kinds = [kind for kind in machine.kinds if kind != "bad-ring" or target not in ("console", "uart")]
+        kinds = [kind for domain, kind in pairs(machine) if domain == target]
         found.append((target, "kill" if dice.random() < 0.7 else dice.choice(kinds)))
+    return found
+
+
+def mixed(machine, number, seed):
+    """Every pair twice, and so many deaths of the disk's driver that there are `number`, in any order."""
+    found = 2 * pairs(machine)
+    found += [(machine.disk, "kill")] * (number - len(found))
+    random.Random(seed).shuffle(found)
     return found
 
 
