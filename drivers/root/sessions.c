@@ -251,8 +251,11 @@ void sessions_give_up(const struct member *m)
 		else
 			epoch_give_up(memory);
 		memory_close();
-		if (client != CAP_NULL)
-			sys_event_signal(client, BIT(s->client.bit));
+		if (client == CAP_NULL)
+			continue;
+		log_line("%s: what it has of %s fails until \"start %s\"", s->link->name,
+			m->node->name, m->node->name);
+		sys_event_signal(client, BIT(s->client.bit));
 	}
 }
 
