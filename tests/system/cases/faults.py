@@ -34,7 +34,7 @@ def fails(log):
 
 
 BOOTS = [
-    boot("faults-qemu-svm", MACHINE, FAULTS, before=BEFORE, after=AFTER, seed=SEED, timeout=330, checks=[
+    boot("faults-qemu-svm", MACHINE, FAULTS, before=BEFORE, after=AFTER, seed=SEED, share=0.3, timeout=330, checks=[
         Check("console-ring", r"root: console broke their console session", r"console is restarted"),
         Check("frail", r"root\] frail is killed by the operator", r"root\] frail is not restarted: 0 restarts",
               r"root\] linux-b(:disk@5,0)?: what it has of frail fails",

@@ -6,11 +6,12 @@ from boot import Boot, Check, Failed
 
 KEY = r"\x1d"  # Ctrl-]
 KINDS = ("kill", "hang", "wild-write", "bad-ring")
-WRITERS = 3  # in each guest
+WRITERS = 2  # in each guest, beside one that reads all the time
 SLOTS = 16  # of 64 KiB, of each writer
 
 # Each writer fills its slots with one of five patterns and flushes, then reads back that slot and another, past the page
-# cache; what every slot must hold lies in a file of the RAM disk. At the end all slots are read once more.
+# cache; what every slot must hold lies in a file of the RAM disk. A reader keeps the disk busy meanwhile. At the end all
+# slots are read once more.
 WORK = (
     r"stty -echo; dmesg -n 1; cd /tmp; for p in 0 1 2 3 4; do dd if=/dev/urandom of=p$p bs=64k count=1 2>/dev/null; "
     r"sha256sum <p$p >h$p; done; "
@@ -19,7 +20,8 @@ WORK = (
     r"dd if=p$p of=/dev/vda bs=8k seek=$((s*8)) count=8 oflag=direct conv=fsync 2>/dev/null || echo bad-write-$s; "
     r"echo $p >s$s; v $s || echo bad-$s-$i; o=$(($1*%(slots)d+i*7%%%(slots)d)); [ ! -e s$o ] || v $o || echo bad-old-$o-$i; "
     r"i=$((i+1)); [ $((i%%4)) != 0 ] || echo round-$1-$i; done; }; "
-    r"n=0; while [ $n -lt %(writers)d ]; do w $n & n=$((n+1)); done; "
+    r"r() { until [ -e stop ]; do dd if=/dev/vda of=/dev/null bs=512k count=6 iflag=direct 2>/dev/null || echo bad-read; done; }; "
+    r"r & n=0; while [ $n -lt %(writers)d ]; do w $n & n=$((n+1)); done; "
     r"%(net)s"
     r"read x; touch stop; wait; for s in s[0-9]*; do v ${s#s} || echo bad-at-end-$s; done; "
     r"echo slots-$(ls s[0-9]* | wc -l); dmesg | grep -iE 'i.o error|time[d] out|hung.task' | head -3; "
