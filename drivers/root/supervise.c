@@ -73,15 +73,16 @@ void supervise_end(struct member *m, const char *why)
 /*
  * A member says that its peer `m` broke their session's protocol. Either end can write every word
  * of a session, so its word alone proves nothing; see drivers/README.md. What the peers agree on
- * restarts `m`, but never makes it fail for good.
+ * restarts `m`, but never makes it fail for good: one restart is left for a death of its own.
  */
 static void accused(struct member *m)
 {
 	const struct domain_node *n = m->node;
+	u32 times = n->restart_times > 1 ? n->restart_times - 1 : n->restart_times;
 
 	if (n->class != NODE_DOMAIN || m->state != MEMBER_RUNNING || !sessions_agree(m))
 		return;
-	if (restart_possible(&m->history, n->restart_times, n->restart_seconds, seconds_now()))
+	if (restart_possible(&m->history, times, n->restart_seconds, seconds_now()))
 		supervise_end(m, "broke the protocol with all its peers");
 }
 
