@@ -5,11 +5,12 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata test
 # Folders of sources that several drivers share, and who is linked with which of them.
 DRIVERS_SHARED     := disk virtio
 DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
+DRIVERS_ata        := disk
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -69,3 +70,4 @@ UNIT_disk_nvme        := $(UNIT_DISK) tests/unit/fake_nvme.c drivers/nvme/nvme.c
 	drivers/nvme/queue.c
 FUZZ_disk_virtio      := $(UNIT_disk_virtio)
 FUZZ_disk_nvme        := $(UNIT_disk_nvme)
+UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/ata/ata.c

@@ -143,7 +143,7 @@ static void read_table(void)
 
 	gpt_looked_for = true;
 	page = device_alloc(&device, PAGE_SIZE, PAGE_SIZE, &page_bus);
-	if (page)
+	if (page && (!server.geometry.bus_top || page_bus < server.geometry.bus_top))
 		gpt_state = gpt_read(&gpt, &disk);
 	if (gpt_state != GPT_BOTH)
 		device_log(&device, "%s", text[gpt_state]);
@@ -231,6 +231,11 @@ static void open_session(const struct start_resource *r)
 		!device_session(
 			&device, r, BLOCK_DATA, ALIGN_DOWN(r->size - BLOCK_DATA, PAGE_SIZE), &bus))
 		return;
+	if (server.geometry.bus_top && bus + r->size > server.geometry.bus_top) {
+		device_log(
+			&device, "%s: its session lies where the device does not reach", r->name);
+		return;
+	}
 	session[server.clients] = r;
 	opened[server.clients] = v;
 	disk_server_add(&server, (void *)r->address, ALIGN_DOWN(r->size, PAGE_SIZE), bus, &v);

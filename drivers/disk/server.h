@@ -31,6 +31,7 @@ struct disk_geometry {
 	u32 max_discard;
 	u32 max_zeroes;
 	u32 discard_block; /* sectors */
+	u64 bus_top;       /* bus addresses from here on are not reached; 0: all are */
 	u32 tags;          /* requests that may be under way, 1 to DISK_TAGS_MAX */
 };
 

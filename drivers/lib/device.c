@@ -152,12 +152,13 @@ volatile u8 *device_registers(const struct device *d, u32 bar, u64 offset, u64 s
 void *device_alloc(struct device *d, u64 size, u64 align, u64 *bus)
 {
 	u64 skip = ALIGN_UP(d->bus, align) - d->bus;
-	void *found = d->memory + skip;
+	void *found;
 
 	if (!d->memory || skip > d->left || size > d->left - skip) {
 		device_log(d, "its memory for DMA is used up: raise \"dma-kib\"");
 		return NULL;
 	}
+	found = d->memory + skip;
 	*bus = d->bus + skip;
 	d->memory += skip + size;
 	d->bus += skip + size;
@@ -186,6 +187,34 @@ bool device_start(struct device *d)
 	else if (s != STATUS_OK)
 		device_log(d, "it cannot be started: %s", status_text(s));
 	return s == STATUS_OK;
+}
+
+bool device_ports(const struct device *d, bool own, u32 n, u16 *base, u32 *count)
+{
+	const struct start_resource *r;
+
+	for (u32 i = 0; (r = start_find(d->info, START_PORTS, i)) != NULL; i++) {
+		if ((r->phandle == d->function->phandle) != own || n-- > 0)
+			continue;
+		*base = (u16)r->value;
+		*count = (u32)r->size;
+		return true;
+	}
+	return false;
+}
+
+bool device_isa_interrupt(const struct device *d, struct device_interrupt *out)
+{
+	const struct start_resource *r;
+
+	for (u32 i = 0; (r = start_find(d->info, START_IRQ, i)) != NULL; i++) {
+		if (r->phandle == d->function->phandle)
+			continue;
+		*out = (struct device_interrupt){.irq = r->cap, .bits = BIT(r->bit)};
+		return true;
+	}
+	device_log(d, "its node has no \"access\" to a device with an interrupt");
+	return false;
 }
 
 u32 device_messages(const struct device *d)

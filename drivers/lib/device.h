@@ -84,6 +84,14 @@ struct device_interrupt {
  */
 bool device_interrupt(struct device *d, u32 number, u32 bit, struct device_interrupt *out);
 
+/* The n-th (from 0) range of I/O ports that is the function's own or, without `own`, of a device of
+ * the ISA bus that the program has beside it: *count ports from *base on. False: there is none. */
+bool device_ports(const struct device *d, bool own, u32 n, u16 *base, u32 *count);
+
+/* The line of that device of the ISA bus, which is no level: nothing is to be done after it. False,
+ * with a line in the log: there is none. */
+bool device_isa_interrupt(const struct device *d, struct device_interrupt *out);
+
 /* Number of messages that it can send; 0: it has a line, if anything. */
 u32 device_messages(const struct device *d);
 

@@ -50,8 +50,8 @@
  * - ROOT: cap: root's service port on CPU `value`, for further threads
  * - PCI: cap: sys, with the right to configuration space; phandle: of the host bridge
  * - FUNCTION: cap: dev (dev_ctl), with the right to start DMA if that is allowed; value: function
- * as in msg_create_dev; size: TSC at which a reset of it is over; phandle: of the device. Its I/O
- *   registers are PORTS, and where it has no messages its line is an IRQ
+ * as in msg_create_dev; size: TSC at which its reset is over, 0: it was not reset; phandle: of the
+ * device. Its I/O registers are PORTS, and where it has no messages its line is an IRQ
  * - REGISTERS: address, size: a memory register of a function, mapped uncached; value: number of
  *   the base address register; phandle: of the device
  * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`

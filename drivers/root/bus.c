@@ -118,11 +118,11 @@ void bus_devices_end(struct member *m)
 
 void bus_devices_reset(struct member *m)
 {
-	m->reset_done = 0;
 	for (u32 i = 0; i < m->node->devices; i++) {
+		m->reset_done[i] = 0;
 		if (m->dev[i] != CAP_NULL &&
 			sys_dev_ctl(m->dev[i], DEV_CTL_RESET, 0, 0, 0, 0, NULL) == STATUS_OK)
-			m->reset_done = tsc_now() + tsc_from_us(boot->tsc_hz, RESET_US);
+			m->reset_done[i] = tsc_now() + tsc_from_us(boot->tsc_hz, RESET_US);
 	}
 }
 
@@ -177,7 +177,7 @@ bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 	if (!r || !resource_grant(m, r, m->dev[i], RIGHT_CTL | (d->unprotected ? RIGHT_RUN : 0), 0))
 		return false;
 	r->value = d->function;
-	r->size = m->reset_done;
+	r->size = m->reset_done[i];
 	r->phandle = d->phandle;
 	for (u32 k = 0; k < BUS_BARS; k++) {
 		if (f->bar[k].size && f->bar[k].address && !add_register(m, info, f, k, d->phandle))

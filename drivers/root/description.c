@@ -105,19 +105,30 @@ static void read_times(struct description *d, struct domain_node *n)
 	n->restart_seconds = tree_cell(t, n->offset, "restart-limit", 1);
 }
 
+/* Reads a range of I/O ports from cell `i` of `reg` on. */
+static bool read_range(const struct tree *t, int node, int i, u16 *port, u16 *ports)
+{
+	u32 first = tree_cell(t, node, "reg", i + 1);
+	u32 count = tree_cell(t, node, "reg", i + 2);
+
+	*port = (u16)first;
+	*ports = (u16)count;
+	return tree_cell(t, node, "reg", i) == ISA_PORT_SPACE && first <= 0xffff && count > 0 &&
+	       count <= 0x10000 - first;
+}
+
 /* Reads the device with ports at `node`, on the ISA bus. */
 static bool read_ports(struct tree *t, struct device_node *v, int node)
 {
 	u32 irq;
 
-	if (tree_cells(t, node, "reg") != 3 || tree_cell(t, node, "reg", 0) != ISA_PORT_SPACE ||
-		tree_cell(t, node, "reg", 1) > 0xffff || tree_cell(t, node, "reg", 2) == 0 ||
-		tree_cell(t, node, "reg", 2) > 0x10000 - tree_cell(t, node, "reg", 1)) {
-		tree_complain(t, node, "\"reg\" must be <1 PORT COUNT>");
+	int cells = tree_cells(t, node, "reg");
+
+	if ((cells != 3 && cells != 6) || !read_range(t, node, 0, &v->port, &v->ports) ||
+		(cells == 6 && !read_range(t, node, 3, &v->more_port, &v->more_ports))) {
+		tree_complain(t, node, "\"reg\" must be <1 PORT COUNT>, or two of these");
 		return false;
 	}
-	v->port = (u16)tree_cell(t, node, "reg", 1);
-	v->ports = (u16)tree_cell(t, node, "reg", 2);
 	if (tree_cells(t, node, "interrupts") >= 1) {
 		irq = tree_cell(t, node, "interrupts", 0);
 		if (irq > 15) {

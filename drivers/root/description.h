@@ -39,6 +39,8 @@ struct device_node {
 	const char *compatible; /* of a PCI function: the identity that it must have */
 	u16 port;
 	u16 ports;
+	u16 more_port; /* a second range; more_ports 0: none */
+	u16 more_ports;
 	bool has_irq;
 	u8 isa_irq; /* 0-15 */
 };

@@ -97,8 +97,8 @@ struct member {
 	struct memory config; /* START_CONFIG */
 	u64 config_size;
 
-	cap_t dev[NODE_DEVICES]; /* of its PCI functions; CAP_NULL: none */
-	cycles_t reset_done;     /* TSC at which their last reset is over */
+	cap_t dev[NODE_DEVICES];           /* of its PCI functions; CAP_NULL: none */
+	cycles_t reset_done[NODE_DEVICES]; /* TSC at which their reset is over; 0: they have none */
 	struct guest guest;
 	struct process process;
 };

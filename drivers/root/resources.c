@@ -131,6 +131,22 @@ bool resource_irq(struct member *m, struct start_info *info, u8 line, bool level
 	return resource_grant(m, r, p->irq[p->irqs++], RIGHT_CTL, 0);
 }
 
+static bool add_ports(
+	struct member *m, struct start_info *info, const struct device_node *d, u16 port, u16 ports)
+{
+	struct start_resource *r = resource_add(m, info, START_PORTS);
+
+	if (!r || !member_ok(m,
+			  sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, m->process.domain, port, ports,
+				  NULL),
+			  "I/O ports"))
+		return false;
+	r->value = port;
+	r->size = ports;
+	r->phandle = d->phandle;
+	return true;
+}
+
 static bool add_devices(struct member *m, struct start_info *info)
 {
 	for (u32 i = 0; i < m->node->devices; i++) {
@@ -149,15 +165,9 @@ static bool add_devices(struct member *m, struct start_info *info)
 				return false;
 			continue;
 		}
-		r = resource_add(m, info, START_PORTS);
-		if (!r || !member_ok(m,
-				  sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, m->process.domain,
-					  d->port, d->ports, NULL),
-				  "I/O ports"))
+		if (!add_ports(m, info, d, d->port, d->ports) ||
+			(d->more_ports && !add_ports(m, info, d, d->more_port, d->more_ports)))
 			return false;
-		r->value = d->port;
-		r->size = d->ports;
-		r->phandle = d->phandle;
 		if (d->has_irq && !resource_irq(m, info, d->isa_irq, false, d->phandle))
 			return false;
 	}

@@ -180,3 +180,33 @@ void device_log(const struct device *d, const char *text, ...)
 	va_end(args);
 	fake_device.logs++;
 }
+
+u32 port_read(u16 port, u32 size);
+void port_write(u16 port, u32 size, u32 value);
+
+u32 port_read(u16 port, u32 size)
+{
+	return fake_device.port_read(port, size);
+}
+
+void port_write(u16 port, u32 size, u32 value)
+{
+	fake_device.port_write(port, size, value);
+}
+
+bool device_ports(const struct device *d, bool own, u32 n, u16 *base, u32 *count)
+{
+	(void)d;
+	*base = own ? FAKE_MASTER : n ? FAKE_CONTROL : FAKE_BLOCK;
+	*count = own ? 16 : n ? 1 : 8;
+	return n < (own ? 1u : 2u);
+}
+
+/* The line is message 0. */
+bool device_isa_interrupt(const struct device *d, struct device_interrupt *out)
+{
+	(void)d;
+	fake_device.message_bit[0] = BIT(3);
+	*out = (struct device_interrupt){.irq = 1, .bits = BIT(3)};
+	return true;
+}

@@ -12,11 +12,16 @@
 #define FAKE_DMA       0x80000u /* bytes that device_alloc gives away */
 #define FAKE_DMA_BUS   0x100000ull
 #define FAKE_CLIENTS   3u
+#define FAKE_MASTER    0xc000u /* ports of the function; beside it those of an ATA channel */
+#define FAKE_BLOCK     0x170u
+#define FAKE_CONTROL   0x376u
 
 struct fake_device {
 	u8 config[256];
 	u32 (*read)(u32 offset, u32 size); /* of a register */
 	void (*write)(u32 offset, u32 size, u32 value);
+	u32 (*port_read)(u32 port, u32 size);
+	void (*port_write)(u32 port, u32 size, u32 value);
 	u32 messages;
 	bool started;   /* it may do DMA */
 	u64 interrupts; /* event bits set, taken by the test */

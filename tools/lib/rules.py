@@ -98,9 +98,12 @@ class Rules:
         self.pci(of_kind(root, "function"))
         self.ports(of_kind(root, "uart"))
         for uart in of_kind(root, "uart"):
-            interrupts = uart.cells("interrupts")
-            if len(interrupts) == 2 and interrupts[1] > 3:
-                self.errors.add(uart, "sense of the interrupt must be 0 to 3", "interrupts")
+            self.sense(uart)
+        for channel in of_kind(root, "ata"):
+            cells = channel.cells("reg")
+            if len(cells) == 6 and (cells[0], cells[2], cells[3], cells[5]) != (1, 8, 1, 1):
+                self.errors.add(channel, "reg must be <1 PORT 8 1 PORT 1>: command and control block", "reg")
+            self.sense(channel)
         for disk in of_kind(root, "volumes"):
             self.areas(disk.children, BLOCK, "blocks of 512 bytes")
             if len(disk.children) > MAX_DISK_VOLUMES:
@@ -127,6 +130,11 @@ class Rules:
                 self.errors.add(node, "must be a GUID, 8-4-4-4-12 hexadecimal digits", "gpt-uuid")
         self.twice(nodes, lambda node: node.text("gpt-name"), "this partition", "gpt-name")
         self.twice(nodes, lambda node: (node.text("gpt-uuid") or "").lower() or None, "this partition", "gpt-uuid")
+
+    def sense(self, node):
+        interrupts = node.cells("interrupts")
+        if len(interrupts) == 2 and interrupts[1] > 3:
+            self.errors.add(node, "sense of the interrupt must be 0 to 3", "interrupts")
 
     def areas(self, nodes, unit, words):
         """Regions of a disk or of memory: aligned, not empty, apart from each other."""
@@ -406,6 +414,8 @@ def unit_of(node):
     if kind in ("cpu", "port", "memory-volume", "guest-console-port") and len(cells) == 1:
         return (f"{cells[0]:x}",)
     if kind in ("uart", "guest-uart") and len(cells) == 3:
+        return (f"i{cells[1]:x}",)
+    if kind == "ata" and len(cells) == 6:
         return (f"i{cells[1]:x}",)
     if kind in ("function", *MAX_GUEST_DEVICES) and len(cells) == 5:
         device, function = cells[0] >> 11 & 31, cells[0] >> 8 & 7

@@ -56,6 +56,13 @@ isa
   #size-cells       required  u32 1..1
   > *                     many      by-compatible
   | ns16550a              uart
+  | bulkhead,ata-channel  ata
+
+ata
+  compatible        required  string
+  reg               required  cells 6
+  interrupts        required  cells 2
+  interrupt-parent  optional  ref ioapic
 
 uart
   compatible        required  string
@@ -117,7 +124,7 @@ domain
   program           required  file
   args              optional  string
   cpus              required  refs cpu
-  access            optional  refs uart|function|pci
+  access            optional  refs uart|ata|function|pci
   memory-region     optional  refs shared
   priority          optional  u32 1..63
   budget-us         optional  u32 1..
@@ -261,6 +268,7 @@ guest-entropy
 # How a kind is called in messages, where its own name would not do.
 NAMES = {
     "uart": "serial port",
+    "ata": "ATA channel",
     "function": "PCI function",
     "volume": "volume (partition@)",
     "gpt-volume": "volume in a GUID partition table",

@@ -119,7 +119,7 @@ FILES = [
 REFERENCES = [
     ("nowhere", "/domains/uart", "points nowhere", [("access = <&com1>", "@@access = <0x99>")]),
     ("cpu-kind", "/domains/uart", "not at a cpu", [("cpus = <&cpu0>", "@@cpus = <&com1>")]),
-    ("access-kind", "/domains/uart", "not at a serial port or PCI function",
+    ("access-kind", "/domains/uart", "not at a serial port or ATA channel or PCI function",
      [("access = <&com1>", "@@access = <&vol_a>")]),
     ("console-kind", A + "/machine/isa/serial@i3f8", "not at a domain",
      [("backend = <&console>", "@@backend = <&port_a>")]),
@@ -178,6 +178,8 @@ MEMORY = [
      [("partition@40100000", "partition@30000000"), ("<0 0x40100000", "@@<0 0x30000000")]),
     ("volume-unaligned", DISKS + "/partition@100000", "whole blocks",
      [("reg = <0 0x100000 0 0x40000000>", "@@reg = <0 0x100000 0 0x40000001>")]),
+    ("ata-ports", "/isa/ata@i170", "command and control block", [("1 0x376 1>", "1 0x376 2>@@")]),
+    ("ata-sense", "/isa/ata@i170", "must be 0 to 3", [("interrupts = <15 1>", "interrupts = <15 4>@@")]),
     ("partition-twice", GPT + "/log", "already given by " + GPT + "/home", [(UUID, '@@gpt-name = "home";')]),
     ("partition-both", GPT + "/log", 'a "gpt-name" or a "gpt-uuid"', [("\t\t\t\tlog {", "\t\t\t\t@@log {"), (UUID, UUID + ' gpt-name = "log";')]),
     ("partition-nothing", GPT + "/log", 'a "gpt-name" or a "gpt-uuid"', [("\t\t\t\tlog {", "\t\t\t\t@@log {"), (UUID, "")]),
