@@ -5,11 +5,16 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata test
+# Folders of sources that several drivers share, and who is linked with which of them.
+DRIVERS_SHARED     := disk virtio
+DRIVERS_virtio_blk := disk virtio
+DRIVERS_nvme       := disk
+DRIVERS_ata        := disk
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
-DRIVERS_OBJECTS := $(foreach d,lib $(DRIVERS_NAMES),$(call drivers_objects,drivers/$(d)))
+DRIVERS_OBJECTS := $(foreach d,lib $(DRIVERS_SHARED) $(DRIVERS_NAMES),$(call drivers_objects,drivers/$(d)))
 
 $(DRIVERS_OBJECTS): $(O)/%.o: %
 	@mkdir -p $(@D)
@@ -20,12 +25,14 @@ $(LIBRUNTIME): $(call drivers_objects,drivers/lib)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
+drivers_program_objects = $(foreach d,$(1) $(DRIVERS_$(1)),$(call drivers_objects,drivers/$(d)))
+
 # Programs are kept with their symbols (.debug) beside what goes into the image.
 define drivers_program
-$(O)/programs/$(1).debug: $(call drivers_objects,drivers/$(1)) $(LIBRUNTIME) $(2)
+$(O)/programs/$(1).debug: $(call drivers_program_objects,$(1)) $(LIBRUNTIME) $(2)
 	@mkdir -p $$(@D)
 	$$(CC) $$(USER_LDFLAGS) -Wl,-z,max-page-size=4096 -Wl,-T,$(2) -o $$@ \
-		$(call drivers_objects,drivers/$(1)) $(LIBRUNTIME) $(LIBFDT)
+		$(call drivers_program_objects,$(1)) $(LIBRUNTIME) $(LIBFDT)
 endef
 
 $(eval $(call drivers_program,root,drivers/root/root.ld))
@@ -54,3 +61,14 @@ UNIT_ramdisk_disk     := drivers/ramdisk/disk.c drivers/ramdisk/volume.c
 UNIT_switch_offload   := drivers/switch/offload.c
 UNIT_switch_forward   := $(addprefix drivers/switch/,switch.c wire.c table.c offload.c)
 UNIT_root_servers     := $(UNIT_root_description) drivers/ramdisk/config.c drivers/switch/config.c
+UNIT_DISK             := tests/unit/fake_device.c tests/unit/disk_work.c drivers/disk/server.c
+UNIT_disk_gpt         := drivers/disk/gpt.c
+UNIT_disk_server      := drivers/disk/server.c
+UNIT_disk_config      := $(UNIT_root_description) drivers/disk/config.c drivers/disk/gpt.c
+UNIT_disk_virtio      := $(UNIT_DISK) tests/unit/fake_virtio_blk.c drivers/virtio_blk/blk.c drivers/virtio/pci.c \
+	drivers/virtio/queue.c
+UNIT_disk_nvme        := $(UNIT_DISK) tests/unit/fake_nvme.c drivers/nvme/nvme.c drivers/nvme/controller.c \
+	drivers/nvme/queue.c
+FUZZ_disk_virtio      := $(UNIT_disk_virtio)
+FUZZ_disk_nvme        := $(UNIT_disk_nvme)
+UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/ata/ata.c

@@ -124,12 +124,13 @@ system: programs guest-files $(TESTS)/locked.efi
 system-%: programs guest-files $(TESTS)/locked.efi
 	@tests/system/run --logs $(TESTS)/system $*
 
-# A VMM killed KILLS times under a guest that works.
+# A VMM (SOAK=vmm) or drivers and servers (SOAK=drivers) killed KILLS times under guests that work.
 KILLS    ?= 1000
-WORKLOAD ?= compile
+SOAK     ?= vmm
+WORKLOAD ?=
 .PHONY: soak
 soak: programs guest-files
-	@tests/soak --kills $(KILLS) --workload $(WORKLOAD) --logs $(TESTS)/soak
+	@tests/soak --mode $(SOAK) --kills $(KILLS) $(WORKLOAD:%=--workload %) --logs $(TESTS)/soak
 
 # EFI programs of the system tests are linked as the loader is.
 $(TESTS)/efi/%.o: tests/system/efi/%.c

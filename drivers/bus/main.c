@@ -3,7 +3,7 @@
  * second look would size the registers of devices that are in use.
  */
 #include "drivers/bus/scan.h"
-#include "drivers/lib/lib.h"
+#include "drivers/lib/loop.h"
 
 #define SEGMENTS 16u
 
@@ -65,9 +65,7 @@ int main(struct start_info *info)
 	memcpy((void *)session->address, kept, sizeof(*kept));
 	log_line("%u functions", kept->functions);
 	sys_event_signal(session->cap, session->value);
-	for (;;) {
-		u64 bits;
-
-		sys_event_wait(0, TIME_NEVER, &bits);
-	}
+	loop_open(info, NULL);
+	for (;;)
+		loop_wait(TIME_NEVER);
 }

@@ -1,6 +1,7 @@
 /* The console server: guests' consoles and root's prompt on one serial line. */
 #include "drivers/console/mux.h"
 #include "drivers/lib/channel.h"
+#include "drivers/lib/loop.h"
 
 #define QUIET_US    30000ull
 #define STATE_MAGIC 0x534e4f43u
@@ -15,6 +16,8 @@ struct kept {
 static struct mux mux;
 static struct channel client[MUX_CLIENTS];
 static struct channel line;
+static bool client_broken[MUX_CLIENTS];
+static bool line_broken;
 static bool have_line;
 static struct kept *kept;
 
@@ -106,6 +109,24 @@ static void move_output(u64 now)
 	}
 }
 
+/* Tells root of a session that has just been found broken. */
+static void look_at(const struct channel *c, bool *was_broken)
+{
+	bool broken = channel_broken(c);
+
+	if (broken && !*was_broken)
+		loop_peer_broken(c->peer);
+	*was_broken = broken;
+}
+
+static void look_at_all(void)
+{
+	for (u32 i = 0; i < mux.clients; i++)
+		look_at(&client[i], &client_broken[i]);
+	if (have_line)
+		look_at(&line, &line_broken);
+}
+
 int main(struct start_info *info);
 
 int main(struct start_info *info)
@@ -117,12 +138,13 @@ int main(struct start_info *info)
 	restore(info, now);
 	if (!have_line)
 		log_line("no serial line: what the consoles write is lost");
+	loop_open(info, NULL);
 	for (;;) {
-		u64 bits;
 		u8 keys[64];
 		u32 n;
 
 		now = tsc_now();
+		look_at_all();
 		while (have_line && (n = channel_read(&line, keys, sizeof(keys))) > 0) {
 			for (u32 i = 0; i < n; i++)
 				mux_key(&mux, now, keys[i]);
@@ -133,6 +155,6 @@ int main(struct start_info *info)
 			kept->magic = STATE_MAGIC;
 		}
 		move_output(now);
-		sys_event_wait(~0ull, mux_time(&mux, now), &bits);
+		loop_wait(mux_time(&mux, now));
 	}
 }

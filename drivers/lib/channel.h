@@ -67,6 +67,17 @@ static inline u32 channel_write(const struct channel *c, const void *bytes, u32 
 	return n;
 }
 
+/* True if the peer's index of either ring cannot be: nothing goes through that ring any more. */
+static inline bool channel_broken(const struct channel *c)
+{
+	bool in;
+	bool out;
+
+	ring_used(c->in, CONSOLE_RING_SIZE, &in);
+	ring_used(c->out, CONSOLE_RING_SIZE, &out);
+	return in || out;
+}
+
 /* True if bytes wait to be read; room for bytes to be written. */
 static inline bool channel_waits(const struct channel *c)
 {

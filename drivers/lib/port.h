@@ -1,7 +1,35 @@
-/* I/O ports; a program may use those of its START_PORTS resources, others fault. */
+/* I/O ports; a program may use those of its START_PORTS resources, others fault. On the build host
+ * a test has the device (port_read, port_write). */
 #pragma once
 
 #include "kernel/abi/types.h"
+
+#ifdef HOST_TEST
+
+u32 port_read(u16 port, u32 size);
+void port_write(u16 port, u32 size, u32 value);
+
+static inline u8 port_in8(u16 port)
+{
+	return (u8)port_read(port, 1);
+}
+
+static inline u16 port_in16(u16 port)
+{
+	return (u16)port_read(port, 2);
+}
+
+static inline void port_out8(u16 port, u8 value)
+{
+	port_write(port, 1, value);
+}
+
+static inline void port_out32(u16 port, u32 value)
+{
+	port_write(port, 4, value);
+}
+
+#else
 
 static inline u8 port_in8(u16 port)
 {
@@ -21,10 +49,17 @@ static inline u16 port_in16(u16 port)
 
 static inline void port_out16(u16 port, u16 value)
 {
-	asm volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+	asm volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
 }
 
 static inline void port_out8(u16 port, u8 value)
 {
-	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
 }
+
+static inline void port_out32(u16 port, u32 value)
+{
+	asm volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+#endif

@@ -50,11 +50,15 @@
  * - ROOT: cap: root's service port on CPU `value`, for further threads
  * - PCI: cap: sys, with the right to configuration space; phandle: of the host bridge
  * - FUNCTION: cap: dev (dev_ctl), with the right to start DMA if that is allowed; value: function
- * as in msg_create_dev; size: TSC at which a reset of it is over; phandle: of the device. Its I/O
- *   registers are PORTS, and where it has no messages its line is an IRQ
+ * as in msg_create_dev; size: TSC at which its reset is over, 0: it was not reset; phandle: of the
+ * device. Its I/O registers are PORTS, and where it has no messages its line is an IRQ
  * - REGISTERS: address, size: a memory register of a function, mapped uncached; value: number of
  *   the base address register; phandle: of the device
  * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`
+ * - DMA: address, size: zeroed memory for the program's functions to read and write, lost at a
+ *   restart; cap: its mem, which may be attached to a dev
+ * - PULSE: address: struct pulse (protocols/pulse.h), writable; value: PULSE_INJECT or 0; bit: own
+ *   event bit that root sets. Domains only
  */
 enum start_kind {
 	START_CONFIG = 1,
@@ -74,6 +78,8 @@ enum start_kind {
 	START_PCI = 15,
 	START_FUNCTION = 16,
 	START_REGISTERS = 17,
+	START_DMA = 18,
+	START_PULSE = 19,
 };
 
 /*
@@ -83,7 +89,8 @@ enum start_kind {
  * prompt); `protocol`: "console", "serial", ...; `phandle`: of the node in `backend` or `access`
  * that the session stands for, 0 if none. While the peer is away the capability answers GONE or
  * BAD_CAP, which is no error; when it starts or is restarted, root fills the slot (again) and sets
- * `bit`. A server signals each client once when it serves it.
+ * `bit`. A server signals each client once when it serves it. `mem`: to a server that has a PCI
+ * function, the session's mem, which may be attached to the dev; else CAP_NULL.
  */
 #define START_CLIENT 0
 #define START_SERVER 1
@@ -97,7 +104,7 @@ struct start_resource {
 	u32 bit;
 	u32 role;
 	u32 phandle;
-	u32 reserved;
+	u32 mem;
 	char name[START_NAME_SIZE];
 	char protocol[16];
 };

@@ -74,7 +74,8 @@ struct block_facts {
 	u32 max_zeroes;    /* sectors of a WRITE_ZEROES; 0 if that is not supported */
 	u32 discard_block; /* sectors: DISCARD gives up space in whole aligned ones of these */
 	char name[BLOCK_NAME]; /* ASCII, ends with NUL if shorter; a serial number for guests */
-	u32 reserved;
+	u32 bias; /* requests.head - completions.head while nothing is under way, for root to count
+		   */
 };
 static_assert(sizeof(struct block_facts) == 64);
 
@@ -217,6 +218,16 @@ static inline enum block_status block_check(
 	return r->pieces == 0 ? BLOCK_OK : BLOCK_RANGE;
 }
 
+/* Root: requests that are sent and not answered; what cannot be counts as 0. */
+static inline u32 block_under_way(const struct block_session *s)
+{
+	u32 count = __atomic_load_n(&s->requests.head, __ATOMIC_RELAXED) -
+		    __atomic_load_n(&s->completions.head, __ATOMIC_RELAXED) - s->facts.bias;
+	u32 peer = (u32)__atomic_load_n(&s->epochs.server, __ATOMIC_RELAXED);
+
+	return peer != 0 && peer != EPOCH_GONE_PEER && count <= BLOCK_QUEUE ? count : 0;
+}
+
 /* One end; private to its process. `head` and `tail` are the own indices: of the client, of
  * requests and completions; of the server, of completions and requests. */
 struct block_end {
@@ -251,10 +262,11 @@ static inline void block_client_start(struct block_end *c)
 }
 
 /*
- * Goes on with the connection until there is nothing to do for it: call it until it answers AWAY
- * (wait for the event) or CONNECTED (go on). *signal is set if the server's event bit must be set.
- * At ANSWERED c->facts are valid, region 0 is free and the client sends again what was not
- * answered; at LOST it sends nothing until then. Facts that cannot be are like no answer.
+ * Goes on with the connection until there is nothing to do for it: call it until it answers AWAY or
+ * GONE (wait for the event; at GONE requests fail meanwhile) or CONNECTED (go on). *signal is set
+ * if the server's event bit must be set. At ANSWERED c->facts are valid, region 0 is free and the
+ * client sends again what was not answered; at LOST it sends nothing until then. Facts that cannot
+ * be are like no answer.
  */
 static inline enum epoch_state block_client_look(struct block_end *c, bool *signal)
 {
@@ -338,6 +350,7 @@ static inline void block_server_answer(struct block_end *s, u32 hello)
 	s->head = entries_reset_head(&m->completions);
 	s->under_way = 0;
 	m->facts = s->facts;
+	m->facts.bias = s->tail - s->head;
 	epoch_answer(&m->epochs, &s->epoch, hello);
 }
 

@@ -4,7 +4,8 @@
  * `console`: a client (a VMM's 16550, root's operator prompt) and the console server.
  * `serial`: the console server as client and a UART driver as server.
  * The producer of bytes sets the peer's event bit after writing; the consumer does so after it made
- * room in a ring that was full. Bytes that do not fit wait with the producer.
+ * room in a ring that was full. Bytes that do not fit wait with the producer, but for a server that
+ * is `gone`: then they are dropped.
  */
 #pragma once
 
@@ -22,6 +23,7 @@ struct console_session {
 		struct ring ring;
 		u8 space[128 + CONSOLE_RING_SIZE];
 	} to_client;
+	u32 gone; /* root's: not 0: the server has ended and is not restarted */
 };
 #define CONSOLE_SESSION_SIZE 12288u
 static_assert(sizeof(struct console_session) <= CONSOLE_SESSION_SIZE);

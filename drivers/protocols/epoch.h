@@ -28,6 +28,9 @@
  * by whoever sees 6. The compiler and the processor may not move them; nothing else is needed, as
  * each end writes one word and reads the other's.
  *
+ * A server that is not started again is *gone*: root writes {its last epoch, EPOCH_GONE}. The
+ * client then fails what it has, until a server starts at 1.
+ *
  * Both words can be overwritten by a hostile peer, so each end keeps its own epochs in private
  * memory (struct epoch_end) and only the next process of the same end reads them back. A peer that
  * lies can delay or break its own connection, and has no other effect.
@@ -52,12 +55,15 @@ struct epoch_end {
 	u32 refused; /* server: the client's epoch that is closed because of damage */
 };
 
+#define EPOCH_GONE_PEER (~0u) /* no epoch: the server is gone */
+
 enum epoch_state {
 	EPOCH_AWAY,      /* not connected, nothing to do until the peer says something */
 	EPOCH_CONNECTED, /* as before */
 	EPOCH_LOST,      /* the connection has just ended; look again */
 	EPOCH_HELLO,     /* client: may call epoch_hello; server: must quiesce and epoch_answer */
 	EPOCH_ANSWERED,  /* client only: connected from now on */
+	EPOCH_GONE,      /* client only: not connected, and nobody will be there */
 };
 
 static inline u64 epoch_pair(u32 own, u32 peer)
@@ -65,10 +71,19 @@ static inline u64 epoch_pair(u32 own, u32 peer)
 	return (u64)own << 32 | peer;
 }
 
-/* The epoch after `epoch`: never 0, which means none. */
+/* The epoch after `epoch`: never 0, which means none, nor EPOCH_GONE_PEER. */
 static inline u32 epoch_next(u32 epoch)
 {
-	return epoch == ~0u ? 1 : epoch + 1;
+	return epoch >= EPOCH_GONE_PEER - 1 ? 1 : epoch + 1;
+}
+
+/* Root: the server has ended and is not restarted. Root then sets the client's event bit. */
+static inline void epoch_give_up(struct epoch_words *w)
+{
+	u64 old = __atomic_load_n(&w->server, __ATOMIC_RELAXED);
+
+	__atomic_store_n(
+		&w->server, epoch_pair((u32)(old >> 32), EPOCH_GONE_PEER), __ATOMIC_RELEASE);
 }
 
 /* Step 1. The server then sets the client's event bit. */
@@ -137,6 +152,10 @@ static inline enum epoch_state epoch_client_look(const struct epoch_words *w, st
 		e->peer = 0;
 		e->asked = 0;
 		return EPOCH_LOST;
+	}
+	if ((u32)said == EPOCH_GONE_PEER) {
+		e->asked = 0;
+		return EPOCH_GONE;
 	}
 	if (server == 0)
 		return EPOCH_AWAY;

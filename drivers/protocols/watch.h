@@ -38,16 +38,21 @@ static inline struct watch_vcpu *watch_at(void *state, u64 size, u64 used, u32 v
 /* Of the exits that cost the least to handle, one in so many is measured and stands for all. */
 #define WATCH_EACH 16u
 
-/* Counts an exit that took `cycles`, for `each` of them. */
-static inline void watch_add(struct watch_vcpu *w, u32 kind, cycles_t cycles, u32 each)
+/* Counts one thing that took `cycles`, for `each` of them. */
+static inline void watch_kind_add(struct watch_kind *k, cycles_t cycles, u32 each)
 {
-	struct watch_kind *k = &w->kind[kind];
 	u32 bucket = 63 - (u32)__builtin_clzl(cycles | 1);
 
 	k->bucket[bucket] += each;
 	k->sum += cycles * each;
 	if (unlikely(cycles > k->max))
 		k->max = cycles;
+}
+
+/* The same for an exit. */
+static inline void watch_add(struct watch_vcpu *w, u32 kind, cycles_t cycles, u32 each)
+{
+	watch_kind_add(&w->kind[kind], cycles, each);
 }
 
 /* Exits of a kind. */

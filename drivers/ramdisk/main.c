@@ -1,5 +1,5 @@
 /* The server of volumes in memory: of zeroes, or files of the image. */
-#include "drivers/lib/lib.h"
+#include "drivers/lib/loop.h"
 #include "drivers/ramdisk/config.h"
 #include "drivers/ramdisk/disk.h"
 
@@ -11,6 +11,7 @@ static u32 volumes;
 
 static struct disk disk[DISKS_MAX];
 static const struct start_resource *session[DISKS_MAX];
+static u64 damages[DISKS_MAX]; /* that root was told of */
 static u32 disks;
 
 /* The file of the volume with that phandle, or NULL. */
@@ -103,9 +104,9 @@ static void open_session(const struct start_resource *r)
 /* Tells the client what its turn asked for. A client that is away looks when it comes back. */
 static void tell(u32 i)
 {
-	if (disk[i].damages == 1) {
-		log_line("%s: broke its session; told once", session[i]->name);
-		disk[i].damages++;
+	if (disk[i].damages != damages[i]) {
+		damages[i] = disk[i].damages;
+		loop_peer_broken(session[i]->cap);
 	}
 	if (!disk[i].signal)
 		return;
@@ -129,15 +130,14 @@ int main(struct start_info *info)
 		log_line("no volume that anybody uses: nothing to do");
 		return 0;
 	}
+	loop_open(info, NULL);
 	for (;;) {
 		bool again = false;
-		u64 bits;
 
 		for (u32 i = 0; i < disks; i++) {
 			again |= disk_turn(&disk[i]);
 			tell(i);
 		}
-		if (!again)
-			sys_event_wait(~0ull, TIME_NEVER, &bits);
+		loop_wait(again ? 0 : TIME_NEVER);
 	}
 }

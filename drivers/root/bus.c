@@ -29,7 +29,7 @@ static const struct bus_function *function_find(u32 function)
 	return NULL;
 }
 
-static bool has_functions(const struct member *m)
+bool bus_has_functions(const struct member *m)
 {
 	for (u32 i = 0; i < m->node->devices; i++) {
 		if (m->node->device[i].kind == DEVICE_FUNCTION)
@@ -40,7 +40,7 @@ static bool has_functions(const struct member *m)
 
 bool bus_awaited(const struct member *m)
 {
-	return has_functions(m) && shared && table.state != BUS_READY;
+	return bus_has_functions(m) && shared && table.state != BUS_READY;
 }
 
 void bus_run(void)
@@ -56,7 +56,7 @@ void bus_run(void)
 	}
 	for (u32 i = 0; i < members; i++) {
 		if (member[i].state == MEMBER_IDLE && member[i].node->autostart &&
-			has_functions(&member[i]))
+			bus_has_functions(&member[i]))
 			member_start(&member[i]);
 	}
 }
@@ -174,11 +174,11 @@ void bus_devices_end(struct member *m)
 
 void bus_devices_reset(struct member *m)
 {
-	m->reset_done = 0;
 	for (u32 i = 0; i < m->node->devices; i++) {
+		m->reset_done[i] = 0;
 		if (m->dev[i] != CAP_NULL &&
 			sys_dev_ctl(m->dev[i], DEV_CTL_RESET, 0, 0, 0, 0, NULL) == STATUS_OK)
-			m->reset_done = tsc_now() + tsc_from_us(boot->tsc_hz, RESET_US);
+			m->reset_done[i] = tsc_now() + tsc_from_us(boot->tsc_hz, RESET_US);
 	}
 }
 
@@ -234,7 +234,7 @@ bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 		!resource_grant(m, r, m->dev[i], RIGHT_CTL | (may_start(d, f) ? RIGHT_RUN : 0), 0))
 		return false;
 	r->value = d->function;
-	r->size = m->reset_done;
+	r->size = m->reset_done[i];
 	r->phandle = d->phandle;
 	for (u32 k = 0; k < BUS_BARS; k++) {
 		if (f->bar[k].size && f->bar[k].address && !add_register(m, info, f, k, d->phandle))

@@ -16,6 +16,9 @@ status_t bus_attach(struct session *s);
 /* Takes over what the bus domain tells, once it does. */
 void bus_run(void);
 
+/* True if it has access to a PCI function. */
+bool bus_has_functions(const struct member *m);
+
 /* True if the member waits for the bus domain to tell of a function that it has access to. */
 bool bus_awaited(const struct member *m);
 

@@ -7,7 +7,7 @@
 
 #define say operator_printf
 
-static const char *const state_name[] = {"idle", "running", "stopped", "off", "failed"};
+static const char *const state_name[] = {"idle", "running", "stopped", "off", "failed", "waiting"};
 
 struct command {
 	const char *name;
@@ -15,6 +15,9 @@ struct command {
 	const char *help;
 	void (*run)(struct member *m);
 };
+
+/* The word behind NAME, for the command that has two. */
+static const char *second_word;
 
 static void list_member(const struct member *m)
 {
@@ -50,7 +53,7 @@ static void list(struct member *none)
 
 static void stop(struct member *m)
 {
-	if (m->state != MEMBER_RUNNING)
+	if (m->state != MEMBER_RUNNING && m->state != MEMBER_WAITING)
 		say("%s does not run\n", m->node->name);
 	else if (member_is_way_in(m))
 		say("%s carries this prompt: it can be restarted, but not stopped\n",
@@ -65,7 +68,7 @@ static void start(struct member *m)
 {
 	if (m->state == MEMBER_RUNNING)
 		say("%s runs already\n", m->node->name);
-	else if (member_start(m))
+	else if (m->state == MEMBER_WAITING ? member_renew(m) : member_start(m))
 		log_line("%s is started by the operator", m->node->name);
 	else
 		say("%s could not be started; \"log\" says why\n", m->node->name);
@@ -75,7 +78,7 @@ static void restart(struct member *m)
 {
 	bool ok;
 
-	if (m->state != MEMBER_RUNNING) {
+	if (m->state != MEMBER_RUNNING && m->state != MEMBER_WAITING) {
 		ok = member_start(m);
 	} else if (m->node->class == NODE_DOMAIN) {
 		ok = member_renew(m);
@@ -122,9 +125,15 @@ static void stats(struct member *m)
 		say("thread %u: CPU %u, priority %u, run time %lu us, %lu switches\n", i, t->cpu,
 			t->priority, t->run_time / us_cycles, t->calls);
 	}
+	health_show(m);
 	watch_show(m);
 	show_pool("holder", m->holder);
 	show_pool("process", p->domain);
+}
+
+static void inject(struct member *m)
+{
+	health_inject(m, second_word);
 }
 
 static void regs(struct member *m)
@@ -180,6 +189,8 @@ static const struct command command[] = {
 		restart_vmm},
 	{"stats", "NAME", "run time; of vCPUs, shares of time and exits with cycles in the VMM",
 		stats},
+	{"inject", "NAME FAULT",
+		"a fault, to try the rest: kill, hang, wild-write, bad-ring, wild-dma", inject},
 	{"regs", "NAME", "the registers of a partition's vCPUs, in the log", regs},
 	{"lspci", NULL, "the PCI functions, and whose they are", list_pci},
 	{"describe", NULL, "this machine as nodes of a description", describe},
@@ -193,7 +204,7 @@ static void help(struct member *none)
 {
 	(void)none;
 	for (u32 i = 0; i < ARRAY_SIZE(command); i++)
-		say("%-11s %-5s %s\n", command[i].name,
+		say("%-11s %-10s %s\n", command[i].name,
 			command[i].argument ? command[i].argument : "", command[i].help);
 }
 
@@ -212,17 +223,19 @@ static char *word(char **at)
 	return start;
 }
 
-static void run(const struct command *c, const char *name, const char *rest)
+static void run(const struct command *c, const char *name, const char *word, const char *rest)
 {
+	bool two = c->argument && strchr(c->argument, ' ');
 	struct member *m = NULL;
 
-	if (*rest || (!c->argument && *name)) {
+	second_word = word;
+	if (*rest || (*word && !two) || (*name && !c->argument)) {
 		say("too many words; usage: %s%s%s\n", c->name, c->argument ? " " : "",
 			c->argument ? c->argument : "");
 		return;
 	}
 	if (c->argument && !*name) {
-		say("which one? usage: %s NAME; \"list\" shows the names\n", c->name);
+		say("which one? usage: %s %s; \"list\" shows the names\n", c->name, c->argument);
 		return;
 	}
 	if (c->argument) {
@@ -240,13 +253,14 @@ void command_run(char *line)
 {
 	char *name = word(&line);
 	char *argument = word(&line);
+	char *second = word(&line);
 	char *rest = word(&line);
 
 	if (!*name)
 		return;
 	for (u32 i = 0; i < ARRAY_SIZE(command); i++) {
 		if (strcmp(command[i].name, name) == 0) {
-			run(&command[i], argument, rest);
+			run(&command[i], argument, second, rest);
 			return;
 		}
 	}

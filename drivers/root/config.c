@@ -6,6 +6,8 @@
 
 #define CARD    "pci1af4,1041"
 #define ADDRESS "local-mac-address"
+#define PCI     "pci-host-cam-generic"
+#define DEVICES "devices"
 
 static int copy_properties(const void *fdt, int node, void *to)
 {
@@ -62,9 +64,9 @@ static int add_address(const void *fdt, int node, void *to)
 	return address ? fdt_property(to, ADDRESS, address, size) : 0;
 }
 
-/* The tree's depth is bounded by tree_open, so nodes are opened and closed as the walk goes up and
- * down. */
-static int copy_nodes(const void *fdt, int top, void *to)
+/* Copies `top` and all below it as a node `name`, which stays open. The tree's depth is bounded by
+ * tree_open, so nodes are opened and closed as the walk goes up and down. */
+static int copy_nodes(const void *fdt, int top, const char *name, void *to)
 {
 	int depth = 0;
 	int open = 0;
@@ -78,7 +80,7 @@ static int copy_nodes(const void *fdt, int top, void *to)
 			if (error)
 				return error;
 		}
-		error = fdt_begin_node(to, node == top ? "" : fdt_get_name(fdt, node, NULL));
+		error = fdt_begin_node(to, node == top ? name : fdt_get_name(fdt, node, NULL));
 		if (!error)
 			error = copy_properties(fdt, node, to);
 		if (!error)
@@ -87,12 +89,37 @@ static int copy_nodes(const void *fdt, int top, void *to)
 			return error;
 		open++;
 	}
-	for (; open > 0; open--) {
+	for (; open > 1; open--) {
 		error = fdt_end_node(to);
 		if (error)
 			return error;
 	}
 	return 0;
+}
+
+/* The PCI functions that the node has access to: a driver finds there what its device is cut in. */
+static int copy_devices(const void *fdt, int node, void *to)
+{
+	int size;
+	const fdt32_t *access = fdt_getprop(fdt, node, "access", &size);
+	bool any = false;
+	int error = 0;
+
+	for (int i = 0; access && i < size / 4 && !error; i++) {
+		int device = fdt_node_offset_by_phandle(fdt, fdt32_ld(access + i));
+		int parent = device < 0 ? device : fdt_parent_offset(fdt, device);
+
+		if (parent < 0 || fdt_node_check_compatible(fdt, parent, PCI) != 0)
+			continue;
+		if (!any)
+			error = fdt_begin_node(to, DEVICES);
+		any = true;
+		if (!error)
+			error = copy_nodes(fdt, device, fdt_get_name(fdt, device, NULL), to);
+		if (!error)
+			error = fdt_end_node(to);
+	}
+	return any && !error ? fdt_end_node(to) : error;
 }
 
 u64 config_make(const void *fdt, int node, void *to, u64 size)
@@ -102,7 +129,11 @@ u64 config_make(const void *fdt, int node, void *to, u64 size)
 	if (!error)
 		error = fdt_finish_reservemap(to);
 	if (!error)
-		error = copy_nodes(fdt, node, to);
+		error = copy_nodes(fdt, node, "", to);
+	if (!error)
+		error = copy_devices(fdt, node, to);
+	if (!error)
+		error = fdt_end_node(to);
 	if (!error)
 		error = fdt_finish(to);
 	return error ? 0 : fdt_totalsize(to);

@@ -4,6 +4,7 @@
 #include "drivers/lib/lib.h"
 #include "drivers/protocols/bus.h"
 #include "drivers/root/description.h"
+#include "drivers/root/restart.h"
 
 #define SCHEMA   "bulkhead,system-v1"
 #define PCI_HOST "pci-host-cam-generic"
@@ -13,7 +14,11 @@
 #define DEFAULT_DOMAIN_PRIORITY    20
 #define DEFAULT_PARTITION_PRIORITY 10
 #define DEFAULT_RESTART_TIMES      5
+#define DEFAULT_DMA_KIB            256
 #define DEFAULT_RESTART_SECONDS    60
+#define DEFAULT_RESTART_DELAY_MS   100
+#define DEFAULT_HEARTBEAT_MS       1000
+#define HEARTBEAT_MS_MAX           60000
 #define GUEST_TOP                  BIT(40)
 #define ISA_PORT_SPACE             1u /* first address cell on the ISA bus: I/O ports */
 
@@ -81,8 +86,14 @@ static void read_times(struct description *d, struct domain_node *n)
 		n->bad = true;
 	}
 	n->pool_kib = tree_u32(t, n->offset, "pool-kib", 0, 64, 65536, &n->bad);
+	n->dma_kib = tree_u32(t, n->offset, "dma-kib", DEFAULT_DMA_KIB, 4, 65536, &n->bad);
 	n->restart_times = DEFAULT_RESTART_TIMES;
 	n->restart_seconds = DEFAULT_RESTART_SECONDS;
+	n->restart_delay_ms = tree_u32(t, n->offset, "restart-delay-ms", DEFAULT_RESTART_DELAY_MS,
+		0, RESTART_DELAY_MS_MAX, &n->bad);
+	n->heartbeat_ms = tree_u32(
+		t, n->offset, "heartbeat-ms", DEFAULT_HEARTBEAT_MS, 0, HEARTBEAT_MS_MAX, &n->bad);
+	n->heartbeat_set = tree_has(t, n->offset, "heartbeat-ms");
 	if (!tree_has(t, n->offset, "restart-limit"))
 		return;
 	if (tree_cells(t, n->offset, "restart-limit") != 2) {
@@ -94,19 +105,30 @@ static void read_times(struct description *d, struct domain_node *n)
 	n->restart_seconds = tree_cell(t, n->offset, "restart-limit", 1);
 }
 
+/* Reads a range of I/O ports from cell `i` of `reg` on. */
+static bool read_range(const struct tree *t, int node, int i, u16 *port, u16 *ports)
+{
+	u32 first = tree_cell(t, node, "reg", i + 1);
+	u32 count = tree_cell(t, node, "reg", i + 2);
+
+	*port = (u16)first;
+	*ports = (u16)count;
+	return tree_cell(t, node, "reg", i) == ISA_PORT_SPACE && first <= 0xffff && count > 0 &&
+	       count <= 0x10000 - first;
+}
+
 /* Reads the device with ports at `node`, on the ISA bus. */
 static bool read_ports(struct tree *t, struct device_node *v, int node)
 {
 	u32 irq;
 
-	if (tree_cells(t, node, "reg") != 3 || tree_cell(t, node, "reg", 0) != ISA_PORT_SPACE ||
-		tree_cell(t, node, "reg", 1) > 0xffff || tree_cell(t, node, "reg", 2) == 0 ||
-		tree_cell(t, node, "reg", 2) > 0x10000 - tree_cell(t, node, "reg", 1)) {
-		tree_complain(t, node, "\"reg\" must be <1 PORT COUNT>");
+	int cells = tree_cells(t, node, "reg");
+
+	if ((cells != 3 && cells != 6) || !read_range(t, node, 0, &v->port, &v->ports) ||
+		(cells == 6 && !read_range(t, node, 3, &v->more_port, &v->more_ports))) {
+		tree_complain(t, node, "\"reg\" must be <1 PORT COUNT>, or two of these");
 		return false;
 	}
-	v->port = (u16)tree_cell(t, node, "reg", 1);
-	v->ports = (u16)tree_cell(t, node, "reg", 2);
 	if (tree_cells(t, node, "interrupts") >= 1) {
 		irq = tree_cell(t, node, "interrupts", 0);
 		if (irq > 15) {
@@ -333,6 +355,10 @@ static void read_node(struct description *d, int offset, const struct boot_info 
 	if (tree_has(t, offset, "memory-region"))
 		tree_complain(t, offset,
 			"\"memory-region\" is not in this version: the program runs without it");
+	if (tree_has(t, offset, "replay-off") && !d->fault_injection) {
+		tree_complain(t, offset, "\"replay-off\" needs \"fault-injection\" in /domains");
+		n->bad = true;
+	}
 	if (n->class == NODE_PARTITION)
 		read_machine(d, n, boot);
 	else
@@ -406,6 +432,7 @@ bool description_read(struct description *d, const void *fdt, size_t size,
 		tree_complain(&d->tree, -1, "node \"/domains\" is missing: nothing to start");
 		return false;
 	}
+	d->fault_injection = tree_has(&d->tree, domains, "fault-injection");
 	fdt_for_each_subnode(node, fdt, domains)
 	{
 		if (d->nodes == NODES_MAX) {

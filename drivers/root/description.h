@@ -39,6 +39,8 @@ struct device_node {
 	const char *compatible; /* of a PCI function: the identity that it must have */
 	u16 port;
 	u16 ports;
+	u16 more_port; /* a second range; more_ports 0: none */
+	u16 more_ports;
 	bool has_irq;
 	u8 isa_irq; /* 0-15 */
 };
@@ -60,8 +62,12 @@ struct domain_node {
 	u32 budget_us; /* 0: unlimited */
 	u32 period_us;
 	u32 pool_kib; /* 0: root's default */
+	u32 dma_kib;  /* memory for its PCI functions to read and write */
 	u32 restart_times;
 	u32 restart_seconds;
+	u32 restart_delay_ms; /* before the second restart in that time; then it doubles */
+	u32 heartbeat_ms;     /* 0: it is not asked */
+	bool heartbeat_set;   /* the node says so: asked from the start on */
 	bool autostart;
 	bool on_exit_restart;
 	bool fpu;
@@ -94,6 +100,7 @@ struct description {
 	u32 console; /* the console server, or NODE_NONE */
 	u32 serial;  /* the driver of the port that /chosen names, or NODE_NONE */
 	u32 bus;     /* the bus domain, or NODE_NONE */
+	bool fault_injection;
 };
 
 /*

@@ -54,6 +54,43 @@ static bool is_taken(const struct description *d, u32 phandle, const char *proto
 	return false;
 }
 
+/* True if two ranges of one disk overlap, of which at least one can be written. */
+static bool ranges_clash(const struct tree *t, int a, int b)
+{
+	u64 start[2];
+	u64 size[2];
+	const int node[2] = {a, b};
+
+	if (fdt_parent_offset(t->fdt, a) != fdt_parent_offset(t->fdt, b) ||
+		(tree_has(t, a, "read-only") && tree_has(t, b, "read-only")))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		int length;
+		const fdt32_t *reg = fdt_getprop(t->fdt, node[i], "reg", &length);
+
+		if (!reg || length != 16)
+			return false;
+		start[i] = tree_pair(t, node[i], "reg", 0);
+		size[i] = tree_pair(t, node[i], "reg", 2);
+	}
+	return start[0] <= start[1] ? start[1] - start[0] < size[0] : start[0] - start[1] < size[1];
+}
+
+/* The name of a volume that somebody has and that clashes with `target`, or NULL. */
+static const char *clash_with(const struct description *d, int target)
+{
+	for (u32 i = 0; i < d->links; i++) {
+		int other;
+
+		if (strcmp(d->link[i].protocol, "block") != 0)
+			continue;
+		other = fdt_node_offset_by_phandle(d->tree.fdt, d->link[i].phandle);
+		if (other >= 0 && other != target && ranges_clash(&d->tree, target, other))
+			return fdt_get_name(d->tree.fdt, other, NULL);
+	}
+	return NULL;
+}
+
 static bool parent_is(const struct tree *t, int node, const char *name)
 {
 	int parent = fdt_parent_offset(t->fdt, node);
@@ -149,6 +186,14 @@ static void link_backend(struct description *d, u32 client, int node)
 		tree_complain(t, node,
 			"\"backend\" %s is given to another device already; this one has none",
 			fdt_get_name(t->fdt, target, NULL));
+		return;
+	}
+	if (strcmp(protocol, "block") == 0 && clash_with(d, target)) {
+		tree_complain(t, node,
+			"\"backend\" %s overlaps %s, which is given to another device; this one "
+			"has "
+			"none",
+			fdt_get_name(t->fdt, target, NULL), clash_with(d, target));
 		return;
 	}
 	if (has_link(d, client, protocol)) {

@@ -16,6 +16,7 @@
 #define ROOT_AREA            0x100000000ull /* stacks and queues, see service.c */
 #define ROOT_SESSION         0x140000000ull /* the operator's console session */
 #define ROOT_BUS             0x160000000ull /* the bus domain's session */
+#define ROOT_PULSE           0x170000000ull /* + member index * PAGE_SIZE: pages of health.c */
 #define ROOT_WINDOW          0x180000000ull /* memory being filled for others */
 #define ROOT_FILES           0x200000000ull /* boot files */
 
@@ -78,8 +79,10 @@ status_t memory_new(cap_t payer, u64 size, struct memory *m);
 /* Destroys a mem and takes its memory back; does nothing if there is none. */
 void memory_end(struct memory *m);
 
-/* Maps the mem writable at ROOT_WINDOW, one at a time, and away again. NULL on errors. */
+/* Maps the mem, or its first `size` bytes (whole pages), writable at ROOT_WINDOW, one at a time,
+ * and away again. NULL on errors. */
 void *memory_open(const struct memory *m);
+void *memory_open_part(const struct memory *m, u64 size);
 void memory_close(void);
 
 u64 memory_free_bytes(void);

@@ -7,11 +7,14 @@
 #pragma once
 
 #include "drivers/protocols/bus.h"
+#include "drivers/protocols/pulse.h"
+#include "drivers/protocols/watch.h"
 #include "drivers/root/description.h"
+#include "drivers/root/health.h"
 #include "drivers/root/machine.h"
 #include "drivers/root/restart.h"
 
-#define PROCESS_MEMS 12
+#define PROCESS_MEMS 14
 #define GUEST_PARTS  24
 
 enum member_state {
@@ -20,6 +23,7 @@ enum member_state {
 	MEMBER_STOPPED = 2, /* by the operator */
 	MEMBER_OFF = 3,     /* the guest switched itself off, or the program ended with code 0 */
 	MEMBER_FAILED = 4,  /* it died, or could not be started */
+	MEMBER_WAITING = 5, /* a domain that died, until restart_at */
 };
 
 struct process {
@@ -36,6 +40,8 @@ struct process {
 	u32 windows;
 	cap_t window[NODE_DEVICES * BUS_BARS]; /* mems of its functions' registers */
 	cap_t event;                           /* all bits of the first thread's event */
+	struct pulse *pulse;                   /* NULL: it has none */
+	u32 pulse_bit;
 
 	/* used while it is being built */
 	vaddr_t entry;
@@ -61,6 +67,15 @@ struct death {
 	u64 sequence; /* exits that its vCPU had returned */
 };
 
+/* What became of a domain's deaths, those that the operator asked for not counted. */
+struct recovery {
+	u32 deaths;
+	u32 busy;         /* of those with requests under way */
+	u64 requests;     /* that were under way */
+	cycles_t noticed; /* TSC of the last one, until the fresh program serves; 0: it does */
+	struct watch_kind time; /* from there until a client was connected again */
+};
+
 struct member {
 	const struct domain_node *node;
 	u32 index;
@@ -69,6 +84,11 @@ struct member {
 	u32 session_bits; /* the first bits of its first thread's event, one for each session */
 	u32 restarts;     /* since the member was last started from scratch */
 	struct restart_history history;
+	cycles_t restart_at; /* WAITING: TSC */
+	struct health health;
+	cycles_t health_at; /* TSC of the next question */
+	u32 injections;
+	struct recovery recovery;
 	struct death death;
 
 	cap_t holder;
@@ -77,16 +97,17 @@ struct member {
 	struct memory config; /* START_CONFIG */
 	u64 config_size;
 
-	cap_t dev[NODE_DEVICES]; /* of its PCI functions; CAP_NULL: none */
-	cycles_t reset_done;     /* TSC at which their last reset is over */
+	cap_t dev[NODE_DEVICES];           /* of its PCI functions; CAP_NULL: none */
+	cycles_t reset_done[NODE_DEVICES]; /* TSC at which their reset is over; 0: they have none */
 	struct guest guest;
 	struct process process;
 };
 
 struct session_end {
-	bool open;  /* the program runs and knows of the session */
-	cap_t slot; /* of its table: the peer's event */
-	u32 bit;    /* of its first thread's event; the same for ever, as the peer knows it */
+	bool open;        /* the program runs and knows of the session */
+	cap_t slot;       /* of its table: the peer's event */
+	u32 bit;          /* of its first thread's event; the same for ever, as the peer knows it */
+	cycles_t accuses; /* TSC at which it last said that the peer broke the protocol; 0: never */
 };
 
 struct session {
@@ -122,6 +143,10 @@ void member_stop(struct member *m, enum member_state state);
  * and of a partition with the same guest. False: it is FAILED.
  */
 bool member_renew(struct member *m);
+
+/* Ends a domain's process and stops its devices; state and sessions stay for member_renew, until
+ * which it is WAITING. */
+void member_suspend(struct member *m);
 
 /* True for the console server and the driver of its port, which carry the operator's prompt. */
 bool member_is_way_in(const struct member *m);
@@ -189,6 +214,22 @@ void sessions_connect(struct member *m);
 /* The member's process has ended. */
 void sessions_disconnect(struct member *m);
 
+/* The member is not restarted: tells its clients, whose requests then fail. */
+void sessions_give_up(const struct member *m);
+
+/* Requests that clients have sent to it and that it has not answered. */
+u32 sessions_under_way(const struct member *m);
+
+/*
+ * The end of `m` whose capability is `cap` says that its peer broke the protocol; `m` NULL: root
+ * says it of the operator's console. Returns the peer, or NULL: there is no such session, or it has
+ * ended.
+ */
+struct member *sessions_accuse(struct member *m, cap_t cap);
+
+/* True if root or all running peers of `m` have accused it of late. */
+bool sessions_agree(const struct member *m);
+
 /* --- service.c --- */
 
 /* Makes the first thread's queue; the first thread then calls service_loop(0 ...) and never
@@ -217,6 +258,13 @@ void supervise_record(const struct record *r);
 /* Looks after the members whose supervisor bits are set. */
 void supervise(u64 bits);
 
+/* The operator's console broke its session with root. */
+void supervise_console(void);
+
+/* Ends a member's process as if it had died, for the reason that the log is told, and restarts it
+ * within its limit. */
+void supervise_end(struct member *m, const char *why);
+
 /* Powers the machine off, or resets it, once what is queued for the console is shown. */
 void power_off(void);
 void power_reset(void);
@@ -224,6 +272,22 @@ void power_reset(void);
 /* The next time at which supervise_time wants to run, and that. */
 cycles_t supervise_deadline(void);
 void supervise_time(void);
+
+/* --- health.c --- */
+
+/* Makes the page that root and a domain's process share, and lists it. */
+bool health_add(struct member *m, struct start_info *info);
+
+/* Asks the programs whose time has come; ends one that does not answer. The next such time. */
+void health_run(void);
+cycles_t health_deadline(void);
+
+/* A domain has died: notes when, and what was under way. Its process still exists. */
+void health_died(struct member *m);
+
+/* The operator's: deaths and recoveries; a fault, by its name. */
+void health_show(struct member *m);
+void health_inject(struct member *m, const char *fault);
 
 /* --- seed.c --- */
 

@@ -143,10 +143,17 @@ bool member_start(struct member *m)
 
 bool member_renew(struct member *m)
 {
-	process_end(m);
-	bus_devices_reset(m);
+	if (m->state != MEMBER_WAITING)
+		member_suspend(m);
 	m->restarts++;
 	return run(m);
+}
+
+void member_suspend(struct member *m)
+{
+	process_end(m);
+	bus_devices_reset(m);
+	m->state = MEMBER_WAITING;
 }
 
 void member_stop(struct member *m, enum member_state state)
@@ -156,6 +163,8 @@ void member_stop(struct member *m, enum member_state state)
 	guest_end(m);
 	memory_end(&m->kept);
 	m->state = state;
+	if (state != MEMBER_STOPPED)
+		sessions_give_up(m);
 	if (state == MEMBER_FAILED && member_is_way_in(m))
 		operator_give_up();
 }

@@ -49,8 +49,13 @@ void memory_end(struct memory *m)
 
 void *memory_open(const struct memory *m)
 {
+	return memory_open_part(m, m->size);
+}
+
+void *memory_open_part(const struct memory *m, u64 size)
+{
 	status_t s =
-		sys_mem_map(ROOT_CAP_DOMAIN, m->cap, ROOT_WINDOW, 0, m->size, MAP_READ | MAP_WRITE);
+		sys_mem_map(ROOT_CAP_DOMAIN, m->cap, ROOT_WINDOW, 0, size, MAP_READ | MAP_WRITE);
 
 	if (s == STATUS_OK)
 		return (void *)ROOT_WINDOW;

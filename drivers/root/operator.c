@@ -123,9 +123,17 @@ void operator_run(void)
 	u8 typed[64];
 	u32 n;
 	bool moved = false;
+	bool broken_in;
+	bool broken_out;
 
 	if (!up)
 		return;
+	ring_used(&rings->to_client.ring, CONSOLE_RING_SIZE, &broken_in);
+	ring_used(&rings->to_server.ring, CONSOLE_RING_SIZE, &broken_out);
+	if (broken_in || broken_out) {
+		supervise_console();
+		return;
+	}
 	while ((n = ring_read(&rings->to_client.ring, CONSOLE_RING_SIZE, typed, sizeof(typed))) >
 		0) {
 		moved = true;

@@ -131,6 +131,22 @@ bool resource_irq(struct member *m, struct start_info *info, u8 line, bool level
 	return resource_grant(m, r, p->irq[p->irqs++], RIGHT_CTL, 0);
 }
 
+static bool add_ports(
+	struct member *m, struct start_info *info, const struct device_node *d, u16 port, u16 ports)
+{
+	struct start_resource *r = resource_add(m, info, START_PORTS);
+
+	if (!r || !member_ok(m,
+			  sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, m->process.domain, port, ports,
+				  NULL),
+			  "I/O ports"))
+		return false;
+	r->value = port;
+	r->size = ports;
+	r->phandle = d->phandle;
+	return true;
+}
+
 static bool add_devices(struct member *m, struct start_info *info)
 {
 	for (u32 i = 0; i < m->node->devices; i++) {
@@ -149,15 +165,9 @@ static bool add_devices(struct member *m, struct start_info *info)
 				return false;
 			continue;
 		}
-		r = resource_add(m, info, START_PORTS);
-		if (!r || !member_ok(m,
-				  sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_PORTS, m->process.domain,
-					  d->port, d->ports, NULL),
-				  "I/O ports"))
+		if (!add_ports(m, info, d, d->port, d->ports) ||
+			(d->more_ports && !add_ports(m, info, d, d->more_port, d->more_ports)))
 			return false;
-		r->value = d->port;
-		r->size = d->ports;
-		r->phandle = d->phandle;
 		if (d->has_irq && !resource_irq(m, info, d->isa_irq, false, d->phandle))
 			return false;
 	}
@@ -226,9 +236,28 @@ static bool add_test(struct member *m, struct start_info *info)
 		RIGHT_CREATE | RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_GRANT, 0);
 }
 
+/* Memory of its own that a driver may attach to its functions. */
+static bool add_dma(struct member *m, struct start_info *info)
+{
+	struct process *p = &m->process;
+	struct memory *memory = &p->mem[p->mems];
+	struct start_resource *r = resource_add(m, info, START_DMA);
+
+	if (!r || p->mems == PROCESS_MEMS ||
+		!member_ok(m, memory_new(p->domain, (u64)m->node->dma_kib << 10, memory),
+			"memory for DMA"))
+		return false;
+	p->mems++;
+	p->frames += memory->size;
+	return resource_map(m, r, memory->cap, memory->base, memory->size, MAP_READ | MAP_WRITE) &&
+	       resource_grant(m, r, memory->cap, RIGHT_DMA, 0);
+}
+
 bool resources_make(struct member *m, struct start_info *info)
 {
 	return add_memory(m, info) && add_threads(m, info) && add_devices(m, info) &&
 	       (m->node->class != NODE_PARTITION || add_guest(m, info)) && add_files(m, info) &&
-	       (!m->node->test_authority || add_test(m, info));
+	       (!m->node->test_authority || add_test(m, info)) &&
+	       (!bus_has_functions(m) || add_dma(m, info)) &&
+	       (m->node->class != NODE_DOMAIN || health_add(m, info));
 }

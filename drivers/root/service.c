@@ -34,6 +34,7 @@ static status_t serve(struct service *v, u64 badge, const struct ipc_words *io)
 		r.size = (u16)io->word[1];
 		break;
 	case ROOT_STOP:
+	case ROOT_BROKEN:
 		r.value = io->word[1];
 		break;
 	default:

@@ -4,16 +4,57 @@
 #include "drivers/protocols/console.h"
 #include "drivers/protocols/root.h"
 #include "drivers/protocols/net.h"
+#include "drivers/root/blame.h"
 #include "drivers/root/bus.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/resources.h"
 
 #define TABLE_SPAN   0x200000ull     /* that one page table maps */
 #define TABLES_EDGES (3 * PAGE_SIZE) /* of a session, and the list of attachments */
+#define HEADER_SIZE  0x3000ull       /* of every session, with the words that root writes */
+#define AGREE_US     10000000ull     /* how long an accusation counts */
 #define SMALL        (64ull << 10)   /* sessions below it share the page tables of others */
+
+static_assert(HEADER_SIZE <= CONSOLE_SESSION_SIZE && HEADER_SIZE <= BLOCK_DATA);
+static_assert(sizeof(struct console_session) <= HEADER_SIZE && HEADER_SIZE <= NET_DATA);
 
 static struct session session[LINKS_MAX];
 static u32 sessions;
+
+static bool is_bytes(const struct session *s)
+{
+	return strcmp(s->link->protocol, "console") == 0 ||
+	       strcmp(s->link->protocol, "serial") == 0;
+}
+
+/* The program at the producer's end, or else the consumer's, is a fresh one. If the last one left
+ * an index that cannot be, what the ring held is lost: it is empty, where the other end says. */
+static void ring_repair(struct ring *r, bool producer)
+{
+	bool broken;
+
+	ring_used(r, CONSOLE_RING_SIZE, &broken);
+	if (!broken)
+		return;
+	if (producer)
+		__atomic_store_n(&r->head, r->tail, __ATOMIC_RELEASE);
+	else
+		__atomic_store_n(&r->tail, r->head, __ATOMIC_RELEASE);
+}
+
+/* A fresh program takes over an end of a byte session. */
+static void bytes_renew(const struct session *s, u32 role)
+{
+	struct console_session *c = memory_open_part(&s->memory, CONSOLE_SESSION_SIZE);
+
+	if (!c)
+		return;
+	ring_repair(&c->to_server.ring, role == START_CLIENT);
+	ring_repair(&c->to_client.ring, role == START_SERVER);
+	if (role == START_SERVER)
+		__atomic_store_n(&c->gone, 0, __ATOMIC_RELEASE);
+	memory_close();
+}
 
 static u64 session_size(const char *protocol)
 {
@@ -112,6 +153,13 @@ static bool add_end(struct member *m, struct start_info *info, struct session *s
 	r->cap = own->slot;
 	r->bit = own->bit;
 	r->value = BIT(peer->bit);
+	if (role == START_SERVER && bus_has_functions(m)) {
+		r->mem = m->process.next_cap++;
+		if (!member_ok(m,
+			    sys_cap_grant(m->process.domain, r->mem, s->memory.cap, RIGHT_DMA, 0),
+			    "memory of a session"))
+			return false;
+	}
 	r->role = role;
 	r->phandle = s->link->phandle;
 	string_copy(r->name, sizeof(r->name), s->link->name);
@@ -124,6 +172,12 @@ bool sessions_add(struct member *m, struct start_info *info)
 	for (u32 i = 0; i < sessions; i++) {
 		struct session *s = &session[i];
 
+		if (is_bytes(s) && s->link->client == m->index)
+			bytes_renew(s, START_CLIENT);
+		if (is_bytes(s) && s->link->server == m->index)
+			bytes_renew(s, START_SERVER);
+		if (s->link->client == m->index || s->link->server == m->index)
+			s->client.accuses = s->server.accuses = 0;
 		if (s->link->client == m->index && !add_end(m, info, s, START_CLIENT))
 			return false;
 		if (s->link->server == m->index && !add_end(m, info, s, START_SERVER))
@@ -177,4 +231,91 @@ void sessions_disconnect(struct member *m)
 		if (session[i].link->server == m->index)
 			session[i].server.open = false;
 	}
+}
+
+void sessions_give_up(const struct member *m)
+{
+	for (u32 i = 0; i < sessions; i++) {
+		struct session *s = &session[i];
+		cap_t client = event_of(s->link->client);
+		void *memory;
+
+		if (s->link->server != m->index || is_bus(s->link))
+			continue;
+		memory = memory_open_part(&s->memory, HEADER_SIZE);
+		if (!memory)
+			continue;
+		if (is_bytes(s))
+			__atomic_store_n(
+				&((struct console_session *)memory)->gone, 1, __ATOMIC_RELEASE);
+		else
+			epoch_give_up(memory);
+		memory_close();
+		if (client == CAP_NULL)
+			continue;
+		log_line("%s: what it has of %s fails until \"start %s\"", s->link->name,
+			m->node->name, m->node->name);
+		sys_event_signal(client, BIT(s->client.bit));
+	}
+}
+
+u32 sessions_under_way(const struct member *m)
+{
+	u32 sum = 0;
+
+	for (u32 i = 0; i < sessions; i++) {
+		const struct session *s = &session[i];
+		const struct block_session *b;
+
+		if (s->link->server != m->index || strcmp(s->link->protocol, "block") != 0)
+			continue;
+		b = memory_open_part(&s->memory, BLOCK_DATA);
+		if (!b)
+			continue;
+		sum += block_under_way(b);
+		memory_close();
+	}
+	return sum;
+}
+
+struct member *sessions_accuse(struct member *m, cap_t cap)
+{
+	for (u32 i = 0; i < sessions; i++) {
+		struct session *s = &session[i];
+		u32 own = m ? m->index : NODE_ROOT;
+		bool client = s->link->client == own && (!m || s->client.slot == cap);
+		bool server = s->link->server == own && m && s->server.slot == cap;
+		struct session_end *end = client ? &s->client : &s->server;
+		u32 peer = client ? s->link->server : s->link->client;
+
+		if ((!client && !server) || is_bus(s->link))
+			continue;
+		if (!end->accuses && peer != NODE_ROOT)
+			log_line("%s: %s broke their %s session", m ? m->node->name : "root",
+				member[peer].node->name, s->link->protocol);
+		end->accuses = tsc_now();
+		return peer == NODE_ROOT ? NULL : &member[peer];
+	}
+	return NULL;
+}
+
+bool sessions_agree(const struct member *m)
+{
+	struct blame_peer peer[LINKS_MAX];
+	u32 peers = 0;
+
+	for (u32 i = 0; i < sessions; i++) {
+		const struct session *s = &session[i];
+		bool server = s->link->server == m->index;
+		u32 other = server ? s->link->client : s->link->server;
+
+		if ((!server && s->link->client != m->index) || is_bus(s->link))
+			continue;
+		peer[peers++] = (struct blame_peer){
+			.root = other == NODE_ROOT,
+			.runs = other == NODE_ROOT || member[other].state == MEMBER_RUNNING,
+			.accused = server ? s->client.accuses : s->server.accuses,
+		};
+	}
+	return blame_agreed(peer, peers, tsc_now(), tsc_from_us(boot->tsc_hz, AGREE_US));
 }

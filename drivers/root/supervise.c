@@ -4,7 +4,8 @@
 #include "drivers/root/queue.h"
 #include "drivers/root/report.h"
 
-#define POWER_OFF_SETTLE_US 300000ull  /* after all text is in the console's hands */
+#define POWER_OFF_SETTLE_US 300000ull /* after all text is in the console's hands */
+#define POWER_OFF_LOOK_US   20000ull
 #define POWER_OFF_LIMIT_US  3000000ull /* if the console does not take it */
 
 static cycles_t power_off_since; /* 0: not asked for */
@@ -25,24 +26,73 @@ static bool allowed(struct member *m)
 	return false;
 }
 
-/* Starts a member again, if it may be: a domain with its state, a partition from scratch. */
-static bool again(struct member *m)
+/* Restarts a domain, if it may be, with its state: at once, or after its pause. */
+static void domain_again(struct member *m)
 {
 	const struct domain_node *n = m->node;
-	bool partition = n->class == NODE_PARTITION;
-	u32 restarts = m->restarts + 1;
-	bool started;
+	u32 delay;
 
+	health_died(m);
 	if (!allowed(m))
-		return false;
-	log_line("%s is restarted (%u)", n->name, restarts);
-	if (partition) {
-		member_stop(m, MEMBER_STOPPED);
-		started = member_start(m);
-		m->restarts = restarts;
-		return started;
+		return;
+	delay = restart_delay(&m->history, n->restart_delay_ms, n->restart_seconds, seconds_now());
+	if (delay == 0) {
+		log_line("%s is restarted (%u)", n->name, m->restarts + 1);
+		member_renew(m);
+		return;
 	}
-	return member_renew(m);
+	member_suspend(m);
+	m->restart_at = tsc_now() + tsc_from_us(boot->tsc_hz, delay * 1000ull);
+	log_line("%s is restarted (%u) in %u ms", n->name, m->restarts + 1, delay);
+}
+
+/* Starts a member again, if it may be: a domain with its state, a partition from scratch. */
+static void again(struct member *m)
+{
+	u32 restarts = m->restarts + 1;
+
+	if (m->node->class == NODE_DOMAIN) {
+		domain_again(m);
+		return;
+	}
+	if (!allowed(m))
+		return;
+	log_line("%s is restarted (%u)", m->node->name, restarts);
+	member_stop(m, MEMBER_STOPPED);
+	member_start(m);
+	m->restarts = restarts;
+}
+
+void supervise_end(struct member *m, const char *why)
+{
+	log_line("%s %s", m->node->name, why);
+	for (u32 i = 0; i < m->process.threads; i++)
+		sys_thread_ctl(m->process.thread[i], THREAD_CTL_STOP, 0, 0, 0);
+	again(m);
+}
+
+/*
+ * A member says that its peer `m` broke their session's protocol. Either end can write every word
+ * of a session, so its word alone proves nothing; see drivers/README.md. What the peers agree on
+ * restarts `m`, but never makes it fail for good: one restart is left for a death of its own.
+ */
+static void accused(struct member *m)
+{
+	const struct domain_node *n = m->node;
+	u32 times = n->restart_times > 1 ? n->restart_times - 1 : n->restart_times;
+
+	if (n->class != NODE_DOMAIN || m->state != MEMBER_RUNNING || !sessions_agree(m))
+		return;
+	if (restart_possible(&m->history, times, n->restart_seconds, seconds_now()))
+		supervise_end(m, "broke the protocol with all its peers");
+}
+
+void supervise_console(void)
+{
+	struct member *m = sessions_accuse(NULL, CAP_NULL);
+
+	if (m && m->state == MEMBER_RUNNING)
+		supervise_end(m, "broke its session with root");
 }
 
 /*
@@ -183,10 +233,15 @@ void supervise_record(const struct record *r)
 	if (index >= members || m->state != MEMBER_RUNNING ||
 		r->badge >> 8 != (m->starts & 0xffffff))
 		return;
-	if (r->op == ROOT_LOG)
+	if (r->op == ROOT_LOG) {
 		log_program(m->node->name, r->text, r->size);
-	else if (m->node->class == NODE_PARTITION)
+	} else if (r->op == ROOT_BROKEN) {
+		m = sessions_accuse(m, (cap_t)r->value);
+		if (m)
+			accused(m);
+	} else if (m->node->class == NODE_PARTITION) {
 		stopped(m, r->value);
+	}
 }
 
 void power_off(void)
@@ -203,10 +258,18 @@ void power_reset(void)
 
 cycles_t supervise_deadline(void)
 {
-	return power_off_since ? tsc_now() + tsc_from_us(boot->tsc_hz, 20000) : TIME_NEVER;
+	cycles_t next = health_deadline();
+
+	for (u32 i = 0; i < members; i++) {
+		if (member[i].state == MEMBER_WAITING && member[i].restart_at < next)
+			next = member[i].restart_at;
+	}
+	if (power_off_since && tsc_now() + tsc_from_us(boot->tsc_hz, POWER_OFF_LOOK_US) < next)
+		next = tsc_now() + tsc_from_us(boot->tsc_hz, POWER_OFF_LOOK_US);
+	return next;
 }
 
-void supervise_time(void)
+static void power_off_time(void)
 {
 	cycles_t now = tsc_now();
 
@@ -228,4 +291,14 @@ void supervise_time(void)
 	log_line(
 		"the machine cannot be %s: do it by hand", reset_instead ? "reset" : "powered off");
 	reset_instead = false;
+}
+
+void supervise_time(void)
+{
+	for (u32 i = 0; i < members; i++) {
+		if (member[i].state == MEMBER_WAITING && member[i].restart_at <= tsc_now())
+			member_renew(&member[i]);
+	}
+	health_run();
+	power_off_time();
 }

@@ -1,5 +1,5 @@
 /* The switch between guests, and to a network card if one is its uplink. */
-#include "drivers/lib/lib.h"
+#include "drivers/lib/loop.h"
 #include "drivers/switch/switch.h"
 
 #define STATE_MAGIC    0x48435753u
@@ -19,6 +19,7 @@ static struct switch_state state;
 static struct port_config config[SWITCH_PORTS];
 static u32 configs;
 static const struct start_resource *session[SWITCH_PORTS];
+static u64 damages[SWITCH_PORTS]; /* that root was told of */
 
 /* The address that a client of port `number` is offered: another at each boot, as nothing tells
  * this machine from its like on the same network. */
@@ -80,10 +81,9 @@ static void tell_all(void)
 	for (u32 i = 0; i < state.ports; i++) {
 		struct port *p = &state.port[i];
 
-		if (p->damages == 1) {
-			log_line("port %u: %s broke its session; told once", p->config.number,
-				session[i]->name);
-			p->damages++;
+		if (p->damages != damages[i]) {
+			damages[i] = p->damages;
+			loop_peer_broken(session[i]->cap);
 		}
 		if (!p->signal)
 			continue;
@@ -111,12 +111,11 @@ int main(struct start_info *info)
 		log_line("no port that anybody uses: nothing to do");
 		return 0;
 	}
+	loop_open(info, NULL);
 	for (;;) {
 		bool again = switch_round(&state, tsc_now());
-		u64 bits;
 
 		tell_all();
-		if (!again)
-			sys_event_wait(~0ull, switch_deadline(&state), &bits);
+		loop_wait(again ? 0 : switch_deadline(&state));
 	}
 }

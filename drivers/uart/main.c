@@ -1,5 +1,6 @@
 /* The driver domain of a 16550: serves one `serial` session. */
 #include "drivers/lib/channel.h"
+#include "drivers/lib/loop.h"
 #include "drivers/lib/port.h"
 #include "drivers/uart/uart.h"
 
@@ -56,6 +57,7 @@ int main(struct start_info *info)
 		.sink_room = sink_room,
 	};
 	u64 wait = POLL_US;
+	bool was_broken = false;
 
 	if (!ports || !session) {
 		log_line(!ports ? "no \"access\" to a serial port: nothing to do"
@@ -71,11 +73,16 @@ int main(struct start_info *info)
 	log_line("16550 at port %#x, %s, FIFO of %u bytes", uart.base,
 		irq ? "with interrupt" : "polled", uart.fifo);
 	channel_signal(&channel);
+	loop_open(info, NULL);
 	for (;;) {
-		u64 bits = 0;
+		bool broken = channel_broken(&channel);
+		u64 bits;
 
+		if (broken && !was_broken)
+			loop_peer_broken(session->cap);
+		was_broken = broken;
 		uart_service(&uart);
-		sys_event_wait(~0ull, tsc_now() + tsc_from_us(info->tsc_hz, wait), &bits);
+		bits = loop_wait(tsc_now() + tsc_from_us(info->tsc_hz, wait));
 		if (irq && bits & BIT(irq->bit)) {
 			sys_irq_ctl(irq->cap, IRQ_CTL_ACK);
 			wait = CONTROL_US;

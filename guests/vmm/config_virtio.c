@@ -54,6 +54,7 @@ bool config_disk(struct config *c, struct machine *m, int node)
 		return true;
 	}
 	c->disks++;
+	m->virtio.block[number].replay_off = fdt_getprop(c->fdt, 0, "replay-off", NULL) != NULL;
 	if (m->resumed)
 		return true; /* the device is in the state */
 	machine_virtio_await(

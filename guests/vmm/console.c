@@ -48,7 +48,7 @@ bool machine_console_put(struct machine *m, u8 byte)
 	struct console *c = &m->console;
 	u32 *written = &m->state->bytes.written;
 
-	if (!c->session)
+	if (!c->session || __atomic_load_n(&c->session->gone, __ATOMIC_ACQUIRE))
 		return true;
 	if (is_full(m)) {
 		console_flush(m);
@@ -116,8 +116,28 @@ void console_pull(struct machine *m)
 	}
 }
 
+/* Tells root of a server whose index of either ring cannot be. */
+static void look(struct machine *m)
+{
+	struct console *c = &m->console;
+	const struct serial_bytes *bytes = &m->state->bytes;
+	const struct console_session *s = c->session;
+	bool broken;
+
+	if (!s)
+		return;
+	broken = bytes->written - __atomic_load_n(&s->to_server.ring.tail, __ATOMIC_ACQUIRE) >
+			 CONSOLE_RING_SIZE ||
+		 __atomic_load_n(&s->to_client.ring.head, __ATOMIC_ACQUIRE) - bytes->taken >
+			 CONSOLE_RING_SIZE;
+	if (broken && !c->broken)
+		host_broken(c->peer);
+	c->broken = broken;
+}
+
 void console_event(struct machine *m)
 {
+	look(m);
 	if (m->state->serial)
 		uart_backend_ready(m, &m->state->uart);
 	console_pull(m);

@@ -18,6 +18,13 @@ void host_signal(cap_t event, u64 bits)
 	sys_event_signal(event, bits);
 }
 
+void host_broken(cap_t peer)
+{
+	struct ipc_words words = {.word = {ROOT_BROKEN, peer}};
+
+	sys_ipc_call(thread_self()->root_port, &words);
+}
+
 u64 host_wait(u64 mask, cycles_t deadline)
 {
 	u64 bits;

@@ -11,6 +11,9 @@ void host_fetch(struct vcpu *v, u64 groups);
  */
 void host_signal(cap_t event, u64 bits);
 
+/* Tells root that the peer with that event broke the protocol of its session. */
+void host_broken(cap_t peer);
+
 /* Waits for bits of the thread's own event; returns those that were set, 0 after the deadline. */
 u64 host_wait(u64 mask, cycles_t deadline);
 

@@ -151,6 +151,7 @@ struct console {
 	bool unsignalled;  /* bytes were written and the peer was not told */
 	bool unpublished;  /* the ring's indices are behind the state's */
 	bool tell;         /* the peer is told when they are published */
+	bool broken;       /* the server's indices cannot be, and root was told */
 	cycles_t flush_at; /* when to tell it at the latest */
 };
 

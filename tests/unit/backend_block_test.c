@@ -101,10 +101,87 @@ TEST(a_broken_queue_begins_anew)
 	((struct block_session *)server_session)->completions.head += 100000;
 	server_event();
 	CHECK(!host_machine.virtio.block[0].connected);
+	CHECK_EQ(host.broken, 1);
 	server_look(); /* an honest one again */
 	server_event();
 	server_serve_all();
 	CHECK(disk_done(VIRTIO_BLK_S_OK));
+}
+
+/* A server that is given up: what it had and what follows fails, until there is one again. */
+TEST(a_server_that_is_gone)
+{
+	struct block_request r;
+	bool broken;
+
+	disk_start(true);
+	disk_request(VIRTIO_BLK_T_OUT, 50, 512, false);
+	CHECK(block_take(&server, &r, &broken));
+	epoch_give_up(server_session);
+	CHECK(!disk_done(VIRTIO_BLK_S_IOERR));
+	server_event();
+	CHECK(disk_done(VIRTIO_BLK_S_IOERR));
+	disk_request(VIRTIO_BLK_T_IN, 9, 400 * 1024, true);
+	CHECK(disk_done(VIRTIO_BLK_S_IOERR));
+	CHECK_EQ(host_machine.virtio.block[0].taken, 0);
+	server_start();
+	server_event();
+	disk_request(VIRTIO_BLK_T_IN, 9, 512, true); /* waits */
+	CHECK(!disk_done(VIRTIO_BLK_S_IOERR));
+	server_look();
+	server_event();
+	server_serve_all();
+	CHECK(disk_done(VIRTIO_BLK_S_OK));
+	CHECK_EQ(host.broken, 0);
+}
+
+/* Without replay, which only a test asks for, a request that a dead server had fails. */
+TEST(replay_off)
+{
+	struct block_request r;
+	bool broken;
+
+	disk_start(true);
+	host_machine.virtio.block[0].replay_off = true;
+	disk_request(VIRTIO_BLK_T_OUT, 50, 512, false);
+	CHECK(block_take(&server, &r, &broken));
+	server_start();
+	server_event();
+	server_look();
+	server_event();
+	CHECK(disk_done(VIRTIO_BLK_S_IOERR));
+	disk_request(VIRTIO_BLK_T_IN, 9, 512, true);
+	server_serve_all();
+	CHECK(disk_done(VIRTIO_BLK_S_OK));
+}
+
+/* What root counts when a server has died. */
+TEST(requests_under_way)
+{
+	const struct block_session *s;
+	struct block_request r;
+	bool broken;
+
+	disk_start(true);
+	s = (const struct block_session *)server_session;
+	CHECK_EQ(block_under_way(s), 0);
+	for (u32 i = 0; i < 3; i++)
+		disk_request(VIRTIO_BLK_T_IN, i, 512, true);
+	CHECK_EQ(block_under_way(s), 3);
+	CHECK(block_take(&server, &r, &broken));
+	CHECK_EQ(block_under_way(s), 3);
+	block_answer(&server, r.id, BLOCK_OK);
+	CHECK_EQ(block_under_way(s), 2);
+	server_start(); /* what was under way is sent again to the next one */
+	CHECK_EQ(block_under_way(s), 0);
+	server_event();
+	server_look();
+	server_event();
+	CHECK_EQ(block_under_way(s), 3);
+	server_serve_all();
+	CHECK_EQ(block_under_way(s), 0);
+	((struct block_session *)server_session)->completions.head += 100000;
+	CHECK_EQ(block_under_way(s), 0);
 }
 
 TEST(facts_that_cannot_be)

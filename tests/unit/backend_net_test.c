@@ -236,6 +236,21 @@ TEST(a_server_that_restarts)
 	CHECK(guest_used(RX, &id, &length));
 }
 
+/* A server that is given up: the link is down until there is one again. */
+TEST(a_server_that_is_gone)
+{
+	start(VIRTIO_NET_F_STATUS);
+	epoch_give_up(memory);
+	event();
+	CHECK_EQ(guest_read(CARD, VIRTIO_OFFSET_DEVICE + 6, 2), 0);
+	server_start();
+	event();
+	server_look();
+	event();
+	CHECK_EQ(guest_read(CARD, VIRTIO_OFFSET_DEVICE + 6, 2), 1);
+	CHECK_EQ(host.broken, 0);
+}
+
 TEST(lengths_that_cannot_be)
 {
 	static const struct net_received wrong[] = {
@@ -251,6 +266,7 @@ TEST(lengths_that_cannot_be)
 		entries_publish(&s->received_queue, &server.received, 1);
 		event();
 		CHECK(!host_machine.virtio.net[0].connected); /* it began anew */
+		CHECK_EQ(host.broken, 1);
 		server_look();
 		event();
 		CHECK(host_machine.virtio.net[0].connected);

@@ -89,6 +89,31 @@ TEST(epoch_server_restarts)
 	CHECK(settle(&client, &server) > 0);
 }
 
+/* A server that is given up, before and after it was connected, and one that comes after all. */
+TEST(epoch_gone)
+{
+	struct epoch_end client;
+	struct epoch_end server;
+
+	reset();
+	epoch_client_start(&words, &client);
+	epoch_give_up(&words); /* it never ran */
+	CHECK_EQ(epoch_client_look(&words, &client), EPOCH_GONE);
+	CHECK_EQ(epoch_client_look(&words, &client), EPOCH_GONE);
+	epoch_server_start(&words, &server);
+	CHECK(settle(&client, &server) > 0);
+	epoch_give_up(&words);
+	CHECK_EQ(epoch_client_look(&words, &client), EPOCH_LOST);
+	CHECK_EQ(epoch_client_look(&words, &client), EPOCH_GONE);
+	/* A client that is restarted meanwhile says nothing. */
+	epoch_client_start(&words, &client);
+	CHECK_EQ(epoch_client_look(&words, &client), EPOCH_GONE);
+	epoch_server_start(&words, &server);
+	CHECK(settle(&client, &server) > 0);
+	/* No epoch is the word for it, however many there were. */
+	CHECK(epoch_next(EPOCH_GONE_PEER - 1) == 1 && epoch_next(EPOCH_GONE_PEER) == 1);
+}
+
 TEST(epoch_client_restarts)
 {
 	struct epoch_end client;

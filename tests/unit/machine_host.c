@@ -51,6 +51,12 @@ void host_signal(cap_t event, u64 bits)
 		host.signals_to[event] |= bits;
 }
 
+void host_broken(cap_t peer)
+{
+	(void)peer;
+	host.broken++;
+}
+
 u64 host_wait(u64 mask, cycles_t deadline)
 {
 	(void)deadline;

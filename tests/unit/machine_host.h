@@ -17,6 +17,7 @@ struct host {
 	char log[HOST_LOG];             /* lines, each with its newline; the oldest are kept */
 	u64 signals;                    /* bits that were signalled, ever */
 	u64 signals_to[HOST_VCPUS + 1]; /* the same by event: vCPU i's is i + 1 */
+	u32 broken;                     /* times that a peer was said to be broken */
 	u64 fetched;                    /* groups that were fetched, ever */
 	u32 doorbells;                  /* bound now */
 	u64 doorbell_bits[65536];       /* by port */

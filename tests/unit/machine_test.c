@@ -447,9 +447,19 @@ TEST(machine_console)
 	/* a broken ring gives nothing and takes nothing */
 	session.to_client.ring.head += 0x100000;
 	session.to_server.ring.tail += 5;
+	CHECK_EQ(host.broken, 0);
 	event(m);
 	out(0x3f8, 1, 'y');
+	event(m);
+	CHECK_EQ(host.broken, 1); /* told once */
 	CHECK_EQ(m->stop, MACHINE_RUNS);
+	/* a server that is gone does not hold the guest up: what it writes is dropped */
+	session.gone = 1;
+	event(m);
+	for (count = 0; count < 2 * CONSOLE_RING_SIZE; count++) {
+		CHECK(in(0x3fd, 1) & 0x20);
+		out(0x3f8, 1, count);
+	}
 }
 
 /* Random registers, code and exits: the guest may die, the VMM may not. */

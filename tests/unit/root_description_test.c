@@ -175,6 +175,8 @@ TEST(description_good)
 	CHECK(n->device[0].has_irq && n->device[0].isa_irq == 4);
 	CHECK_EQ(n->restart_times, 3);
 	CHECK_EQ(n->restart_seconds, 30);
+	CHECK_EQ(n->restart_delay_ms, 100);
+	CHECK(n->heartbeat_ms == 1000 && !n->heartbeat_set && !d.fault_injection);
 	CHECK_EQ(n->priority, 40);
 	CHECK_EQ(d.node[1].priority, 40);
 	CHECK_EQ(d.node[1].pool_kib, 512);
@@ -191,6 +193,23 @@ TEST(description_good)
 	CHECK_EQ(n->ram[1].gpa, 0x100000000ull);
 	CHECK_EQ(n->files, 1);
 	CHECK_EQ(n->file[0], 5);
+}
+
+TEST(description_supervision)
+{
+	CHECK(read_with("uart { heartbeat-ms = <0>; restart-delay-ms = <7>; };"));
+	CHECK_EQ(said[0], 0);
+	CHECK(d.node[0].heartbeat_set && d.node[0].heartbeat_ms == 0);
+	CHECK_EQ(d.node[0].restart_delay_ms, 7);
+	CHECK(read_with("fault-injection; guest-a { replay-off; };"));
+	CHECK_EQ(said[0], 0);
+	CHECK(d.fault_injection);
+	CHECK(read_with("guest-a { replay-off; };"));
+	CHECK(d.node[2].bad && strstr(said, "\"replay-off\" needs") != NULL);
+	CHECK(read_with("uart { heartbeat-ms = <60001>; };"));
+	CHECK(d.node[0].bad && strstr(said, "must be 0 to 60000") != NULL);
+	CHECK(read_with("uart { restart-delay-ms = <10001>; };"));
+	CHECK(d.node[0].bad && strstr(said, "must be 0 to 10000") != NULL);
 }
 
 TEST(description_sessions)

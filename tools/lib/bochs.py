@@ -65,6 +65,8 @@ class Bochs(Emulator):
             self.second.bind(("127.0.0.1", 0))
             self.second.listen(1)
             text += f"com2: enabled=1, mode=socket-client, dev=127.0.0.1:{self.second.getsockname()[1]}\n"
+        for file, _ in options.disks:  # one at most
+            text += f"ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15\nata1-master: type=disk, path=\"{file}\", mode=flat\n"
         configuration = os.path.join(self.folder, "bochsrc")
         commands = os.path.join(self.folder, "commands")
         for path, content in ((configuration, text), (commands, "c\n")):

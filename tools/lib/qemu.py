@@ -9,6 +9,11 @@ import png
 from emulator import Emulator, Unusable
 
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
+FIRST_DISK = 0x10  # PCI device
+DISKS = {
+    "virtio": "virtio-blk-pci,drive={drive},addr={address},disable-legacy=on",
+    "nvme": "nvme,drive={drive},addr={address},serial={drive}",
+}
 DETERMINISTIC = ["-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1"]
 
 
@@ -43,6 +48,11 @@ class Qemu(Emulator):
             self.sockets.append(com2)
             os.set_inheritable(com2.fileno(), True)
             self.command += ["-chardev", f"socket,id=com2,fd={com2.fileno()}", "-serial", "chardev:com2"]
+        for number, (file, kind) in enumerate(options.disks):
+            self.command += [
+                "-drive", f"file={file},format=raw,if=none,id=disk{number},discard=unmap,detect-zeroes=off",
+                "-device", DISKS[kind].format(drive=f"disk{number}", address=f"{FIRST_DISK + number:x}"),
+            ]
         if options.icount:
             shift = options.icount_shift
             self.command += ["-icount", f"shift={shift},sleep=off", *DETERMINISTIC]

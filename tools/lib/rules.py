@@ -1,13 +1,19 @@
 """Checks what ties nodes of a description together: memory, CPUs, devices, backends, names."""
 
+import re
+
 PAGE = 4096
 BLOCK = 512
+GPT_NAME = 36  # characters of a partition's name
+UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+MAX_DISK_VOLUMES = 32  # DISK_VOLUMES_MAX of the disk drivers
 HOLE = (0xC0000000, 0x100000000)  # APICs, PCI windows and firmware of a guest
 GUEST_TOP = 1 << 40
 MAX_VCPUS = 64
 MAX_MODULES = 8  # BOOT_MODULES_MAX of the VMM
 CHIPSET_SLOTS = (0, 1)  # host bridge and ISA bridge of the guest's machine
 DEFAULT_POOL_KIB = 256
+DEFAULT_DMA_KIB = 256
 MAX_PORTS = 32  # of a switch
 MAX_GUEST_DEVICES = {  # MACHINE_DISKS, MACHINE_CARDS of the VMM; it has one of the others
     "guest-disk": (4, "virtio disks"),
@@ -92,11 +98,18 @@ class Rules:
         self.pci(of_kind(root, "function"))
         self.ports(of_kind(root, "uart"))
         for uart in of_kind(root, "uart"):
-            interrupts = uart.cells("interrupts")
-            if len(interrupts) == 2 and interrupts[1] > 3:
-                self.errors.add(uart, "sense of the interrupt must be 0 to 3", "interrupts")
+            self.sense(uart)
+        for channel in of_kind(root, "ata"):
+            cells = channel.cells("reg")
+            if len(cells) == 6 and (cells[0], cells[2], cells[3], cells[5]) != (1, 8, 1, 1):
+                self.errors.add(channel, "reg must be <1 PORT 8 1 PORT 1>: command and control block", "reg")
+            self.sense(channel)
         for disk in of_kind(root, "volumes"):
             self.areas(disk.children, BLOCK, "blocks of 512 bytes")
+            if len(disk.children) > MAX_DISK_VOLUMES:
+                message = f"{len(disk.children)} volumes, at most {MAX_DISK_VOLUMES} are supported"
+                self.errors.add(disk, message)
+            self.partitions(of_kind(disk, "gpt-volume"))
         self.areas(of_kind(root, "shared"), PAGE, "pages of 4 KiB")
         chosen = root.child("chosen")
         path = chosen.text("stdout-path") if chosen else None
@@ -104,6 +117,24 @@ class Rules:
             uarts = [uart.path for uart in of_kind(root, "uart")]
             if path.split(":")[0] not in uarts:
                 self.errors.add(chosen, f'"{path}" is not a serial port under /isa', "stdout-path")
+
+    def partitions(self, nodes):
+        """Partitions of a disk's own table: found by name or by GUID, none twice."""
+        for node in nodes:
+            name, uuid = node.text("gpt-name"), node.text("gpt-uuid")
+            if ("gpt-name" in node.props) == ("gpt-uuid" in node.props):
+                self.errors.add(node, 'a volume has a "reg" (and is a "partition@"), a "gpt-name" or a "gpt-uuid"')
+            if name is not None and not (name.isascii() and 0 < len(name) <= GPT_NAME):
+                self.errors.add(node, f"the name must be 1 to {GPT_NAME} ASCII characters", "gpt-name")
+            if uuid is not None and not UUID.fullmatch(uuid):
+                self.errors.add(node, "must be a GUID, 8-4-4-4-12 hexadecimal digits", "gpt-uuid")
+        self.twice(nodes, lambda node: node.text("gpt-name"), "this partition", "gpt-name")
+        self.twice(nodes, lambda node: (node.text("gpt-uuid") or "").lower() or None, "this partition", "gpt-uuid")
+
+    def sense(self, node):
+        interrupts = node.cells("interrupts")
+        if len(interrupts) == 2 and interrupts[1] > 3:
+            self.errors.add(node, "sense of the interrupt must be 0 to 3", "interrupts")
 
     def areas(self, nodes, unit, words):
         """Regions of a disk or of memory: aligned, not empty, apart from each other."""
@@ -195,6 +226,8 @@ class Rules:
                             "restart-limit")
 
     def guest(self, partition):
+        if "replay-off" in partition.props and "fault-injection" not in partition.parent.props:
+            self.errors.add(partition, '"replay-off" needs "fault-injection" in /domains', "replay-off")
         machine = partition.child("machine")
         if machine is None:
             return
@@ -276,7 +309,7 @@ class Rules:
                     other = used[target.path].path
                     self.errors.add(node, f"{target.path} is already given to {other}", "backend")
                 used.setdefault(target.path, node)
-                if target.kind == "volume":
+                if target.kind in ("volume", "gpt-volume"):
                     self.owned(node, [target.parent.parent])
                 if target.kind == "port" and "backend" in target.props:
                     self.errors.add(node, f"{target.path} is the switch's uplink", "backend")
@@ -321,7 +354,7 @@ class Rules:
         """Says which driver may reach a guest's memory."""
         if "zero-copy" not in node.props:
             return
-        device = target.parent.parent if target.kind == "volume" else None
+        device = target.parent.parent if target.kind in ("volume", "gpt-volume") else None
         for port in target.parent.children if target.kind == "port" else ():
             device = (self.targets(port, "backend") or [device])[0]
         driver = self.owners.get(device.path) if device else None
@@ -366,6 +399,8 @@ class Rules:
             total += sum(size for _, size in regions(node))
         for node in of_kind(self.root, "domain", "partition"):
             total += (node.cells("pool-kib") or [DEFAULT_POOL_KIB])[0] << 10
+            if any(device.kind == "function" for device in self.targets(node, "access")):
+                total += (node.cells("dma-kib") or [DEFAULT_DMA_KIB])[0] << 10
         if total > mebibytes << 20:
             node = self.root.child("domains") or self.root
             need = -(-total >> 20)
@@ -379,6 +414,8 @@ def unit_of(node):
     if kind in ("cpu", "port", "memory-volume", "guest-console-port") and len(cells) == 1:
         return (f"{cells[0]:x}",)
     if kind in ("uart", "guest-uart") and len(cells) == 3:
+        return (f"i{cells[1]:x}",)
+    if kind == "ata" and len(cells) == 6:
         return (f"i{cells[1]:x}",)
     if kind in ("function", *MAX_GUEST_DEVICES) and len(cells) == 5:
         device, function = cells[0] >> 11 & 31, cells[0] >> 8 & 7

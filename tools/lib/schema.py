@@ -56,6 +56,13 @@ isa
   #size-cells       required  u32 1..1
   > *                     many      by-compatible
   | ns16550a              uart
+  | bulkhead,ata-channel  ata
+
+ata
+  compatible        required  string
+  reg               required  cells 6
+  interrupts        required  cells 2
+  interrupt-parent  optional  ref ioapic
 
 uart
   compatible        required  string
@@ -75,6 +82,7 @@ function
   compatible        required  string
   reg               required  cells 5
   dma-unprotected   optional  flag
+  namespace         optional  u32 1..4294967294
   > partitions            optional  volumes
 
 volumes
@@ -82,9 +90,16 @@ volumes
   #address-cells    required  u32 2..2
   #size-cells       required  u32 2..2
   > partition             many      volume
+  > *                     many      gpt-volume
 
 volume
   reg               required  cells 4
+  read-only         optional  flag
+  label             optional  string
+
+gpt-volume
+  gpt-name          optional  string
+  gpt-uuid          optional  string
   read-only         optional  flag
   label             optional  string
 
@@ -99,6 +114,7 @@ shared
   label             optional  string
 
 domains
+  fault-injection   optional  flag
   > *                     many      by-compatible
   | bulkhead,domain       domain
   | bulkhead,partition    partition
@@ -108,13 +124,16 @@ domain
   program           required  file
   args              optional  string
   cpus              required  refs cpu
-  access            optional  refs uart|function|pci
+  access            optional  refs uart|ata|function|pci
   memory-region     optional  refs shared
   priority          optional  u32 1..63
   budget-us         optional  u32 1..
   period-us         optional  u32 1..
   pool-kib          optional  u32 64..65536
+  dma-kib           optional  u32 4..65536
   restart-limit     optional  cells 2
+  restart-delay-ms  optional  u32 0..10000
+  heartbeat-ms      optional  u32 0..60000
   fpu               optional  flag
   test-authority    optional  flag
   > ethernet-ports        optional  ports
@@ -158,6 +177,7 @@ partition
   restart-limit     optional  cells 2
   autostart         optional  u32 0..1
   on-exit           optional  string stop|restart
+  replay-off        optional  flag
   share-core        optional  flag
   share-cpu         optional  flag
   debug             optional  ref uart
@@ -224,7 +244,7 @@ guest-net
 guest-disk
   compatible        required  string
   reg               required  cells 5
-  backend           required  ref volume|memory-volume
+  backend           required  ref volume|gpt-volume|memory-volume
   zero-copy         optional  flag
 
 guest-console
@@ -248,8 +268,10 @@ guest-entropy
 # How a kind is called in messages, where its own name would not do.
 NAMES = {
     "uart": "serial port",
+    "ata": "ATA channel",
     "function": "PCI function",
     "volume": "volume (partition@)",
+    "gpt-volume": "volume in a GUID partition table",
     "memory-volume": "volume in memory (volume@)",
     "port": "switch port",
     "shared": "reserved-memory region",

@@ -105,8 +105,10 @@ u32 virtio_blk_backend_buffer(struct machine *m, u8 number, u32 slot, u32 bytes,
 	u32 first;
 
 	*buffer = NULL;
-	if (!b->connected || s->under_way)
+	if ((!b->connected && !b->gone) || s->under_way)
 		return 0;
+	if (!block) /* this process has never seen the server */
+		block = BLOCK_SECTOR;
 	run_free(b, s);
 	if (!bytes)
 		return 1;
@@ -137,16 +139,44 @@ const u8 *virtio_blk_backend_data(struct machine *m, u8 number, u32 slot)
 	return b->end.data + (u64)b->slot[slot % VIRTIO_BLK_REQUESTS].first * b->chunk;
 }
 
+/* The server broke a queue: root hears of it, and the connection begins anew. */
+static void damaged(struct backend_block *b)
+{
+	bool signal = false;
+
+	b->connected = false;
+	host_broken(b->peer);
+	block_client_reset(&b->end, &signal);
+	tell(b, signal);
+}
+
 /* Sends a slot's request. A queue that has no room for it was broken by the server. */
 static void send(struct backend_block *b, const struct backend_block_slot *slot)
 {
 	bool signal = false;
+	bool sent = !b->connected || block_send(&b->end, &slot->request, &signal);
 
-	if (b->connected && !block_send(&b->end, &slot->request, &signal)) {
-		b->connected = false;
-		block_client_reset(&b->end, &signal);
-	}
 	tell(b, signal);
+	if (!sent)
+		damaged(b);
+}
+
+/* A request that no server will carry out. */
+static void fail(struct machine *m, struct backend_block *b, u32 number, u32 slot)
+{
+	struct backend_block_slot *s = &b->slot[slot % VIRTIO_BLK_REQUESTS];
+
+	if (!s->under_way)
+		return;
+	s->under_way = false;
+	virtio_blk_answered(m, disk(m, number), slot, VIRTIO_BLK_S_IOERR);
+	run_free(b, s);
+}
+
+static void fail_all(struct machine *m, struct backend_block *b, u32 number)
+{
+	for (u32 i = 0; i < VIRTIO_BLK_REQUESTS; i++)
+		fail(m, b, number, i);
 }
 
 void virtio_blk_backend_start(struct machine *m, u8 number, u32 slot, enum virtio_blk_op op,
@@ -177,7 +207,10 @@ void virtio_blk_backend_start(struct machine *m, u8 number, u32 slot, enum virti
 		};
 	}
 	s->under_way = true;
-	send(b, s);
+	if (b->gone)
+		fail(m, b, number, slot);
+	else
+		send(b, s);
 }
 
 static enum virtio_blk_status status_of(u32 status)
@@ -197,7 +230,6 @@ static void answers(struct machine *m, struct backend_block *b, u32 number)
 {
 	struct block_completion c;
 	bool broken = false;
-	bool signal = false;
 
 	for (u32 i = 0; i < BLOCK_QUEUE && block_answer_take(&b->end, &c, &broken); i++) {
 		struct backend_block_slot *s = &b->slot[c.id % VIRTIO_BLK_REQUESTS];
@@ -208,11 +240,8 @@ static void answers(struct machine *m, struct backend_block *b, u32 number)
 		virtio_blk_answered(m, disk(m, number), c.id, status_of(c.status));
 		run_free(b, s);
 	}
-	if (broken) {
-		b->connected = false;
-		block_client_reset(&b->end, &signal);
-		tell(b, signal);
-	}
+	if (broken)
+		damaged(b);
 }
 
 /* A server is there (again): what is not answered is sent again. */
@@ -221,6 +250,9 @@ static void connected(struct machine *m, struct backend_block *b, u32 number)
 	struct virtio_blk_facts facts;
 
 	b->connected = true;
+	b->gone = false;
+	if (b->replay_off)
+		fail_all(m, b, number);
 	for (u32 i = 0; i < VIRTIO_BLK_REQUESTS; i++) {
 		if (b->slot[i].under_way)
 			send(b, &b->slot[i]);
@@ -236,7 +268,9 @@ void backend_block_event(struct machine *m, u32 number)
 	enum epoch_state state = EPOCH_HELLO;
 	bool signal = false;
 
-	for (u32 i = 0; i < LOOKS && state != EPOCH_AWAY && state != EPOCH_CONNECTED; i++) {
+	for (u32 i = 0;
+		i < LOOKS && state != EPOCH_AWAY && state != EPOCH_CONNECTED && state != EPOCH_GONE;
+		i++) {
 		state = block_client_look(&b->end, &signal);
 		if (state == EPOCH_ANSWERED)
 			connected(m, b, number);
@@ -244,6 +278,11 @@ void backend_block_event(struct machine *m, u32 number)
 			b->connected = false;
 	}
 	tell(b, signal);
+	b->gone = state == EPOCH_GONE;
+	if (b->gone)
+		fail_all(m, b, number);
+	if (b->gone && disk(m, number)->virtio.queues)
+		virtio_blk_ready(m, disk(m, number));
 	if (b->connected) {
 		answers(m, b, number);
 		if (disk(m, number)->virtio.queues)

@@ -2,8 +2,8 @@
  * The client's end of `block` sessions, behind virtio disks (drivers/protocols/block.h).
  *
  * A request under way keeps its copy and its place in the bounce memory until it is answered; when
- * the server was restarted, all of them are sent again. The server may be hostile: an answer counts
- * only if its id is under way.
+ * the server was restarted, all of them are sent again; when it is gone, they and those that follow
+ * fail. The server may be hostile: an answer counts only if its id is under way.
  */
 #pragma once
 
@@ -24,6 +24,8 @@ struct backend_block_slot {
 struct backend_block {
 	bool used;
 	bool connected;
+	bool gone;       /* no server, and none will come: requests fail */
+	bool replay_off; /* for tests: what a server did not answer before it died fails */
 	struct block_end end;
 	cap_t peer;
 	u64 peer_bits;

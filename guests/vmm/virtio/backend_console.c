@@ -32,7 +32,7 @@ u32 virtio_console_backend_put(struct machine *m, u32 port, const u8 *bytes, u32
 	u32 done = 0;
 	u32 went = 1;
 
-	if (!b->session)
+	if (!b->session || __atomic_load_n(&b->session->gone, __ATOMIC_ACQUIRE))
 		return count;
 	while (done < count && went) { /* until the ring was seen full: ring.h */
 		went = ring_write(
@@ -82,8 +82,23 @@ void virtio_console_backend_pull(struct machine *m, u32 port)
 		host_signal(b->peer, b->peer_bits);
 }
 
+static void look(struct backend_console *b)
+{
+	bool in;
+	bool out;
+
+	if (!b->session)
+		return;
+	ring_used(&b->session->to_client.ring, CONSOLE_RING_SIZE, &in);
+	ring_used(&b->session->to_server.ring, CONSOLE_RING_SIZE, &out);
+	if ((in || out) && !b->broken)
+		host_broken(b->peer);
+	b->broken = in || out;
+}
+
 void backend_console_event(struct machine *m, u32 port)
 {
+	look(backend(m, port));
 	virtio_console_ready(m, &m->state->virtio.console, port);
 	virtio_console_backend_pull(m, port);
 }
@@ -95,7 +110,7 @@ bool backend_console_waiting(struct machine *m)
 	for (u32 i = 0; i < VIRTIO_CONSOLE_PORTS; i++) {
 		const struct backend_console *b = &m->virtio.console[i];
 
-		if (b->session &&
+		if (b->session && !__atomic_load_n(&b->session->gone, __ATOMIC_ACQUIRE) &&
 			ring_used(&b->session->to_server.ring, CONSOLE_RING_SIZE, &broken))
 			return true;
 	}

@@ -10,6 +10,7 @@ struct backend_console {
 	cap_t peer;
 	u64 peer_bits;
 	u64 own_bit;
+	bool broken; /* the server's indices cannot be, and root was told */
 };
 
 /* Opens port `port`'s session; false: its memory is too small. */

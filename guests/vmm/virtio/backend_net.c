@@ -176,9 +176,10 @@ void virtio_net_backend_pull(struct machine *m, u8 number)
 		b->next = (b->next + frame.pieces) % b->pieces;
 	}
 	virtio_net_received(m, s);
-	if (broken)
+	if (broken) {
+		host_broken(b->peer);
 		begin_anew(b);
-	else if (i == NET_QUEUE)
+	} else if (i == NET_QUEUE)
 		virtio_net_more(m, s);
 }
 
@@ -230,7 +231,9 @@ void backend_net_event(struct machine *m, u32 number)
 	enum epoch_state state = EPOCH_HELLO;
 	bool signal = false;
 
-	for (u32 i = 0; i < LOOKS && state != EPOCH_AWAY && state != EPOCH_CONNECTED; i++) {
+	for (u32 i = 0;
+		i < LOOKS && state != EPOCH_AWAY && state != EPOCH_CONNECTED && state != EPOCH_GONE;
+		i++) {
 		state = net_client_look(&b->end, b->wants, &signal);
 		if (state == EPOCH_ANSWERED)
 			connected(m, b, number);
@@ -241,6 +244,8 @@ void backend_net_event(struct machine *m, u32 number)
 		b->lost |= state == EPOCH_LOST;
 	}
 	tell(b, signal);
+	if (state == EPOCH_GONE && is_there(m, number))
+		virtio_net_link(m, card(m, number), false);
 	if (!b->connected || !is_there(m, number))
 		return;
 	virtio_net_link(m, card(m, number), net_link_up(&b->end));

@@ -4,7 +4,7 @@
  * The first half of the bounce memory is a ring of frames to send, the second is cut into pieces
  * for reception, which are posted again in the order in which they were filled. The server may be
  * hostile: lengths are checked, and a connection that it damages begins anew. While a server is
- * away, frames to send wait and the link stays as it was.
+ * away, frames to send wait and the link stays as it was; when it is gone, the link is down.
  */
 #pragma once
 

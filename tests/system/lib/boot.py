@@ -22,7 +22,8 @@ class Failed(Exception):
 class Log:
     """What the machine printed, without terminal codes and carriage returns."""
 
-    def __init__(self, text):
+    def __init__(self, text, disks=()):
+        self.disks = list(disks)
         self.text = TERMINAL.sub("", text).replace("\r", "")
 
     def find(self, pattern):
@@ -81,30 +82,42 @@ class Boot:
     steps: (expression, text to type) pairs; until: the expression that ends it, else it must switch
     itself off. edit: called with the Volume of its image before the start. counted: expression before
     "PASS name" and "FAIL name" lines, each of which is then a test of its own; whole: their sum must
-    come too.
+    come too. disks: (kind, function) pairs for disks of tools/run: the function makes the image at a
+    path; a check finds the paths in the log's `disks` afterwards.
     """
 
     def __init__(self, name, system, checks, *, platform="qemu-svm", cpus=2, memory=1024,
                  steps=(), until=None, timeout=120, edit=None, counted=None, whole=True,
-                 panics=False, options=(), machine=()):
+                 panics=False, options=(), machine=(), disks=()):
         self.name, self.checks, self.platform = name, list(checks), platform
         self.system = os.path.join(TREE, system if "/" in system else f"tests/system/{system}")
         self.cpus, self.memory, self.steps, self.until = cpus, memory, list(steps), until
         self.timeout, self.edit = timeout, edit
         self.counted, self.whole, self.panics = counted, whole, panics
-        self.options, self.machine = list(options), list(machine)
+        self.options, self.machine, self.disks = list(options), list(machine), list(disks)
 
     def run(self, folder):
         """Boots and checks; returns [(name of the test, reason of its failure or None)]."""
         folder = os.path.join(folder, self.name)
         os.makedirs(folder, exist_ok=True)
         log_path = os.path.join(folder, "log")
+        disks = [os.path.join(folder, f"disk{number}") for number in range(len(self.disks))]
+        try:
+            return self.run_with(folder, log_path, disks)
+        finally:
+            for path in disks:
+                if os.path.exists(path):
+                    os.unlink(path)
+
+    def run_with(self, folder, log_path, disks):
+        for path, (_, make) in zip(disks, self.disks):
+            make(path)
         try:
             said = self.boot(folder, log_path)
         except (Failed, volume.Broken) as failure:
             return [(f"{self.name}.{check}", str(failure)) for check in ("end", *self.names())]
         with open(log_path, "rb") as text:
-            log = Log(text.read().decode("utf-8", "replace"))
+            log = Log(text.read().decode("utf-8", "replace"), disks)
         results = [(f"{self.name}.end", said)]
         for check in self.checks:
             results.append((f"{self.name}.{check.name}", self.verdict(check, log)))
@@ -146,6 +159,8 @@ class Boot:
         command = [RUN, *system, "--platform", self.platform, "--cpus", str(self.cpus),
                    "--memory", str(self.memory), "--timeout", str(self.timeout), "--log", log_path,
                    "--emulator-log", os.path.join(folder, "emulator"), *self.options]
+        for number, (kind, _) in enumerate(self.disks):
+            command += ["--disk", f"{os.path.join(folder, f'disk{number}')},{kind}"]
         for wanted, answer in self.steps:
             command += ["--send", f"{wanted}=>{answer}"]
         if self.until:

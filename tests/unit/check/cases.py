@@ -6,6 +6,8 @@ except those in MORE, where others follow from it.
 
 A = "/domains/linux-a"
 B = "/domains/bare-b"
+GPT = "/pci/nvme@5/partitions"
+UUID = 'gpt-uuid = "01234567-89ab-cdef-0123-456789ABCDEF";'
 DISKS = "/pci/nvme@4,0/partitions"
 COM2 = '\t\tcom2: serial@i2f8 { compatible = "ns16550a"; reg = <1 0x2f8 8>; interrupts = <3 1>; };'
 NIC0 = '\t\tnic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; compatible = "pci8086,10d3"; };'
@@ -98,6 +100,9 @@ PROPERTIES = [
     ("budget-alone", A, '"budget-us" needs "period-us"',
      [("budget-us", "@@budget-us"), ("period-us = <10000>;", "")]),
     ("restart-limit", "/domains/nvme", "seconds at least 1", [("<5 60>", "<5 0>@@")]),
+    ("replay-off", A, 'needs "fault-injection" in /domains', [('on-exit = "restart";', 'on-exit = "restart"; @@replay-off;')]),
+    ("heartbeat", "/domains/nvme", "heartbeat-ms", [("heartbeat-ms = <500>", "@@heartbeat-ms = <60001>")]),
+    ("restart-delay", "/domains/nvme", "restart-delay-ms", [("restart-delay-ms = <50>", "@@restart-delay-ms = <10001>")]),
     ("unit-address", "/cpus/cpu@2", 'must end in "@1"', [("cpu1: cpu@1", "@@cpu1: cpu@2")]),
     ("unit-address-pci", B + "/machine/pci/net@5,0", 'must end in "@5,1"', [("net@5,1", "@@net@5,0")]),
     ("stdout-path", "/chosen", "is not a serial port", [("&com1; panic", '"/isa/x"; @@panic')]),
@@ -114,7 +119,7 @@ FILES = [
 REFERENCES = [
     ("nowhere", "/domains/uart", "points nowhere", [("access = <&com1>", "@@access = <0x99>")]),
     ("cpu-kind", "/domains/uart", "not at a cpu", [("cpus = <&cpu0>", "@@cpus = <&com1>")]),
-    ("access-kind", "/domains/uart", "not at a serial port or PCI function",
+    ("access-kind", "/domains/uart", "not at a serial port or ATA channel or PCI function",
      [("access = <&com1>", "@@access = <&vol_a>")]),
     ("console-kind", A + "/machine/isa/serial@i3f8", "not at a domain",
      [("backend = <&console>", "@@backend = <&port_a>")]),
@@ -173,6 +178,16 @@ MEMORY = [
      [("partition@40100000", "partition@30000000"), ("<0 0x40100000", "@@<0 0x30000000")]),
     ("volume-unaligned", DISKS + "/partition@100000", "whole blocks",
      [("reg = <0 0x100000 0 0x40000000>", "@@reg = <0 0x100000 0 0x40000001>")]),
+    ("ata-ports", "/isa/ata@i170", "command and control block", [("1 0x376 1>", "1 0x376 2>@@")]),
+    ("ata-sense", "/isa/ata@i170", "must be 0 to 3", [("interrupts = <15 1>", "interrupts = <15 4>@@")]),
+    ("partition-twice", GPT + "/log", "already given by " + GPT + "/home", [(UUID, '@@gpt-name = "home";')]),
+    ("partition-both", GPT + "/log", 'a "gpt-name" or a "gpt-uuid"', [("\t\t\t\tlog {", "\t\t\t\t@@log {"), (UUID, UUID + ' gpt-name = "log";')]),
+    ("partition-nothing", GPT + "/log", 'a "gpt-name" or a "gpt-uuid"', [("\t\t\t\tlog {", "\t\t\t\t@@log {"), (UUID, "")]),
+    ("partition-uuid", GPT + "/log", "must be a GUID", [("01234567-89ab", "@@01234567+89ab")]),
+    ("partition-name", GPT + "/home", "1 to 36 ASCII", [('gpt-name = "home"', '@@gpt-name = "' + "x" * 37 + '"')]),
+    ("many-partitions", GPT, "33 volumes, at most 32",
+     [("vol_c: ", "".join(f'p{n} {{ gpt-name = "p{n}"; }};\n' for n in range(30)) + "vol_c: "),
+      ('pciclass,010802";\n\t\t\tpartitions {', 'pciclass,010802";\n\t\t\t@@partitions {')]),
     ("too-much", "/domains", "MiB of memory are needed, the machine has 512 MiB",
      [("\tdomains {", "\t@@domains {")], ["--memory", "512"]),
 ]

@@ -1,0 +1,41 @@
+/*
+ * The main loop of a disk driver: volumes, sessions, requests that are not answered in time. What
+ * is the device's own is in struct disk_driver.
+ */
+#pragma once
+
+#include "drivers/disk/server.h"
+#include "drivers/lib/device.h"
+
+struct disk_driver {
+	/*
+	 * Brings the device from whatever state it is in to one in which it takes requests, with
+	 * interrupts; steps 2, 4 and 5 of device.h. g->unit is set before. False, with a line in
+	 * the log: it cannot.
+	 */
+	bool (*open)(struct device *d, struct disk_geometry *g);
+
+	/* True if one more request can be submitted, of any kind that the geometry allows. */
+	bool (*room)(void);
+
+	/* Gives the device a request; it may wait for kick until it is told. */
+	void (*submit)(u32 tag, const struct disk_request *r);
+	void (*kick)(void);
+
+	/*
+	 * Hands to disk_server_done what the device has finished; `bits` are the event bits that
+	 * were set since the last call. Interrupts are on afterwards, and nothing waits that came
+	 * before they were. False, with a line in the log: the device broke a rule, or asks for a
+	 * reset.
+	 */
+	bool (*poll)(struct disk_server *s, u64 bits);
+
+	/* Resets the device and sets it up again: nothing that was submitted is under way. False,
+	 * with a line in the log: it does not work any more. */
+	bool (*reset)(void);
+
+	u64 timeout_us; /* after which a request will not be answered any more */
+};
+
+/* Serves the disk; returns the program's exit code. */
+int disk_run(struct start_info *info, const struct disk_driver *driver);

@@ -1,0 +1,84 @@
+/* The main loop's end of the heartbeat: see loop.h. */
+#include "drivers/lib/loop.h"
+#include "drivers/protocols/epoch.h"
+#include "drivers/protocols/pulse.h"
+#include "drivers/protocols/root.h"
+
+static const struct start_info *start;
+static const struct loop_faults *own_faults;
+static struct pulse *pulse;
+static bool injectable;
+static u32 injected;
+static bool served;
+
+void loop_open(const struct start_info *info, const struct loop_faults *faults)
+{
+	const struct start_resource *r = start_find(info, START_PULSE, 0);
+
+	start = info;
+	own_faults = faults;
+	if (!r)
+		return;
+	pulse = (struct pulse *)r->address;
+	injectable = r->value & PULSE_INJECT;
+	pulse->can = faults && faults->wild_dma ? PULSE_CAN_DMA : 0;
+	__atomic_store_n(&pulse->opened, 1, __ATOMIC_RELEASE);
+}
+
+/* True if a client is connected, or there are none of the kind that connects. */
+static bool is_serving(void)
+{
+	const struct start_resource *r;
+	bool clients = false;
+
+	for (u32 i = 0; (r = start_find(start, START_SESSION, i)) != NULL; i++) {
+		const struct epoch_words *w = (const struct epoch_words *)r->address;
+
+		if (r->role != START_SERVER ||
+			(strcmp(r->protocol, "block") != 0 && strcmp(r->protocol, "net") != 0))
+			continue;
+		clients = true;
+		if ((u32)__atomic_load_n(&w->server, __ATOMIC_RELAXED) != 0)
+			return true;
+	}
+	return !clients;
+}
+
+/* True if a fault was injected. */
+static bool look(void)
+{
+	bool fault;
+	u32 asked = __atomic_load_n(&pulse->asked, __ATOMIC_RELAXED);
+	u32 inject = __atomic_load_n(&pulse->inject, __ATOMIC_RELAXED);
+
+	if (unlikely(!served) && is_serving()) {
+		served = true;
+		__atomic_store_n(&pulse->served, tsc_now(), __ATOMIC_RELAXED);
+	}
+	fault = injectable && inject != injected;
+	if (unlikely(fault)) {
+		injected = inject;
+		inject_fault(start, own_faults, inject & 0xff, inject >> 8);
+	}
+	if (unlikely(asked != pulse->answered))
+		__atomic_store_n(&pulse->answered, asked, __ATOMIC_RELAXED);
+	return fault;
+}
+
+u64 loop_wait(cycles_t deadline)
+{
+	u64 bits = 0;
+	status_t s;
+
+	if ((pulse && look()) || deadline == 0)
+		return 0;
+	s = sys_event_wait(~0ull, deadline, &bits);
+	return s == STATUS_EVENT ? bits : 0;
+}
+
+void loop_peer_broken(cap_t session)
+{
+	struct ipc_words words = {.word = {ROOT_BROKEN, session}};
+
+	sys_ipc_call(thread_self()->root_port, &words);
+}

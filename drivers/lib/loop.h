@@ -1,0 +1,45 @@
+/*
+ * The main loop of a driver or server: its wait for events, in which it answers root's heartbeat
+ * (protocols/pulse.h), and faults that the operator injects.
+ *
+ *	loop_open(info, NULL);
+ *	for (;;) {
+ *		bool again = ...one turn of work...;
+ *		u64 bits = loop_wait(again ? 0 : TIME_NEVER);
+ *	}
+ *
+ * Only the first thread may use these. A program that never calls loop_open is not asked.
+ */
+#pragma once
+
+#include "drivers/lib/lib.h"
+
+/* What only the program itself can do wrong; NULL: it cannot. */
+struct loop_faults {
+	/* Tells its device to read and write memory that it was not given; `number` differs each
+	 * time. */
+	void (*wild_dma)(u32 number);
+};
+
+/* Says that from now on the loop answers. `faults` may be NULL. */
+void loop_open(const struct start_info *info, const struct loop_faults *faults);
+
+/*
+ * The end of a turn: answers, carries out an injected fault, and waits for any bit of the thread's
+ * event until `deadline` (TSC). 0: there is more to do, so it does not wait and returns 0, nor does
+ * it after an injected fault. Returns the bits that were set, root's own among them; 0 after the
+ * deadline.
+ */
+u64 loop_wait(cycles_t deadline);
+
+/*
+ * Tells root that the peer of the session with that capability (`cap` of the START_SESSION) broke
+ * the protocol; root judges who is to be restarted. Any thread.
+ */
+void loop_peer_broken(cap_t session);
+
+/* --- inject.c --- */
+
+/* Does what enum pulse_fault names; returns from PULSE_BAD_RING and PULSE_WILD_DMA. */
+void inject_fault(
+	const struct start_info *info, const struct loop_faults *faults, u32 fault, u32 number);

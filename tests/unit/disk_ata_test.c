@@ -1,0 +1,202 @@
+/*
+ * Tests of the driver of ATA disks against a model of the disk and its bus master: small and large
+ * addresses, clients that come and go, and a disk that fails.
+ */
+#include <stdlib.h>
+
+#include "drivers/ata/ata.h"
+#include "tests/unit/disk_work.h"
+#include "tests/unit/fake_ata.h"
+#include "tests/unit/test.h"
+
+static struct work w;
+
+void check_failed(const char *at, int line, const char *what)
+{
+	test_fail(at, line, "%s", what);
+	abort();
+}
+
+static bool start(u32 clients)
+{
+	return disk_work_start(&w, &ata_driver, clients);
+}
+
+/* Turns, without anything new, until all is answered. */
+static void settle(void)
+{
+	for (int i = 0; i < 2000 && disk_work_open(&w) > 0 && !w.dead; i++) {
+		disk_work_turn(&w);
+		for (u32 c = 0; c < w.clients; c++)
+			disk_work_client(&w, c, false);
+		fake_ata_step(FAKE_ATA_GOOD);
+	}
+	CHECK_EQ(disk_work_open(&w), 0);
+}
+
+static void work(u32 turns, bool restarts)
+{
+	for (u32 i = 0; i < turns; i++) {
+		for (u32 c = 0; c < w.clients; c++) {
+			disk_work_client(&w, c, true);
+			if (restarts && random() % 40 == 0)
+				disk_work_restart(&w, c);
+		}
+		for (u32 k = 0; k < 10; k++) {
+			disk_work_turn(&w);
+			if (random() % 4)
+				fake_ata_step(FAKE_ATA_GOOD);
+		}
+	}
+	settle();
+	disk_work_compare(&w, fake_ata.medium);
+	CHECK_EQ(w.wrong + w.stray, 0);
+	CHECK_EQ(fake_ata.rules, 0);
+	CHECK_EQ(fake_device.wild, 0);
+	CHECK_EQ(w.resets, 0);
+}
+
+TEST(ata_works)
+{
+	for (u32 i = 0; i < 2; i++) {
+		fake_ata_init(FAKE_ATA_SECTORS, 0, i);
+		CHECK(start(FAKE_CLIENTS));
+		CHECK_EQ(fake_ata.resets, 1);
+		CHECK_EQ(w.geometry.sectors, FAKE_ATA_SECTORS);
+		CHECK_EQ(w.geometry.physical_size, 4096);
+		CHECK_EQ(w.geometry.features, BLOCK_CAN_FLUSH);
+		CHECK_EQ(w.geometry.bus_top, BIT(32));
+		work(400, false);
+		for (u32 c = 0; c < w.clients; c++)
+			CHECK(w.client[c].answers > 100);
+		CHECK_EQ(fake_ata.large, 0);
+	}
+	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
+	CHECK(start(FAKE_CLIENTS));
+	work(1500, true);
+}
+
+static enum block_status ask(u64 sector, u32 sectors, u8 op)
+{
+	struct disk_request r = {.op = op,
+		.pieces = 2,
+		.sector = sector,
+		.sectors = sectors,
+		.piece = {{.bus = fake_session_bus(0) + 0xfe00, .length = 512},
+			{.bus = fake_session_bus(0) + 0x20e00, .length = (sectors - 1) * 512}}};
+
+	disk_server_own(&w.server, &r, 1);
+	CHECK(fake_ata_step(FAKE_ATA_GOOD));
+	CHECK(ata_driver.poll(&w.server, 0));
+	return w.server.own;
+}
+
+/* Across the end of what 28 bits address, and beyond; regions across 64 KiB. */
+TEST(ata_addresses)
+{
+	u8 *data = fake_session(0) + 0x6000;
+
+	fake_ata_init(BIT(40), BIT(28) - 1024, true);
+	CHECK(start(1));
+	for (u32 i = 0; i < 4; i++) {
+		static const u64 offset[] = {0, 768, 1000, 1024};
+
+		for (u32 k = 0; k < 256 * 512; k++)
+			data[(k < 512 ? 0xfe00 : 0x20e00 - 512) + k] = (u8)random();
+		CHECK_EQ(ask(BIT(28) - 1024 + offset[i], 256, BLOCK_WRITE), BLOCK_OK);
+		CHECK_EQ(fake_ata.large, i > 1 ? 2 * i - 3 : 0);
+		CHECK(memcmp(fake_ata.medium + offset[i] * 512, data + 0xfe00, 512) == 0);
+		CHECK(memcmp(fake_ata.medium + offset[i] * 512 + 512, data + 0x20e00, 255 * 512) ==
+			0);
+		memset(data, 0, 0x60000);
+		CHECK_EQ(ask(BIT(28) - 1024 + offset[i], 256, BLOCK_READ), BLOCK_OK);
+		CHECK(memcmp(fake_ata.medium + offset[i] * 512, data + 0xfe00, 512) == 0);
+		CHECK(memcmp(fake_ata.medium + offset[i] * 512 + 512, data + 0x20e00, 255 * 512) ==
+			0);
+	}
+	CHECK_EQ(fake_ata.rules, 0);
+	CHECK_EQ(fake_device.wild, 0);
+}
+
+static void refused(const char *line)
+{
+	fake_device.last[0] = 0;
+	CHECK(!start(1));
+	if (!strstr(fake_device.last, line))
+		test_fail(__FILE__, __LINE__, "\"%s\" is not \"%s\"", fake_device.last, line);
+}
+
+TEST(ata_refused)
+{
+	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
+	fake_ata.absent = true;
+	refused("does not become ready");
+	CHECK(fake_device.waited >= 31000000);
+	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
+	fake_ata.stuck = true;
+	refused("does not become ready");
+	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
+	fake_ata.id[49] = 0x200;
+	refused("not both DMA and LBA");
+	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
+	fake_ata.id[106] = 0x5000;
+	refused("not supported");
+	fake_ata_init(0, 0, true);
+	CHECK(!start(1));
+}
+
+static void ask_much(void)
+{
+	for (u32 i = 0; i < 4; i++) {
+		disk_work_turn(&w);
+		disk_work_client(&w, 0, i > 1);
+	}
+	disk_work_turn(&w);
+	CHECK(disk_work_open(&w) > 8);
+}
+
+/* What fails is told of to the client; what never ends, or goes on too long, is ended by a reset.
+ */
+TEST(ata_disk_that_fails)
+{
+	for (u32 act = FAKE_ATA_ERROR; act < FAKE_ATA_ACTS; act++) {
+		u32 expected = act >= FAKE_ATA_DRQ ? 1 : 0;
+
+		fake_ata_init(FAKE_ATA_SECTORS, 0, true);
+		CHECK(start(1));
+		w.tolerant = true;
+		ask_much();
+		CHECK(fake_ata_step(act));
+		if (act == FAKE_ATA_SILENT) { /* run.c finds out by the time */
+			CHECK(ata_driver.reset());
+			disk_server_again(&w.server, w.now);
+			w.resets++;
+		}
+		disk_work_turn(&w);
+		CHECK_EQ(w.resets, expected);
+		settle();
+		if (act != FAKE_ATA_MASTER) /* which a flush does not use */
+			CHECK_EQ(w.client[0].errors, 1 - expected);
+		CHECK_EQ(w.wrong + w.stray, 0);
+		w.resets = 0;
+		work(20, false);
+	}
+}
+
+TEST(ata_disk_that_stays_broken)
+{
+	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
+	CHECK(start(1));
+	ask_much();
+	fake_ata_step(FAKE_ATA_DRQ);
+	fake_ata.stuck = true;
+	disk_work_turn(&w);
+	fake_ata.stuck = false;
+	disk_work_turn(&w);
+	CHECK_EQ(w.resets, 1);
+	fake_ata_step(FAKE_ATA_DRQ);
+	fake_ata.id[100]++; /* it comes back as another */
+	disk_work_turn(&w);
+	CHECK(w.dead);
+	CHECK(strstr(fake_device.last, "another"));
+}
