@@ -54,6 +54,7 @@ UNIT_gdb_packet    := guests/vmm/debug/packet.c
 UNIT_gwalk         := guests/vmm/cpu/gwalk.c guests/vmm/gmem.c
 UNIT_instr_case    := $(UNIT_INSTR)
 UNIT_instr_decode  := tests/unit/instr_capstone.c $(UNIT_INSTR)
+UNIT_instr_stack   := $(UNIT_INSTR)
 UNIT_instr_execute := tests/unit/instr_native.c $(UNIT_INSTR)
 UNIT_ptable        := $(wildcard mm/ptable*.c) mm/pool.c
 UNIT_ptable_change := $(UNIT_ptable)
