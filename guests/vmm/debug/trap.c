@@ -26,6 +26,7 @@ enum step_kind {
 	STEP_PUSHF,   /* TF is in what it pushed */
 	STEP_LOADS,   /* POPF, IRET, SYSRET: RFLAGS are the guest's own now */
 	STEP_SYSCALL, /* TF is in R11 */
+	STEP_INT1,    /* its #DB is like a step's but for DR6 */
 };
 
 static bool in_64_bit_mode(const struct run_page *run)
@@ -45,6 +46,8 @@ static enum step_kind step_kind(struct vcpu *v)
 	case 0x9d:
 	case 0xcf:
 		return STEP_LOADS;
+	case 0xf1:
+		return STEP_INT1;
 	case 0x0f:
 		return code[1] == 0x05 ? STEP_SYSCALL : code[1] == 0x07 ? STEP_LOADS : STEP_PLAIN;
 	}
@@ -303,6 +306,9 @@ static bool debug_trap(struct vcpu *v)
 	u64 strays = __atomic_load_n(&points->strays, __ATOMIC_RELAXED);
 
 	vcpu_need(v, GROUP_RIP);
+	/* Bochs with AMD-V says nothing in DR6 */
+	if (!status && d->step && d->step_kind != STEP_INT1)
+		status = DR6_BS;
 	if (d->armed) {
 		for (u32 i = 0; i < DEBUG_HARD_MAX; i++) {
 			if (!(status & BIT(i)) || !points->hard[i].length)
