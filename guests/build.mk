@@ -5,7 +5,7 @@
 PROGRAMS += $(O)/programs/vmm.elf
 
 SMALL_NAMES := hello bench hostile smp debuggee events ipi
-GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf) $(O)/guests/multiboot.elf
+GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf) $(O)/guests/multiboot.elf $(O)/guests/sector.bin
 
 VMM_SOURCES   := $(sort $(wildcard guests/vmm/*.c guests/vmm/*/*.c))
 VMM_OBJECTS   := $(patsubst %,$(O)/%.o,$(VMM_SOURCES))
@@ -46,6 +46,10 @@ $(O)/guests/ipi.elf: $(O)/guests/small/smp_start.S.o
 $(O)/guests/multiboot.elf: $(O)/guests/small/multiboot.c.o $(O)/guests/small/multiboot_start.S.o $(SMALL_COMMON) \
 		guests/small/multiboot.ld
 	$(CC) $(USER_LDFLAGS) -Wl,-z,max-page-size=4096 -Wl,-T,guests/small/multiboot.ld -o $@ $(filter %.o,$^)
+
+$(O)/guests/sector.bin: $(O)/guests/small/sector.S.o
+	@mkdir -p $(@D)
+	$(LD) -Ttext 0x7c00 --oformat binary -o $@ $<
 
 -include $(VMM_OBJECTS:.o=.d) $(SMALL_OBJECTS:.o=.d)
 

@@ -33,7 +33,7 @@ UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host
 UNIT_JOURNAL := $(filter journal%,$(UNIT_NAMES))
 UNIT_VMM     := tests/unit/machine_host.c drivers/lib/format.c drivers/lib/chacha20.c \
 	$(filter-out $(addprefix guests/vmm/,host.c main.c run.c config.c config_node.c config_virtio.c start.c journal_hooks.c),$(VMM_SOURCES))
-UNIT_LOADER  := guests/vmm/gmem.c $(addprefix guests/vmm/boot/,boot.c bzimage.c elf.c flat.c multiboot.c pvh.c)
+UNIT_LOADER  := guests/vmm/gmem.c $(addprefix guests/vmm/boot/,bios.c boot.c bzimage.c elf.c flat.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/cpu/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
 
@@ -57,6 +57,7 @@ UNIT_gdb_packet    := guests/vmm/debug/packet.c
 UNIT_gwalk         := guests/vmm/cpu/gwalk.c guests/vmm/gmem.c
 UNIT_instr_case    := $(UNIT_INSTR)
 UNIT_instr_decode  := tests/unit/instr_capstone.c $(UNIT_INSTR)
+UNIT_instr_stack   := $(UNIT_INSTR)
 UNIT_instr_execute := tests/unit/instr_native.c $(UNIT_INSTR)
 UNIT_ptable        := $(wildcard mm/ptable*.c) mm/pool.c
 UNIT_ptable_change := $(UNIT_ptable)

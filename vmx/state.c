@@ -16,9 +16,12 @@ static void import_rip(struct run_page *run)
 	u64 blocking = shadow & (SHADOW_STI | SHADOW_MOV_SS);
 
 	static_assert(SHADOW_STI == BLOCK_STI && SHADOW_MOV_SS == BLOCK_MOV_SS);
-	/* Entry wants a pending single-step trap just when TF is set in a shadow (27.3.1.5). */
-	if (unlikely(blocking))
-		vmwrite(GUEST_PENDING_DEBUG, rflags & RFLAGS_TF ? PENDING_DEBUG_BS : 0);
+	/*
+	 * Entry wants a pending single-step trap just when TF is set in a shadow (27.3.1.5). Bochs
+	 * leaves one at each exit with TF (cleared there: 28.3.4), which would be a debugger's.
+	 */
+	if (unlikely(blocking || run->exceptions))
+		vmwrite(GUEST_PENDING_DEBUG, blocking && rflags & RFLAGS_TF ? PENDING_DEBUG_BS : 0);
 	if (shadow & SHADOW_NMI)
 		blocking |= BLOCK_NMI;
 	vmwrite(GUEST_RIP, run->rip);

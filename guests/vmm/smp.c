@@ -8,7 +8,6 @@
 
 #define STARTUP_SHIFT    12
 #define STARTUP_SELECTOR 8 /* page << 8 */
-#define NMIS_MAX         2 /* one in service and one pending, as in the processor */
 
 bool vcpu_post(struct vcpu *v, u32 mail)
 {
@@ -60,11 +59,19 @@ static u32 take(struct vcpu_post *post)
 	return mail;
 }
 
+/* One waits while another is in service, or about to be, or comes together with it. */
 static void take_nmis(struct vcpu *v, u32 mail)
 {
-	v->state->nmis += mail & MAIL_NMI_TWO ? 2 : 1;
-	if (v->state->nmis > NMIS_MAX)
-		v->state->nmis = NMIS_MAX;
+	struct run_page *run = v->run;
+	bool injected = (run->inject & (INJECT_VALID | INJECT_TYPE_MASK)) ==
+			(INJECT_VALID | INJECT_TYPE_NMI);
+	u32 most;
+
+	vcpu_need(v, GROUP_RIP);
+	most = injected || (run->shadow & SHADOW_NMI) ? 1 : 2;
+	v->state->nmis += !!(mail & MAIL_NMI) + !!(mail & MAIL_NMI_TWO);
+	if (v->state->nmis > most)
+		v->state->nmis = most;
 }
 
 void vcpu_open_mail(struct vcpu *v)

@@ -7,6 +7,12 @@
 #define COM2       0x2f8u
 #define ELCR_SHIFT 8
 
+#define PIC_MASTER_VECTOR 0x08u
+#define PIC_SLAVE_VECTOR  0x70u
+#define BIOS_MASTER_MASK  0xf8u     /* all but lines 0, 1 and 2 */
+#define BIOS_PIT_MODE     (3u << 1) /* square wave */
+#define PIT_ACCESS_SHIFT  4
+
 static bool build_acpi(struct machine *m, gpa_t *rsdp)
 {
 	u8 *area = gmem_at(&m->memory, ACPI_AREA, ACPI_AREA_SIZE);
@@ -48,6 +54,34 @@ static void configure(struct machine *m)
 	pic_write(m, &s->pic, PIC_ELCR_SLAVE, 1, routed >> ELCR_SHIFT);
 	for (u32 i = 0; i < m->vcpus; i++)
 		lapic_virtual_wire(&m->lapic[i]);
+}
+
+/* PICs at the vectors of real mode, with timer, keyboard and the second PIC let through; channel 0
+ * of the timer with the longest period (IBM PC/AT Technical Reference, BIOS listings). */
+static void configure_bios(struct machine *m)
+{
+	static const struct {
+		u16 port;
+		u8 value;
+	} pic[] = {
+		{PIC_MASTER_COMMAND, PIC_ICW1 | PIC_ICW1_IC4},
+		{PIC_MASTER_DATA, PIC_MASTER_VECTOR},
+		{PIC_MASTER_DATA, 1u << PIC_CASCADE},
+		{PIC_MASTER_DATA, PIC_ICW4_8086},
+		{PIC_SLAVE_COMMAND, PIC_ICW1 | PIC_ICW1_IC4},
+		{PIC_SLAVE_DATA, PIC_SLAVE_VECTOR},
+		{PIC_SLAVE_DATA, PIC_CASCADE},
+		{PIC_SLAVE_DATA, PIC_ICW4_8086},
+		{PIC_MASTER_DATA, BIOS_MASTER_MASK},
+		{PIC_SLAVE_DATA, UINT8_MAX},
+	};
+	struct machine_state *s = m->state;
+
+	for (u32 i = 0; i < ARRAY_SIZE(pic); i++)
+		pic_write(m, &s->pic, pic[i].port, 1, pic[i].value);
+	pit_write(m, &s->pit, PIT_CONTROL, 1, PIT_LOW_HIGH << PIT_ACCESS_SHIFT | BIOS_PIT_MODE);
+	pit_write(m, &s->pit, PIT_CHANNEL0, 1, 0);
+	pit_write(m, &s->pit, PIT_CHANNEL0, 1, 0);
 }
 
 static bool memory_fits(const struct machine *m)
@@ -113,6 +147,8 @@ bool start_direct(const struct config *c, struct machine *m)
 		log_line("%s: %s", c->kernel, wrong);
 		return false;
 	}
+	if (entry.bios)
+		configure_bios(m);
 	entry_set(&m->vcpu[0], &entry);
 	return true;
 }

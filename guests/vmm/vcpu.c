@@ -67,7 +67,7 @@ void vcpu_page_fault(struct vcpu *v, u64 address, u32 error)
 	raise(v, VECTOR_PF, true, error);
 }
 
-void vcpu_complete(struct vcpu *v, u64 rip)
+void vcpu_complete(struct vcpu *v, u64 rip, bool trap)
 {
 	struct run_page *run = v->run;
 
@@ -76,7 +76,7 @@ void vcpu_complete(struct vcpu *v, u64 rip)
 	run->shadow &= SHADOW_NMI;
 	run->dirty |= GROUP_RIP;
 	run->rflags &= ~RFLAGS_RF;
-	if ((run->rflags & RFLAGS_TF) && !debug_stepped(v)) {
+	if (trap && !debug_stepped(v)) {
 		vcpu_need(v, GROUP_DR);
 		run->dr6 |= DR6_BS;
 		run->dirty |= GROUP_DR;
@@ -102,7 +102,7 @@ void vcpu_skip_slow(struct vcpu *v)
 	rip = run->rip + length;
 	if (!((run->efer & EFER_LMA) && (run->cs.attributes & SEGMENT_L)))
 		rip = (u32)rip;
-	vcpu_complete(v, rip);
+	vcpu_complete(v, rip, run->rflags & RFLAGS_TF);
 }
 
 u32 vcpu_cpl(struct vcpu *v)

@@ -45,8 +45,9 @@ static inline void vcpu_skip(struct vcpu *v)
 	vcpu_skip_in(v, v->run);
 }
 
-/* Moves to `rip`, behind an instruction that emulation completed. */
-void vcpu_complete(struct vcpu *v, u64 rip);
+/* Moves to `rip`, behind an instruction that emulation completed; trap: RFLAGS.TF was set at its
+ * start. */
+void vcpu_complete(struct vcpu *v, u64 rip, bool trap);
 
 /* Privilege level, 0-3. Needs GROUP_SEG and GROUP_CR, which it fetches. */
 u32 vcpu_cpl(struct vcpu *v);

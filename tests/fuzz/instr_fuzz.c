@@ -24,12 +24,17 @@ struct input {
 	u32 limit_bits[INSTR_SEGMENTS]; /* that are 0 in the limit */
 	u16 attributes[INSTR_SEGMENTS];
 	u8 memory[64];
+	u8 cpl;
+	u8 vme;
+	u8 long_mode;
+	struct instr_table table[2];
 };
 
 struct world {
 	struct input input;
 	unsigned accesses;
 	enum instr_mode mode;
+	bool faulted;
 };
 
 static int count(struct world *world)
@@ -42,8 +47,9 @@ static int count(struct world *world)
 static int check(struct world *world, u64 linear, unsigned size, unsigned access)
 {
 	require(size && size <= 32 && !(size & (size - 1)));
-	require(world->mode == INSTR_MODE_64 || linear <= 0xffffffff);
-	require(access <= (INSTR_ACCESS_LOCKED | INSTR_ACCESS_MODIFY | INSTR_ACCESS_STACK));
+	require(world->mode == INSTR_MODE_64 || linear <= 0xffffffff ||
+		(access & INSTR_ACCESS_SYSTEM && world->input.long_mode & 1));
+	require(access <= 2 * INSTR_ACCESS_PROBE - 1);
 	return count(world);
 }
 
@@ -63,7 +69,8 @@ static int bus_write(void *opaque, u64 linear, const void *data, unsigned size, 
 
 	if (check(world, linear, size, access))
 		return 1;
-	memcpy(world->input.memory + linear % 32, data, size);
+	if (!(access & INSTR_ACCESS_PROBE))
+		memcpy(world->input.memory + linear % 32, data, size);
 	return 0;
 }
 
@@ -84,16 +91,16 @@ static int port_write(void *opaque, u16 port, u32 value, unsigned size)
 static void vector_read(void *opaque, unsigned number, void *data, unsigned size)
 {
 	(void)opaque;
-	require(number < 16 && (size == 16 || size == 32));
+	require(number < 16 ? size == 16 || size == 32 : number < INSTR_MMX + 8 && size == 8);
 	memset(data, (int)number, size);
 }
 
 static void vector_write(void *opaque, unsigned number, const void *data, unsigned size)
 {
-	static u8 vectors[16][32];
+	static u8 vectors[INSTR_MMX + 8][32];
 
 	(void)opaque;
-	require(number < 16 && (size == 16 || size == 32));
+	require(number < 16 ? size == 16 || size == 32 : number < INSTR_MMX + 8 && size == 8);
 	memcpy(vectors[number], data, size);
 }
 
@@ -105,11 +112,19 @@ static int system_register(void *opaque, enum instr_operation operation, u16 *wo
 	return count(opaque);
 }
 
+static void note_fault(void *opaque, u8 vector, u32 error)
+{
+	struct world *world = opaque;
+
+	require(vector >= 11 && vector <= 13 && error <= UINT16_MAX && !(error & 3));
+	world->faulted = true;
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static const enum instr_mode modes[] = {INSTR_MODE_16, INSTR_MODE_32, INSTR_MODE_64};
 	static const struct instr_bus bus = {bus_read, bus_write, port_read, port_write,
-		vector_read, vector_write, system_register, MAX_ITERATIONS};
+		vector_read, vector_write, system_register, note_fault, MAX_ITERATIONS};
 	struct world world = {0};
 	struct instr_cpu cpu = {0};
 	struct instr_cpu before;
@@ -140,19 +155,28 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	cpu.stack_size = world.input.stack_size;
 	cpu.is_protected = world.input.is_protected & 1;
 	cpu.linear_bits = 48;
+	cpu.cpl = world.input.cpl & 3;
+	cpu.vme = world.input.vme & 1;
+	cpu.long_mode = world.input.long_mode & 1;
+	memcpy(cpu.table, world.input.table, sizeof(cpu.table));
 	for (int i = 0; i < INSTR_SEGMENTS; i++) {
 		cpu.limit[i] = ~world.input.limit_bits[i];
 		cpu.attributes[i] = world.input.attributes[i];
 	}
 	before = cpu;
 	status = instr_execute(&in, &cpu, &bus, &world);
-	if (status == INSTR_OK)
+	if (status == INSTR_OK && in.operation >= INSTR_CALL_FAR && in.operation <= INSTR_IRET)
+		require(cpu.rip <= UINT32_MAX || cpu.long_mode);
+	else if (status == INSTR_OK)
 		require(cpu.rip <= ~0ull >> (64 - 8 * in.mode));
 	else
 		require(cpu.rip == before.rip);
 	if (status != INSTR_OK && status != INSTR_AGAIN && !in.rep)
 		require(!memcmp(&cpu, &before, sizeof(cpu)));
 	require(status != INSTR_AGAIN || (in.rep && in.operation >= INSTR_MOVS));
-	require(status != INSTR_UNSUPPORTED && status != INSTR_INVALID);
+	require(!world.faulted || status == INSTR_FAULT);
+	require(status != INSTR_UNSUPPORTED ||
+		(in.operation >= INSTR_CALL_FAR && in.operation <= INSTR_IRET));
+	require(status != INSTR_INVALID);
 	return 0;
 }

@@ -75,7 +75,7 @@ static void vector_write(void *opaque, unsigned number, const void *data, unsign
 }
 
 static const struct instr_bus whole_bus = {
-	bus_read, bus_write, port_read, port_write, vector_read, vector_write, NULL, 1000};
+	bus_read, bus_write, port_read, port_write, vector_read, vector_write, NULL, NULL, 1000};
 
 static void reset(void)
 {

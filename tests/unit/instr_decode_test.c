@@ -37,6 +37,11 @@ static void complain(const u8 *bytes, const cs_insn *insn, const struct instr *i
 		insn ? insn->size : 0, in->operation, in->length, in->size);
 }
 
+static bool is_pointer(u8 operation)
+{
+	return operation >= INSTR_LOAD_POINTER && operation <= INSTR_JMP_FAR;
+}
+
 static const char *compare_memory(const struct instr *in, const cs_insn *insn)
 {
 	const cs_x86_op *op = memory_operand(&insn->detail->x86);
@@ -51,7 +56,7 @@ static const char *compare_memory(const struct instr *in, const cs_insn *insn)
 		return "memory";
 	if (!op)
 		return NULL;
-	if (op->size != operand->size && in->operation != INSTR_NOP)
+	if (op->size != operand->size && in->operation != INSTR_NOP && !is_pointer(in->operation))
 		return "operand size";
 	if (memory->rip ? op->mem.base != X86_REG_RIP && op->mem.base != X86_REG_EIP
 			: capstone_gpr(op->mem.base) != memory->base)
@@ -133,11 +138,12 @@ static struct prefixes prefixes_find(const u8 *bytes, enum instr_mode mode)
  *   in 16-bit code it takes none of them for mandatory
  * - it ignores 66, F2 and F3 with instructions that they make undefined, or another
  * - with REX.W it takes 67 for 66, 66 for the operand size of PUSH and POP, and CLWB for XSAVEOPT
+ * - in 64-bit mode it heeds 66 with near branches, as AMD's processors do
  * - it lets any instruction be locked, VEX follow any prefix, and in 32-bit code take any vvvv
  * - in 64-bit mode it shows segment overrides without effect, the last one even over FS or GS
- * - it knows no hint NOP but some, no store of a selector with REX.R, and MOVSXD only to 8 bytes
+ * - it knows no hint NOP but some, no move of a selector with REX.R, and MOVSXD only to 8 bytes
  * - with 66 it shows XCHG of eax
- * - it does not know MOVDIRI
+ * - it does not know MOVDIRI, nor of what size a far pointer is
  */
 static bool capstone_errs(
 	const char *why, const u8 *bytes, const struct instr *in, enum instr_status status)
@@ -160,7 +166,9 @@ static bool capstone_errs(
 		return in->mode == INSTR_MODE_64 &&
 		       (!found.fs_gs || in->segment != INSTR_NO_NUMBER);
 	if (!strcmp(why, "length"))
-		return false;
+		return in->operand[0].kind == INSTR_KIND_IMMEDIATE &&
+		       (found.apart ||
+			       (in->mode == INSTR_MODE_64 && (found.mandatory || found.address)));
 	if (found.apart || (no_mandatory && found.mandatory))
 		return true;
 	if (!strcmp(why, "register size"))
@@ -169,11 +177,12 @@ static bool capstone_errs(
 	if (!strcmp(why, "unknown to capstone") && in->map == 2 && in->opcode == 0xf9)
 		return true;
 	if (!strcmp(why, "unknown to capstone"))
-		return in->operation == INSTR_NOP || found.opcode == 0x8c;
+		return in->operation == INSTR_NOP || (found.opcode & 0xfd) == 0x8c;
 	if (!strcmp(why, "operand size"))
 		return (found.address || found.mandatory) &&
 		       (in->operation == INSTR_PUSH || in->operation == INSTR_POP);
-	return found.opcode == 0x90 || (found.second == 0xae && found.mandatory);
+	return found.opcode == 0x90 || (found.second == 0xae && found.mandatory) ||
+	       (in->operation == INSTR_MOVQ && found.address);
 }
 
 /* Whether the supported set has it, going by what capstone says. */
@@ -329,11 +338,13 @@ TEST(statuses)
 		const char *hex;
 		enum instr_status status[3]; /* 16-, 32-, 64-bit code */
 	} cases[] = {
-		{"06", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_INVALID}},
-		{"9a", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_INVALID}},
+		{"06", {INSTR_OK, INSTR_OK, INSTR_INVALID}},
+		{"27", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_INVALID}},
+		{"60", {INSTR_OK, INSTR_OK, INSTR_INVALID}},
+		{"9a", {INSTR_TRUNCATED, INSTR_TRUNCATED, INSTR_INVALID}},
 		{"82 00 01", {INSTR_OK, INSTR_OK, INSTR_INVALID}},
 		{"63 00", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_OK}},
-		{"c5 00", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_TRUNCATED}},
+		{"c5 00", {INSTR_OK, INSTR_OK, INSTR_TRUNCATED}},
 		{"c5 f8 11 00", {INSTR_OK, INSTR_OK, INSTR_OK}},
 		{"c5 f0 11 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}}, /* VEX.vvvv */
 		{"66 c5 f8 11 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
@@ -341,11 +352,14 @@ TEST(statuses)
 		{"0f 0b", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
 		{"0f a2", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_UNSUPPORTED}},
 		{"ff 38", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
-		{"ff 18", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_UNSUPPORTED}},
+		{"ff 18", {INSTR_OK, INSTR_OK, INSTR_OK}},
+		{"ff d8", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
+		{"0f b2 c0", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
 		{"fe 10", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
 		{"8f 08", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
 		{"8c 30", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}}, /* no such register */
-		{"8e 18", {INSTR_UNSUPPORTED, INSTR_UNSUPPORTED, INSTR_UNSUPPORTED}},
+		{"8e 18", {INSTR_OK, INSTR_OK, INSTR_OK}},
+		{"8e 08", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}}, /* CS */
 		{"f0 01 00", {INSTR_OK, INSTR_OK, INSTR_OK}},
 		{"f0 01 c0", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},
 		{"f0 03 00", {INSTR_INVALID, INSTR_INVALID, INSTR_INVALID}},

@@ -129,11 +129,9 @@ TEST(machine_memory_faults)
 TEST(machine_double_fault)
 {
 	setup();
-	memcpy(host_ram + CODE, "\xa4", 1);
-	v->run->rip = CODE;
-	v->run->gpr[RSI] = 0x8000000000;
-	v->run->gpr[RDI] = 0xd0000000;
-	v->run->exit.memory.gpa = 0xd0000000;
+	v->run->exit.memory.gla = 0x8000000000; /* of the stack: not mapped */
+	v->run->exit.memory.gpa = 0xd0000000;   /* of a page table */
+	v->run->exit.memory.access = EXIT_ACCESS_WRITE | EXIT_ACCESS_WALK | EXIT_ACCESS_GLA;
 	v->run->valid = GROUP_ALL_REG;
 	v->run->exit_kind = EXIT_MEMORY;
 	v->run->exit_length = 0;
@@ -144,6 +142,19 @@ TEST(machine_double_fault)
 	exit_handle(v); /* and now of a double fault */
 	CHECK_EQ(host_machine.stop, MACHINE_FAILED);
 	CHECK(host_logged("triple fault"));
+}
+
+TEST(machine_event_without_memory)
+{
+	setup();
+	v->run->valid = GROUP_ALL_REG;
+	v->run->exit_kind = EXIT_MEMORY;
+	v->run->exit.memory.gpa = 0xd0000000;
+	v->run->exit.memory.access = EXIT_ACCESS_WRITE;
+	v->run->inject = INJECT_VALID | INJECT_TYPE_INTR | 0x30;
+	exit_handle(v);
+	CHECK_EQ(host_machine.stop, MACHINE_FAILED);
+	CHECK(host_logged("an event whose stack"));
 }
 
 TEST(machine_unknown_instruction)

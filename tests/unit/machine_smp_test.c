@@ -147,6 +147,40 @@ TEST(smp_nmis_are_counted)
 	CHECK(AP->run->flags & RUN_NMI_WINDOW);
 }
 
+/* While one is in service, or about to be, one more waits (SDM vol. 3, 6.7.1). */
+TEST(smp_nmis_in_a_handler)
+{
+	setup();
+	AP->state->wait_startup = 0;
+	AP->run->valid = GROUP_RIP;
+	AP->run->shadow = SHADOW_NMI;
+	for (u32 i = 0; i < 5; i++)
+		send(1, ICR(LAPIC_NMI, 0));
+	machine_settle(AP);
+	CHECK_EQ(AP->state->nmis, 1);
+	send(1, ICR(LAPIC_NMI, 0));
+	machine_settle(AP);
+	CHECK_EQ(AP->state->nmis, 1);
+	AP->run->shadow = 0;
+	machine_settle(AP);
+	CHECK_EQ(AP->state->nmis, 0);
+	CHECK(AP->run->inject & INJECT_VALID);
+	for (u32 i = 0; i < 5; i++)
+		send(1, ICR(LAPIC_NMI, 0));
+	machine_settle(AP);
+	CHECK_EQ(AP->state->nmis, 1);
+}
+
+/* The second of two was posted when the first had been found, but not yet taken out. */
+TEST(smp_nmi_between)
+{
+	setup();
+	AP->state->wait_startup = 0;
+	AP->post->mail = MAIL_NMI_TWO;
+	vcpu_open_mail(AP);
+	CHECK_EQ(AP->state->nmis, 1);
+}
+
 /* The deadline of the devices is the first vCPU's; a periodic timer is each one's own. */
 TEST(smp_deadlines)
 {

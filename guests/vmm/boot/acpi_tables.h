@@ -8,8 +8,8 @@
 #include "guests/vmm/dev/device.h"
 
 #define ACPI_AREA      0xe0000ull /* guest-physical: where direct boot puts the tables */
-#define ACPI_AREA_SIZE 0x20000u
-#define ACPI_ALIGN     64 /* of the whole: FACS */
+#define ACPI_AREA_SIZE 0x1f000u   /* BOOT_HANDLERS is behind it */
+#define ACPI_ALIGN     64         /* of the whole: FACS */
 #define ACPI_CPUS_MAX  64
 #define ACPI_OEM_ID    "BLKHD "
 #define ACPI_OEM_TABLE "BULKHEAD"

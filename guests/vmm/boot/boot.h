@@ -52,6 +52,7 @@ struct boot_entry {
 	u64 rsp;
 	u64 cr3;
 	u32 shift; /* of BOOT_GDT */
+	bool bios; /* it expects interrupt controllers and timer as a PC's firmware leaves them */
 };
 
 /*
@@ -71,7 +72,8 @@ struct boot_entry {
 
 #define BOOT_LOW_RAM_END 0xa0000u  /* RAM for the guest ends here ... */
 #define BOOT_HIGH_START  0x100000u /* ... and goes on here */
-#define BOOT_ROM_START   0xe0000u  /* reserved: ACPI tables */
+#define BOOT_ROM_START   0xe0000u  /* reserved: ACPI tables, ... */
+#define BOOT_HANDLERS    0xff000u  /* ... handlers of boot_put_bios */
 #define BOOT_4G          (1ull << 32)
 
 enum memmap_type { /* as in e820 and PVH */
@@ -117,6 +119,10 @@ bool boot_put_cmdline(const struct boot_request *r, u64 max);
 
 /* The same with the kernel's file name before it, as boot loaders do it for Multiboot. */
 bool boot_put_named_cmdline(const struct boot_request *r);
+
+/* Puts the vectors and handlers of real mode and the BIOS data area into memory (bios.c); false: no
+ * RAM there. */
+bool boot_put_bios(const struct gmem *memory);
 
 /* Maps the first 4 GiB one to one at BOOT_PAGING; false: no RAM there. */
 bool boot_put_paging(const struct gmem *memory);

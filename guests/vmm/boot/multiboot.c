@@ -1,7 +1,8 @@
 /*
  * Multiboot 1 kernels (Multiboot specification 0.6.96): the header, loading by its address fields
  * or as ELF, the information structure, and modules. ELF64 files are loaded as ELF32 ones are, and
- * also entered in 32-bit protected mode.
+ * also entered in 32-bit protected mode. What the specification does not name is to be as the BIOS
+ * initialized it (3.2): low memory (bios.c), interrupt controllers and timer.
  */
 #include "drivers/lib/lib.h"
 #include "elf.h"
@@ -205,8 +206,11 @@ static const char *load(const struct boot_request *r, struct boot_entry *entry)
 {
 	struct multiboot_info info = {.flags = INFO_CMDLINE | INFO_LOADER};
 	u64 start, end;
-	const char *wrong = load_kernel(r, &start, &end);
+	const char *wrong;
 
+	if (!boot_put_bios(r->memory))
+		return "the machine has no memory from 0 to 1 MiB";
+	wrong = load_kernel(r, &start, &end);
 	if (wrong)
 		return wrong;
 	if (start >= BOOT_4G || !memmap_is_ram(r->memory, start, 1))
@@ -229,6 +233,7 @@ static const char *load(const struct boot_request *r, struct boot_entry *entry)
 		.rbx = BOOT_PARAMS + r->shift,
 		.rsp = BOOT_LOW_END + r->shift, /* undefined by the specification */
 		.shift = r->shift,
+		.bios = true,
 	};
 	return NULL;
 }

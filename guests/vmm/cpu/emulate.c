@@ -1,51 +1,9 @@
-/* Fetching, decoding and executing the guest's instructions for exits that need it. */
+/* Decoding and executing the guest's instructions for exits that need it. */
 #include "emulate.h"
 #include "emulate_bus.h"
 #include "guests/vmm/mmio.h"
 
 #define STRING_ITERATIONS 256 /* of a repeated instruction before interrupts get a chance */
-#define PREFIX_MAX        14
-#define REX_B             1u
-#define REX_R             4u
-
-/* Reads up to `count` code bytes from `linear` to the end of its page; false: the guest got #PF. */
-static bool fetch_page(struct bus *b, u64 linear, u8 *bytes, u32 *count)
-{
-	u64 left = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
-	gpa_t gpa;
-
-	if (*count > left)
-		*count = (u32)left;
-	if (!bus_translate(b, linear, GWALK_FETCH, &gpa))
-		return false;
-	if (likely(*count == INSTR_LENGTH_MAX)) {
-		const u8 *code = gmem_at(&b->v->machine->memory, gpa, INSTR_LENGTH_MAX);
-
-		if (likely(code != NULL)) {
-			__builtin_memcpy(bytes, code, INSTR_LENGTH_MAX);
-			return true;
-		}
-	}
-	if (!gmem_read(&b->v->machine->memory, gpa, bytes, *count))
-		memset(bytes, 0xff, *count); /* nothing is there */
-	return true;
-}
-
-/* Fetches the bytes at RIP that lie in one page, or, with *count not 0, those in the next. */
-static bool fetch(struct bus *b, u8 bytes[INSTR_LENGTH_MAX], u32 *count)
-{
-	u32 more = INSTR_LENGTH_MAX - *count;
-	u64 linear = bus_code_address(b, b->v->run->rip + *count);
-
-	if (!bus_canonical(b, linear)) {
-		bus_fault(b, VECTOR_GP, 0);
-		return false;
-	}
-	if (!fetch_page(b, linear, bytes + *count, &more))
-		return false;
-	*count += more;
-	return true;
-}
 
 /* Decodes the instruction at RIP; false: the guest got a fault, or cannot go on. */
 static bool decode(struct bus *b, u8 bytes[INSTR_LENGTH_MAX], u32 count, struct instr *in)
@@ -56,7 +14,7 @@ static bool decode(struct bus *b, u8 bytes[INSTR_LENGTH_MAX], u32 count, struct 
 	if (count)
 		status = instr_decode(bytes, count, b->mode, in);
 	while (status == INSTR_TRUNCATED && count < INSTR_LENGTH_MAX) {
-		if (!fetch(b, bytes, &count)) {
+		if (!bus_fetch(b, bytes, &count)) {
 			bus_deliver(b);
 			return false;
 		}
@@ -85,37 +43,96 @@ static bool decode(struct bus *b, u8 bytes[INSTR_LENGTH_MAX], u32 count, struct 
 	}
 }
 
+/* The registers of an instruction; of the descriptor tables only what it may need. */
+static void cpu_load(struct bus *b, const struct instr *in, struct instr_cpu *cpu)
+{
+	struct run_page *run = b->v->run;
+	const struct run_segment *segment = &run->es; /* to gs, in the order of their numbers */
+
+	*cpu = (struct instr_cpu){.rip = run->rip,
+		.rflags = run->rflags,
+		.cr0 = run->cr0,
+		.linear_bits = (u8)b->linear_bits,
+		.stack_size = run->ss.attributes & SEGMENT_DB ? 4 : 2,
+		.is_protected = (run->cr0 & CR0_PE) && !(run->rflags & RFLAGS_VM),
+		.cpl = (u8)vcpu_cpl(b->v),
+		.vme = run->cr4 & CR4_VME,
+		.long_mode = run->efer & EFER_LMA};
+	memcpy(cpu->gpr, run->gpr, sizeof(cpu->gpr));
+	for (u32 i = 0; i < INSTR_SEGMENTS; i++) {
+		cpu->base[i] = segment[i].base;
+		cpu->limit[i] = segment[i].limit;
+		cpu->attributes[i] = segment[i].attributes;
+		cpu->selector[i] = segment[i].selector;
+	}
+	if (!instr_loads_segment(in))
+		return;
+	vcpu_need(b->v, GROUP_SYS);
+	cpu->table[0] = (struct instr_table){run->gdtr.base, run->gdtr.limit};
+	if (run->ldtr.attributes & SEGMENT_P)
+		cpu->table[1] = (struct instr_table){run->ldtr.base, run->ldtr.limit};
+}
+static_assert(offsetof(struct run_page, gs) - offsetof(struct run_page, es) ==
+	      INSTR_GS * sizeof(struct run_segment));
+
+static void cpu_store(struct vcpu *v, const struct instr *in, const struct instr_cpu *cpu)
+{
+	struct run_page *run = v->run;
+	struct run_segment *segment = &run->es;
+
+	memcpy(run->gpr, cpu->gpr, sizeof(run->gpr));
+	run->rflags = cpu->rflags;
+	run->dirty |= GROUP_RIP;
+	if (!instr_loads_segment(in))
+		return;
+	for (u32 i = 0; i < INSTR_SEGMENTS; i++)
+		segment[i] = (struct run_segment){
+			cpu->selector[i], cpu->attributes[i], cpu->limit[i], cpu->base[i]};
+	run->dirty |= GROUP_SEG;
+}
+
+static bool loads_stack_segment(const struct instr *in)
+{
+	return instr_loads_segment(in) && in->operation < INSTR_LOAD_POINTER &&
+	       in->operand[0].number == INSTR_SS;
+}
+
+/* Moves on behind an instruction, which may have loaded RFLAGS. */
+static void complete(struct vcpu *v, const struct instr *in, u64 rip, bool trap)
+{
+	struct run_page *run = v->run;
+
+	if (loads_stack_segment(in) && !trap) {
+		vcpu_complete(v, rip, false);
+		run->shadow |= SHADOW_MOV_SS;
+	} else if (in->operation == INSTR_IRET) {
+		u64 resume = run->rflags & RFLAGS_RF;
+
+		run->shadow &= ~SHADOW_NMI;
+		vcpu_complete(v, rip, trap);
+		run->rflags |= resume;
+	} else {
+		vcpu_complete(v, rip, trap);
+	}
+}
+
 /* Executes a decoded instruction and moves on, or gives the guest its fault. */
 static void execute(struct bus *b, const struct instr *in, u32 iterations)
 {
 	struct vcpu *v = b->v;
-	struct run_page *run = v->run;
-	const struct run_segment *segment[INSTR_SEGMENTS] = {
-		&run->es, &run->cs, &run->ss, &run->ds, &run->fs, &run->gs};
-	struct instr_cpu cpu = {.rip = run->rip, .rflags = run->rflags, .cr0 = run->cr0};
+	bool trap = v->run->rflags & RFLAGS_TF;
 	enum instr_status status;
+	struct instr_cpu cpu;
 
-	memcpy(cpu.gpr, run->gpr, sizeof(cpu.gpr));
-	for (u32 i = 0; i < INSTR_SEGMENTS; i++) {
-		cpu.base[i] = segment[i]->base;
-		cpu.limit[i] = segment[i]->limit;
-		cpu.attributes[i] = segment[i]->attributes;
-		cpu.selector[i] = segment[i]->selector;
-	}
-	cpu.is_protected = (run->cr0 & CR0_PE) && !(run->rflags & RFLAGS_VM);
-	cpu.linear_bits = (u8)b->linear_bits;
-	cpu.stack_size = run->ss.attributes & SEGMENT_DB ? 4 : 2;
-	if (run->rflags & RFLAGS_TF)
+	cpu_load(b, in, &cpu);
+	if (trap)
 		iterations = 1; /* single step stops after each */
 	status = bus_execute(b, in, &cpu, iterations);
-
-	memcpy(run->gpr, cpu.gpr, sizeof(run->gpr));
-	run->rflags = cpu.rflags;
-	run->dirty |= GROUP_RIP;
+	cpu_store(v, in, &cpu);
 	switch (status) {
 	case INSTR_OK:
 	case INSTR_AGAIN:
-		vcpu_complete(v, cpu.rip);
+		complete(v, in, cpu.rip, trap);
 		break;
 	case INSTR_FAULT:
 		bus_deliver(b);
@@ -231,12 +248,15 @@ void emulate_memory_exit(struct vcpu *v)
 	} else if (access & EXIT_ACCESS_EXEC) {
 		vcpu_ud(v); /* ff ff is no instruction */
 		return;
+	} else if (run->inject & INJECT_VALID) {
+		vcpu_fail(v, "an event whose stack or tables are no memory");
+		return;
 	}
 	if (count > INSTR_LENGTH_MAX)
 		count = 0;
 	if (count)
 		memcpy(bytes, run->exit.memory.bytes, count);
-	else if (!fetch(&b, bytes, &count)) {
+	else if (!bus_fetch(&b, bytes, &count)) {
 		bus_deliver(&b);
 		return;
 	}
@@ -324,172 +344,4 @@ void emulate_string_io(struct vcpu *v)
 		return;
 	}
 	execute(&b, &in, safe < iterations ? safe : iterations);
-}
-
-static bool is_prefix(u8 byte, bool mode_64)
-{
-	switch (byte) {
-	case 0x26:
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-	case 0x64:
-	case 0x65:
-	case 0x66:
-	case 0x67:
-	case 0xf0:
-	case 0xf2:
-	case 0xf3:
-		return true;
-	default:
-		return mode_64 && (byte & 0xf0) == 0x40;
-	}
-}
-
-/* Bytes of ModRM, SIB and displacement. */
-static u32 modrm_length(u8 modrm, u8 sib, u32 address_size)
-{
-	u8 mod = modrm >> 6;
-	u8 rm = modrm & 7;
-
-	if (mod == 3)
-		return 1;
-	if (address_size == 2)
-		return 1u + (mod == 2 || (mod == 0 && rm == 6) ? 2 : mod);
-	if (rm == 4)
-		return 2u + (mod == 1 ? 1 : mod == 2 || (sib & 7) == 5 ? 4 : 0);
-	return 1u + (mod == 1 ? 1 : mod == 2 || rm == 5 ? 4 : 0);
-}
-
-/* Length behind the prefixes; 0: not an instruction that exits by itself. */
-static u32 opcode_length(const u8 *b, u32 address_size, u32 operand_size)
-{
-	switch (b[0]) {
-	case 0x9a: /* CALL and JMP with a far pointer */
-	case 0xea:
-		return 3 + operand_size;
-	case 0xff: /* the same in memory */
-		return (b[1] >> 3 & 7) == 3 || (b[1] >> 3 & 7) == 5
-			       ? 1 + modrm_length(b[1], b[2], address_size)
-			       : 0;
-	case 0xcd: /* INT n */
-		return 2;
-	case 0xcc: /* INT3, INTO, IRET, INT1 */
-	case 0xce:
-	case 0xcf:
-	case 0xf1:
-		return 1;
-	case 0xe4 ... 0xe7: /* IN, OUT with a port number */
-		return 2;
-	case 0xec ... 0xef: /* IN, OUT with DX; INS, OUTS; HLT */
-	case 0x6c ... 0x6f:
-	case 0xf4:
-		return 1;
-	case 0x0f:
-		break;
-	default:
-		return 0;
-	}
-	switch (b[1]) {
-	case 0x06: /* CLTS, INVD, WBINVD, WRMSR, RDTSC, RDMSR, RDPMC, CPUID */
-	case 0x08:
-	case 0x09:
-	case 0x30 ... 0x33:
-	case 0xa2:
-		return 2;
-	case 0x20 ... 0x23: /* MOV to and from CR and DR */
-		return 3;
-	case 0x00: /* SLDT, ... */
-	case 0x01: /* VMCALL, XSETBV, LMSW, INVLPG, ... */
-		return 2 + modrm_length(b[2], b[3], address_size);
-	default:
-		return 0;
-	}
-}
-
-/* Fetches what may be an instruction that exits by itself, zeroes behind it; false: the guest got a
- * fault. */
-static bool fetch_whole(struct bus *b, u8 bytes[INSTR_LENGTH_MAX + 4])
-{
-	u32 count = 0;
-
-	memset(bytes, 0, INSTR_LENGTH_MAX + 4);
-	if (!fetch(b, bytes, &count)) {
-		bus_deliver(b);
-		return false;
-	}
-	if (count < INSTR_LENGTH_MAX)
-		(void)fetch(b, bytes, &count); /* need not be part of the instruction */
-	return true;
-}
-
-u32 emulate_length(struct vcpu *v)
-{
-	u8 bytes[INSTR_LENGTH_MAX + 4];
-	bool address_prefix = false, operand_prefix = false;
-	u32 at = 0;
-	u32 length, address_size, operand_size;
-	struct bus b;
-
-	bus_init(&b, v);
-	if (!fetch_whole(&b, bytes))
-		return 0;
-	while (at < PREFIX_MAX && is_prefix(bytes[at], b.mode == INSTR_MODE_64)) {
-		address_prefix |= bytes[at] == 0x67;
-		operand_prefix |= bytes[at++] == 0x66;
-	}
-	address_size = b.mode;
-	if (address_prefix)
-		address_size = b.mode == INSTR_MODE_32 ? 2 : 4;
-	operand_size = (b.mode == INSTR_MODE_16) == operand_prefix ? 4 : 2;
-	length = opcode_length(bytes + at, address_size, operand_size);
-	return length && at + length <= INSTR_LENGTH_MAX ? at + length : 0;
-}
-
-bool emulate_mov_cr(struct vcpu *v, u32 number, u32 *gpr)
-{
-	u8 bytes[INSTR_LENGTH_MAX + 4];
-	u8 rex = 0;
-	u32 lock = 0; /* another way to CR8 (APM vol. 3, MOV CRn) */
-	u32 at = 0;
-	struct bus b;
-
-	bus_init(&b, v);
-	if (!fetch_whole(&b, bytes))
-		return false;
-	while (at < PREFIX_MAX && is_prefix(bytes[at], b.mode == INSTR_MODE_64)) {
-		lock |= bytes[at] == 0xf0;
-		/* counts right before the opcode only */
-		rex = b.mode == INSTR_MODE_64 && (bytes[at] & 0xf0) == 0x40 ? bytes[at] : 0;
-		at++;
-	}
-	if (bytes[at] != 0x0f || bytes[at + 1] != 0x22 ||
-		((bytes[at + 2] >> 3 & 7u) | (rex & REX_R) << 1 | lock << 3) != number)
-		return false; /* another CPU of the guest changed the code: it is executed again */
-	*gpr = (bytes[at + 2] & 7u) | (rex & REX_B) << 3;
-	v->run->exit_length = at + 3;
-	return true;
-}
-
-u32 emulate_peek(struct vcpu *v, u8 *bytes, u32 max)
-{
-	u32 count = 0;
-	struct bus b;
-
-	bus_init(&b, v);
-	b.user = false;
-	b.walk.efer &= ~EFER_NXE;
-	b.walk.rflags |= RFLAGS_AC;
-	while (count < max) {
-		u64 linear = bus_code_address(&b, v->run->rip + count);
-		u32 error;
-		gpa_t gpa;
-
-		if (!bus_canonical(&b, linear) ||
-			!gwalk(&v->machine->memory, &b.walk, linear, GWALK_PEEK, &gpa, &error) ||
-			!gmem_read(&v->machine->memory, gpa, bytes + count, 1))
-			break;
-		count++;
-	}
-	return count;
 }

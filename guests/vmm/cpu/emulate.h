@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "guests/vmm/cpu/instr.h"
 #include "guests/vmm/vcpu.h"
 
 /* EXIT_MEMORY: an access to guest-physical memory that is not mapped. */
@@ -29,3 +30,6 @@ bool emulate_mov_cr(struct vcpu *v, u32 number, u32 *gpr);
 /* Copies up to `max` bytes at RIP without any effect on the guest; returns how many could be read.
  */
 u32 emulate_peek(struct vcpu *v, u8 *bytes, u32 max);
+
+/* Likewise the bytes of the instruction at RIP behind its prefixes, and zeroes behind those. */
+u32 emulate_peek_opcode(struct vcpu *v, u8 bytes[INSTR_LENGTH_MAX]);

@@ -3,6 +3,11 @@
 #include "guests/vmm/mmio.h"
 
 /* XSAVE image in the standard format (SDM vol. 1, 13.4) */
+#define FPU_FCW         0
+#define FPU_FSW         2
+#define FPU_FTW         4 /* a bit for each register: not empty */
+#define FPU_MXCSR       24
+#define FPU_ST          32
 #define FPU_XMM         160
 #define FPU_XSTATE_BV   512
 #define FPU_LEGACY_SIZE 512
@@ -10,6 +15,12 @@
 #define FPU_SIZE        832 /* up to the end of the upper halves */
 #define FPU_REGISTERS   16
 #define FPU_REGISTER    16 /* bytes of an XMM register, or of a YMM register's upper half */
+
+/* x87: after FNINIT, and what an MMX instruction makes of it (SDM vol. 1, 8.1, 9.5) */
+#define FPU_FCW_INITIAL 0x37fu
+#define FPU_TOP_SHIFT   11
+#define FPU_STACK       8
+#define FPU_MMX_UPPER   0xffffu /* bits 79:64 of a register that MMX wrote */
 
 void bus_init(struct bus *b, struct vcpu *v)
 {
@@ -42,11 +53,16 @@ u64 bus_code_address(const struct bus *b, u64 rip)
 	return (u32)(b->v->run->cs.base + (b->mode == INSTR_MODE_32 ? (u32)rip : (u16)rip));
 }
 
-bool bus_canonical(const struct bus *b, u64 linear)
+static bool canonical(const struct bus *b, u64 linear)
 {
 	u32 unused = 64 - b->linear_bits;
 
-	return b->mode != INSTR_MODE_64 || (u64)((s64)(linear << unused) >> unused) == linear;
+	return (u64)((s64)(linear << unused) >> unused) == linear;
+}
+
+bool bus_canonical(const struct bus *b, u64 linear)
+{
+	return b->mode != INSTR_MODE_64 || canonical(b, linear);
 }
 
 void bus_fault(struct bus *b, u8 vector, u32 error)
@@ -68,16 +84,21 @@ void bus_deliver(struct bus *b)
 		vcpu_raise_error(b->v, b->vector, b->error);
 }
 
-bool bus_translate(struct bus *b, u64 linear, u32 access, gpa_t *gpa)
+static bool translate(
+	struct bus *b, const struct gwalk_mode *walk, u64 linear, u32 access, gpa_t *gpa)
 {
 	u32 error;
 
-	if (gwalk(&b->v->machine->memory, &b->walk, linear, access | (b->user ? GWALK_USER : 0),
-		    gpa, &error))
+	if (gwalk(&b->v->machine->memory, walk, linear, access, gpa, &error))
 		return true;
 	bus_fault(b, VECTOR_PF, error);
 	b->address = linear;
 	return false;
+}
+
+bool bus_translate(struct bus *b, u64 linear, u32 access, gpa_t *gpa)
+{
+	return translate(b, &b->walk, linear, access | (b->user ? GWALK_USER : 0), gpa);
 }
 
 /* Moves bytes within a page between guest-physical memory, whatever is there, and a buffer. */
@@ -113,17 +134,30 @@ int bus_access(struct bus *b, u64 linear, u8 *data, unsigned size, unsigned acce
 	u32 first = size < left ? size : (u32)left;
 	u64 second = linear + first;
 	u32 want = write || (access & INSTR_ACCESS_MODIFY) ? GWALK_WRITE : 0;
+	const struct gwalk_mode *walk = &b->walk;
+	bool wide = b->mode == INSTR_MODE_64;
+	struct gwalk_mode implicit;
 	gpa_t gpa, gpa_second = 0;
 
-	if (b->mode != INSTR_MODE_64)
+	if (access & INSTR_ACCESS_SYSTEM) {
+		implicit = b->walk;
+		implicit.rflags &= ~RFLAGS_AC; /* SMAP holds (SDM vol. 3, 4.6.1) */
+		walk = &implicit;
+		wide = b->walk.efer & EFER_LMA;
+	} else if (b->user) {
+		want |= GWALK_USER;
+	}
+	if (!wide)
 		second = (u32)second;
-	if (!bus_canonical(b, linear) || !bus_canonical(b, linear + size - 1)) {
+	if (wide && (!canonical(b, linear) || !canonical(b, linear + size - 1))) {
 		bus_fault(b, access & INSTR_ACCESS_STACK ? VECTOR_SS : VECTOR_GP, 0);
 		return 1;
 	}
-	if (!bus_translate(b, linear, want, &gpa) ||
-		(first < size && !bus_translate(b, second, want, &gpa_second)))
+	if (!translate(b, walk, linear, want, &gpa) ||
+		(first < size && !translate(b, walk, second, want, &gpa_second)))
 		return 1;
+	if (access & INSTR_ACCESS_PROBE)
+		return 0;
 	move(b, gpa, data, first, write);
 	if (first < size)
 		move(b, gpa_second, data + first, size - first, write);
@@ -161,8 +195,8 @@ static int bus_port_write(void *opaque, u16 port, u32 value, unsigned size)
 	return 0;
 }
 
-/* Loads the part of the image that holds XMM and YMM registers; registers in their initial state
- * are zero. */
+/* Loads the part of the image that holds x87, XMM and YMM registers, in their initial state those
+ * that are not there. */
 static u32 fpu_load(struct bus *b, u8 image[FPU_SIZE], u64 *present)
 {
 	u32 size = b->v->machine->fpu_size;
@@ -177,11 +211,53 @@ static u32 fpu_load(struct bus *b, u8 image[FPU_SIZE], u64 *present)
 	*present = XCR0_X87 | XCR0_SSE;
 	if (size > FPU_LEGACY_SIZE)
 		memcpy(present, image + FPU_XSTATE_BV, sizeof(*present));
+	if (!(*present & XCR0_X87)) {
+		memset(image, 0, FPU_MXCSR);
+		memset(image + FPU_ST, 0, FPU_XMM - FPU_ST);
+		memcpy(image + FPU_FCW, &(u16){FPU_FCW_INITIAL}, sizeof(u16));
+	}
 	if (!(*present & XCR0_SSE))
 		memset(image + FPU_XMM, 0, FPU_REGISTERS * FPU_REGISTER);
 	if (!(*present & XCR0_AVX))
 		memset(image + FPU_YMM_HIGH, 0, FPU_SIZE - FPU_YMM_HIGH);
 	return size;
+}
+
+static void fpu_store(struct bus *b, u8 image[FPU_SIZE], u64 present, u32 size)
+{
+	if (size > FPU_LEGACY_SIZE)
+		memcpy(image + FPU_XSTATE_BV, &present, sizeof(present));
+	if (!host_fpu_write(b->v, 0, image, size))
+		log_line("the vector registers of vcpu %u cannot be written", b->v->index);
+}
+
+/* MM0 to MM7 are the x87 registers in their order; the image has them as the stack's. */
+static void mmx_move(struct bus *b, unsigned number, void *data, bool write)
+{
+	u8 image[FPU_SIZE], stack[FPU_STACK * FPU_REGISTER];
+	u8 *at = image + FPU_ST + number % FPU_STACK * FPU_REGISTER;
+	u64 present;
+	u32 size = fpu_load(b, image, &present);
+	u16 status, top;
+
+	if (!size)
+		return;
+	memcpy(&status, image + FPU_FSW, sizeof(status));
+	top = status >> FPU_TOP_SHIFT & (FPU_STACK - 1);
+	status &= (u16) ~((FPU_STACK - 1) << FPU_TOP_SHIFT);
+	memcpy(stack, image + FPU_ST, sizeof(stack));
+	for (u32 i = 0; i < FPU_STACK; i++)
+		memcpy(image + FPU_ST + i * FPU_REGISTER,
+			stack + (i - top) % FPU_STACK * FPU_REGISTER, FPU_REGISTER);
+	memcpy(image + FPU_FSW, &status, sizeof(status));
+	image[FPU_FTW] = UINT8_MAX;
+	if (write) {
+		memcpy(at, data, sizeof(u64));
+		memcpy(at + sizeof(u64), &(u16){FPU_MMX_UPPER}, sizeof(u16));
+	} else {
+		memcpy(data, at, sizeof(u64));
+	}
+	fpu_store(b, image, present | XCR0_X87, size);
 }
 
 static void bus_vector_read(void *opaque, unsigned number, void *data, unsigned size)
@@ -190,7 +266,11 @@ static void bus_vector_read(void *opaque, unsigned number, void *data, unsigned 
 	u64 present;
 
 	memset(data, 0, size);
-	if (number >= FPU_REGISTERS || !fpu_load(opaque, image, &present))
+	if (number >= INSTR_MMX) {
+		mmx_move(opaque, number, data, false);
+		return;
+	}
+	if (!fpu_load(opaque, image, &present))
 		return;
 	memcpy(data, image + FPU_XMM + number * FPU_REGISTER, FPU_REGISTER);
 	if (size > FPU_REGISTER)
@@ -205,8 +285,13 @@ static void bus_vector_write(void *opaque, unsigned number, const void *data, un
 	u64 present;
 	u32 bytes;
 
-	if (number >= FPU_REGISTERS)
+	if (number >= INSTR_MMX) {
+		u64 value;
+
+		memcpy(&value, data, sizeof(value));
+		mmx_move(b, number, &value, true);
 		return;
+	}
 	bytes = fpu_load(b, image, &present);
 	if (!bytes)
 		return;
@@ -217,10 +302,12 @@ static void bus_vector_write(void *opaque, unsigned number, const void *data, un
 			(const u8 *)data + FPU_REGISTER, FPU_REGISTER);
 		present |= XCR0_AVX;
 	}
-	if (bytes > FPU_LEGACY_SIZE)
-		memcpy(image + FPU_XSTATE_BV, &present, sizeof(present));
-	if (!host_fpu_write(b->v, 0, image, bytes))
-		log_line("the vector registers of vcpu %u cannot be written", b->v->index);
+	fpu_store(b, image, present, bytes);
+}
+
+static void bus_note(void *opaque, u8 vector, u32 error)
+{
+	bus_fault(opaque, vector, error);
 }
 
 enum instr_status bus_execute(
@@ -234,6 +321,7 @@ enum instr_status bus_execute(
 		.vector_read = bus_vector_read,
 		.vector_write = bus_vector_write,
 		.system = bus_system,
+		.fault = bus_note,
 		.max_iterations = iterations,
 	};
 

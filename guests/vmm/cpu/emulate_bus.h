@@ -32,6 +32,10 @@ bool bus_canonical(const struct bus *b, u64 linear);
 /* Notes a fault. */
 void bus_fault(struct bus *b, u8 vector, u32 error);
 
+/* Fetches the code bytes at RIP that lie in one page, or, with *count not 0, adds those in the next
+ * one; false: a fault is noted. */
+bool bus_fetch(struct bus *b, u8 bytes[INSTR_LENGTH_MAX], u32 *count);
+
 /* Gives the guest the fault that was noted. */
 void bus_deliver(struct bus *b);
 

@@ -111,6 +111,18 @@ enum instr_operation {
 	INSTR_POP,
 	INSTR_CALL,
 	INSTR_JMP,
+	INSTR_RET,
+	INSTR_PUSHF,
+	INSTR_POPF,
+	INSTR_PUSHA,
+	INSTR_POPA,
+	INSTR_ENTER,
+	INSTR_LEAVE,
+	INSTR_LOAD_POINTER, /* LES to LGS; from here to IRET segments are loaded */
+	INSTR_CALL_FAR,
+	INSTR_JMP_FAR,
+	INSTR_RET_FAR,
+	INSTR_IRET,
 	INSTR_MOVS, /* the string instructions stay together, MOVS first and OUTS last */
 	INSTR_CMPS,
 	INSTR_SCAS,
@@ -121,7 +133,7 @@ enum instr_operation {
 	INSTR_MOVUPS, /* any whole vector register: MOVUPS, MOVUPD, MOVDQU, LDDQU and VEX forms */
 	INSTR_MOVAPS, /* the same with an aligned operand; also MOVNTPS, MOVNTDQ, MOVNTDQA */
 	INSTR_MOVSS,  /* MOVSS, MOVSD: a load clears the rest of the register, a move keeps it */
-	INSTR_MOVQ,   /* MOVD, MOVQ: the rest of the register is cleared */
+	INSTR_MOVQ,   /* MOVD, MOVQ, MOVNTQ: the rest of the register is cleared */
 	INSTR_MOVLPS, /* MOVLPS, MOVLPD, MOVHLPS */
 	INSTR_MOVHPS, /* MOVHPS, MOVHPD, MOVLHPS */
 	INSTR_SLDT,   /* from here to LMSW with memory: registers need no emulation */
@@ -141,10 +153,11 @@ enum instr_operation {
 enum instr_kind {
 	INSTR_KIND_NONE,
 	INSTR_KIND_GPR,
-	INSTR_KIND_GPR_HIGH,  /* AH, CH, DH, BH: number is 0 to 3 */
-	INSTR_KIND_SEGMENT,   /* the selector */
-	INSTR_KIND_VECTOR,    /* XMM, or YMM when size is 32 */
-	INSTR_KIND_IMMEDIATE, /* struct instr: immediate */
+	INSTR_KIND_GPR_HIGH, /* AH, CH, DH, BH: number is 0 to 3 */
+	INSTR_KIND_SEGMENT,  /* the selector */
+	INSTR_KIND_VECTOR,   /* XMM, or YMM when size is 32 */
+	INSTR_KIND_MMX,
+	INSTR_KIND_IMMEDIATE, /* struct instr: immediate, and selector where there are two */
 	INSTR_KIND_MEMORY,    /* struct instr: memory */
 	INSTR_KIND_SOURCE,    /* string at segment:rSI, the segment in struct instr: memory */
 	INSTR_KIND_DEST,      /* string at ES:rDI */
@@ -152,7 +165,8 @@ enum instr_kind {
 
 struct instr_operand {
 	u8 kind;   /* enum instr_kind */
-	u8 size;   /* bytes; of an immediate, those encoded */
+	u8 size;   /* bytes; of an immediate those encoded, but of what moves on the stack, a
+		      branch's distance or target, the operand size */
 	u8 number; /* register */
 };
 
@@ -187,6 +201,13 @@ struct instr {
 	struct instr_operand operand[3]; /* destination first */
 	struct instr_memory memory;
 	u64 immediate; /* sign-extended */
+	u16 selector;  /* of an immediate far pointer; ENTER: the nesting level */
+};
+
+/* A descriptor table. */
+struct instr_table {
+	u64 base;
+	u32 limit; /* last byte */
 };
 
 struct instr_cpu {
@@ -201,12 +222,24 @@ struct instr_cpu {
 	u8 stack_size;     /* SS.B: 4 if set, else 2 bytes; without effect in 64-bit mode */
 	u8 linear_bits;    /* 64-bit mode: width of canonical addresses, 48 or 57 */
 	bool is_protected; /* CR0.PE, and not virtual-8086 mode */
+	u8 cpl;            /* 3 in virtual-8086 mode */
+	bool vme;          /* CR4.VME */
+
+	/* for instr_loads_segment */
+	bool long_mode;              /* EFER.LMA */
+	struct instr_table table[2]; /* GDT, LDT; limit 0: there is none */
 };
 
 /* Bits of access, an argument of the memory callbacks. */
 #define INSTR_ACCESS_LOCKED BIT(0) /* this read and the write that follows are one access */
 #define INSTR_ACCESS_MODIFY BIT(1) /* a write to the same bytes follows: want the right to it */
 #define INSTR_ACCESS_STACK  BIT(2) /* through SS: a non-canonical address is #SS, not #GP */
+#define INSTR_ACCESS_SYSTEM                                                                        \
+	BIT(3)                    /* the processor's own, to a descriptor: with ring 0's rights    \
+				   */
+#define INSTR_ACCESS_PROBE BIT(4) /* a write that moves nothing: is there the right to it? */
+
+#define INSTR_MMX 16 /* number of MM0 for the callbacks */
 
 /*
  * What an instruction reaches. Each int is 0, or anything else to stop the instruction with
@@ -230,8 +263,9 @@ struct instr_bus {
 
 	/*
 	 * Moves the low size bytes (16 or 32) of vector register number (0 to 15). A write of 16
-	 * leaves the rest of the register; one of 32 clears what lies above. May be NULL: then
-	 * the moves that need them are unsupported.
+	 * leaves the rest of the register; one of 32 clears what lies above. With a number from
+	 * INSTR_MMX on, and 8 bytes, MM0 to MM7, which the x87 registers become with it. May be
+	 * NULL: then the moves that need them are unsupported.
 	 */
 	void (*vector_read)(void *opaque, unsigned number, void *data, unsigned size);
 	void (*vector_write)(void *opaque, unsigned number, const void *data, unsigned size);
@@ -242,6 +276,12 @@ struct instr_bus {
 	 * May be NULL: then they are unsupported.
 	 */
 	int (*system)(void *opaque, enum instr_operation operation, u16 *word, u64 *base);
+
+	/*
+	 * Keeps the exception, with its error code, because of which INSTR_FAULT follows. May be
+	 * NULL: then what loads segments is unsupported.
+	 */
+	void (*fault)(void *opaque, u8 vector, u32 error);
 
 	u32 max_iterations; /* of a repeated string instruction in one call; 0 counts as 1 */
 };
@@ -257,12 +297,24 @@ struct instr_bus {
  * two can come before the length of the instruction is known. In real and virtual-8086 mode the
  * caller turns an instruction with vex set into #UD. TZCNT, LZCNT, POPCNT, MOVBE and the vector
  * moves are taken to exist and to be enabled in CR0, CR4 and XCR0.
- * In 64-bit mode a near CALL or JMP ignores the operand-size prefix, as on Intel processors.
+ * In 64-bit mode a near CALL, JMP or RET ignores the operand-size prefix, and a far CALL or JMP
+ * heeds REX.W, as on Intel processors.
  *
  * SDM vol. 2A 2.1 to 2.3, vol. 2D app. A; APM vol. 3 1.2.
  */
 enum instr_status instr_decode(
 	const u8 *bytes, size_t count, enum instr_mode mode, struct instr *out);
+
+/* Is it one that loads a segment register, and so needs the tables in struct instr_cpu? */
+static inline bool instr_loads_segment(const struct instr *in)
+{
+	return (in->operation >= INSTR_LOAD_POINTER && in->operation <= INSTR_IRET) ||
+	       (in->operands && in->operand[0].kind == INSTR_KIND_SEGMENT &&
+		       in->operation != INSTR_PUSH);
+}
+
+/* Base, limit in bytes, and attributes (struct run_segment) of an 8-byte descriptor. */
+void instr_descriptor(u64 raw, u64 *base, u32 *limit, u16 *attributes);
 
 /*
  * Executes one instruction.
@@ -281,7 +333,8 @@ enum instr_status instr_decode(
  *   INSTR_DIVIDE_ERROR  #DE
  *   INSTR_PROTECTION    #GP(0)
  *   INSTR_STACK_FAULT   #SS(0)
- *   INSTR_UNSUPPORTED   a callback that it needs is NULL
+ *   INSTR_UNSUPPORTED   a callback that it needs is NULL; a gate or a task, in a far CALL, JMP or
+ *                       IRET
  * After any but the first two cpu is as before, but for finished iterations of a string
  * instruction, which count. Flags that the manuals leave undefined have some value. Segments are
  * checked outside 64-bit mode: limit, and in protected mode type and presence (SDM vol. 3, 5.3 and
@@ -289,7 +342,9 @@ enum instr_status instr_decode(
  * fails in INS, the datum has been read from the port and is lost: look whether the destination
  * can be written before executing INS.
  *
- * SDM vol. 2A ch. 3, vol. 2B ch. 4, vol. 2C ch. 5; vol. 1 7.3.9.1 (REP).
+ * IRET does not end the blocking of NMIs, and a load of SS blocks no interrupts: see to both.
+ *
+ * SDM vol. 2A ch. 3, vol. 2B ch. 4, vol. 2C ch. 5; vol. 1 7.3.9.1 (REP); vol. 3 5.5 to 5.8.
  */
 enum instr_status instr_execute(
 	const struct instr *in, struct instr_cpu *cpu, const struct instr_bus *bus, void *opaque);

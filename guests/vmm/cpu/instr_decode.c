@@ -319,6 +319,8 @@ static u8 decode_width(const struct decoder *d, u8 width)
 		return d->out->mode == INSTR_MODE_64 ? 10 : 6;
 	case WIDTH_M:
 		return d->out->modrm >= 0xc0 ? d->operand_size : 2;
+	case WIDTH_P:
+		return d->operand_size + sizeof(u16);
 	default:
 		return width;
 	}
@@ -334,7 +336,21 @@ static void operand_gpr(const struct instr *out, struct instr_operand *operand, 
 	}
 }
 
-static void decode_operand(struct decoder *d, struct instr_operand *operand, u8 descriptor)
+static void operand_immediate(struct decoder *d, struct instr_operand *operand, u8 place)
+{
+	struct instr *out = d->out;
+
+	operand->kind = INSTR_KIND_IMMEDIATE;
+	out->immediate = decoder_fetch(d, operand->size);
+	if (place != AT_IMMEDIATE)
+		operand->size = d->operand_size;
+	if (place == AT_FRAME)
+		out->selector = decoder_byte(d);
+	if (place == AT_POINTER)
+		out->selector = (u16)decoder_fetch(d, sizeof(out->selector));
+}
+
+static void decode_operand(struct decoder *d, struct instr_operand *operand, u16 descriptor)
 {
 	struct instr *out = d->out;
 	u8 place = OPERAND_PLACE(descriptor);
@@ -350,13 +366,14 @@ static void decode_operand(struct decoder *d, struct instr_operand *operand, u8 
 		break;
 	case AT_RM:
 	case AT_VECTOR_RM:
-		operand->number = low;
+	case AT_MMX_RM:
+		operand->number = place == AT_MMX_RM ? low & 7 : low;
 		if (out->modrm < 0xc0)
 			operand->kind = INSTR_KIND_MEMORY;
-		else if (place == AT_VECTOR_RM)
-			operand->kind = INSTR_KIND_VECTOR;
-		else
+		else if (place == AT_RM)
 			operand_gpr(out, operand, low);
+		else
+			operand->kind = place == AT_VECTOR_RM ? INSTR_KIND_VECTOR : INSTR_KIND_MMX;
 		break;
 	case AT_REG:
 		operand_gpr(out, operand, reg);
@@ -374,6 +391,14 @@ static void decode_operand(struct decoder *d, struct instr_operand *operand, u8 
 		operand->kind = INSTR_KIND_VECTOR;
 		operand->number = reg;
 		break;
+	case AT_MMX_REG:
+		operand->kind = INSTR_KIND_MMX;
+		operand->number = reg & 7;
+		break;
+	case AT_OPCODE_SELECTOR:
+		operand->kind = INSTR_KIND_SEGMENT;
+		operand->number = out->opcode >> 3 & 7;
+		break;
 	case AT_SELECTOR:
 		operand->kind = INSTR_KIND_SEGMENT;
 		operand->number = reg & 7;
@@ -381,8 +406,10 @@ static void decode_operand(struct decoder *d, struct instr_operand *operand, u8 
 			decoder_stop(d, INSTR_INVALID);
 		break;
 	case AT_IMMEDIATE:
-		operand->kind = INSTR_KIND_IMMEDIATE;
-		out->immediate = decoder_fetch(d, operand->size);
+	case AT_WIDENED:
+	case AT_FRAME:
+	case AT_POINTER:
+		operand_immediate(d, operand, place);
 		break;
 	case AT_ONE:
 		operand->kind = INSTR_KIND_IMMEDIATE;
@@ -405,7 +432,8 @@ static void decode_operand(struct decoder *d, struct instr_operand *operand, u8 
 static bool row_has_modrm(const struct row *row)
 {
 	static const u32 places = BIT(AT_RM) | BIT(AT_PAIR) | BIT(AT_REG) | BIT(AT_SELECTOR) |
-				  BIT(AT_VECTOR_REG) | BIT(AT_VECTOR_RM);
+				  BIT(AT_VECTOR_REG) | BIT(AT_VECTOR_RM) | BIT(AT_MMX_REG) |
+				  BIT(AT_MMX_RM);
 	u32 used = 0;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(row->operand); i++)

@@ -42,68 +42,6 @@ static enum instr_status execute_move(struct run *run)
 	return operand_write(run, 0, value);
 }
 
-/* The stack pointer has 8 bytes in 64-bit mode, else what SS.B says. */
-static unsigned stack_size(const struct run *run)
-{
-	if (run->in->mode == INSTR_MODE_64)
-		return 8;
-	return run->cpu->stack_size == 2 ? 2 : 4;
-}
-
-static enum instr_status push(struct run *run, u64 value, unsigned size)
-{
-	unsigned width = stack_size(run);
-	u64 sp = (gpr_get(run->cpu, INSTR_RSP, width) - size) & size_mask(width);
-
-	u64 linear;
-	enum instr_status status = segment_access(run, INSTR_SS, sp, size, true, &linear);
-
-	if (status != INSTR_OK)
-		return status;
-	if (run->bus->write(run->opaque, linear, &value, size, INSTR_ACCESS_STACK))
-		return INSTR_FAULT;
-	gpr_set(run->cpu, INSTR_RSP, width, sp);
-	return INSTR_OK;
-}
-
-static enum instr_status pop(struct run *run, u64 *value, unsigned size)
-{
-	unsigned width = stack_size(run);
-	u64 sp = gpr_get(run->cpu, INSTR_RSP, width);
-
-	u64 linear;
-	enum instr_status status = segment_access(run, INSTR_SS, sp, size, false, &linear);
-
-	*value = 0;
-	if (status != INSTR_OK)
-		return status;
-	if (run->bus->read(run->opaque, linear, value, size, INSTR_ACCESS_STACK))
-		return INSTR_FAULT;
-	gpr_set(run->cpu, INSTR_RSP, width, sp + size);
-	return INSTR_OK;
-}
-
-/* POP to memory computes the address with the new rSP (SDM vol. 2B, POP). */
-static enum instr_status execute_stack(struct run *run)
-{
-	const struct instr *in = run->in;
-	u64 value;
-	enum instr_status status = in->operation == INSTR_POP ? pop(run, &value, in->size)
-							      : operand_read(run, 0, 0, &value);
-
-	if (status != INSTR_OK)
-		return status;
-	if (in->operation == INSTR_POP)
-		return operand_write(run, 0, value);
-	if (in->operation == INSTR_PUSH)
-		return push(run, value, in->size);
-	status = branch_check(run, value);
-	if (status == INSTR_OK && in->operation == INSTR_CALL)
-		status = push(run, run->next_rip & size_mask(in->mode), in->size);
-	run->next_rip = value;
-	return status;
-}
-
 /* AL becomes the byte at rBX + AL. */
 static enum instr_status execute_xlat(struct run *run)
 {
@@ -191,6 +129,15 @@ static enum instr_status (*const handlers[INSTR_OPERATIONS])(struct run *run) = 
 	[INSTR_XLAT] = execute_xlat,
 	[INSTR_CMOV... INSTR_SETCC] = execute_move,
 	[INSTR_PUSH... INSTR_JMP] = execute_stack,
+	[INSTR_RET] = execute_return,
+	[INSTR_PUSHF] = execute_push_flags,
+	[INSTR_POPF] = execute_pop_flags,
+	[INSTR_PUSHA... INSTR_POPA] = execute_all,
+	[INSTR_ENTER] = execute_enter,
+	[INSTR_LEAVE] = execute_leave,
+	[INSTR_LOAD_POINTER... INSTR_JMP_FAR] = execute_pointer,
+	[INSTR_RET_FAR] = execute_far_return,
+	[INSTR_IRET] = execute_interrupt_return,
 	[INSTR_MOVS... INSTR_OUTS] = execute_string,
 	[INSTR_MOVUPS... INSTR_MOVHPS] = execute_vector,
 	[INSTR_SLDT... INSTR_LIDT] = execute_system,
@@ -217,7 +164,7 @@ enum instr_status instr_execute(
 	else
 		status = handlers[in->operation](&run);
 	if (status == INSTR_OK) {
-		next.rip = run.next_rip & size_mask(in->mode);
+		next.rip = run.far ? run.next_rip : run.next_rip & size_mask(in->mode);
 		*cpu = next;
 	}
 	return status;

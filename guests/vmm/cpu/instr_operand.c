@@ -155,6 +155,8 @@ enum instr_status operand_write(struct run *run, unsigned number, u64 value)
 	case INSTR_KIND_GPR_HIGH:
 		*gpr = (*gpr & ~0xff00ull) | (value & 0xff) << 8;
 		return INSTR_OK;
+	case INSTR_KIND_SEGMENT:
+		return segment_load(run, operand->number, value);
 	case INSTR_KIND_MEMORY:
 		return memory_write(run, &value, operand->size);
 	default:

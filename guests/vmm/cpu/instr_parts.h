@@ -10,9 +10,20 @@
 #define FLAG_AF          BIT(4)
 #define FLAG_ZF          BIT(6)
 #define FLAG_SF          BIT(7)
+#define FLAG_TF          BIT(8)
+#define FLAG_IF          BIT(9)
 #define FLAG_DF          BIT(10)
 #define FLAG_OF          BIT(11)
+#define FLAGS_IOPL       (BIT(12) | BIT(13))
+#define FLAG_NT          BIT(14)
+#define FLAG_RF          BIT(16)
+#define FLAG_VM          BIT(17)
+#define FLAG_AC          BIT(18)
+#define FLAG_VIF         BIT(19)
+#define FLAG_VIP         BIT(20)
+#define FLAG_ID          BIT(21)
 #define FLAGS_ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
+#define FLAGS_ALL        0x3f7fd5ull /* but those that are reserved */
 
 struct run {
 	const struct instr *in;
@@ -22,6 +33,7 @@ struct run {
 	u64 bit_offset; /* bytes by which the bit number of BT and its kin moves the operand, or at
 			   which a table's base follows its limit */
 	u64 next_rip;   /* not yet wrapped */
+	bool far;       /* next_rip belongs to another segment, and is complete */
 };
 
 /* Sizes are in bytes, 1 to 8. */
@@ -80,6 +92,40 @@ u64 memory_linear(const struct run *run);
 enum instr_status segment_access(const struct run *run, unsigned segment, u64 offset, unsigned size,
 	bool write, u64 *linear);
 
+/* instr_flags.c: flags that POPF and IRET load, of size bytes, at privilege level cpl. */
+
+/* Virtual-8086 mode with an IOPL below 3: IF is not the program's. */
+bool flags_virtual(const struct instr_cpu *cpu);
+
+/* The flags that may be changed. */
+u64 flags_allowed(const struct instr_cpu *cpu, unsigned cpl, unsigned size);
+
+/* Sets them; or VIF, where that has the place of IF. OK or PROTECTION. */
+enum instr_status flags_load(struct instr_cpu *cpu, u64 value, unsigned size);
+
+/* instr_stack.c: size bytes on the stack. OK, FAULT or STACK_FAULT. */
+unsigned stack_width(const struct run *run);
+enum instr_status stack_read(struct run *run, u64 sp, u64 *value, unsigned size);
+enum instr_status stack_push(struct run *run, u64 value, unsigned size);
+enum instr_status stack_pop(struct run *run, u64 *value, unsigned size);
+void stack_drop(struct run *run, u64 size);
+
+enum instr_status execute_stack(struct run *run);
+enum instr_status execute_return(struct run *run);
+enum instr_status execute_push_flags(struct run *run);
+enum instr_status execute_pop_flags(struct run *run);
+enum instr_status execute_all(struct run *run);
+enum instr_status execute_enter(struct run *run);
+enum instr_status execute_leave(struct run *run);
+
+/* instr_far.c; segment_load is not for CS. OK, FAULT, or UNSUPPORTED without a callback. */
+enum instr_status segment_load(struct run *run, unsigned segment, u64 selector);
+enum instr_status execute_pointer(struct run *run);
+enum instr_status execute_far_return(struct run *run);
+enum instr_status execute_interrupt_return(struct run *run);
+
+/* instr_operand.c */
+
 /* Can execution go on at rip, an offset in CS? OK or PROTECTION. */
 enum instr_status branch_check(const struct run *run, u64 rip);
 
@@ -89,8 +135,8 @@ enum instr_status memory_read(struct run *run, void *data, unsigned size, unsign
 enum instr_status memory_write(struct run *run, const void *data, unsigned size);
 
 /*
- * Operands of up to 8 bytes. A value read is zero-extended, an immediate sign-extended; a segment
- * register can be read only. As memory_read, or UNSUPPORTED for an operand of another kind.
+ * Operands of up to 8 bytes. A value read is zero-extended, an immediate sign-extended; a write to
+ * a segment register loads it. As memory_read, or UNSUPPORTED for an operand of another kind.
  */
 enum instr_status operand_read(struct run *run, unsigned number, unsigned access, u64 *value);
 enum instr_status operand_write(struct run *run, unsigned number, u64 value);

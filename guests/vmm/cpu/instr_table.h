@@ -22,7 +22,13 @@ enum place {
 	AT_SOURCE,
 	AT_DEST,
 	AT_VECTOR_REG,
-	AT_VECTOR_RM
+	AT_VECTOR_RM,
+	AT_MMX_REG,
+	AT_MMX_RM,
+	AT_OPCODE_SELECTOR, /* bits 5:3 of the opcode */
+	AT_WIDENED,         /* AT_IMMEDIATE that counts with the operand size */
+	AT_FRAME,           /* the same, and a second one of a byte */
+	AT_POINTER,         /* a far pointer */
 };
 
 /* 1, 2, 4 or 8 bytes, or one of these. */
@@ -35,11 +41,12 @@ enum width {
 	WIDTH_Y,     /* 4, or 8 with REX.W; twice that with Ep */
 	WIDTH_X,     /* 16, or 32 with VEX.L */
 	WIDTH_M,     /* 2 in memory, else WIDTH_V */
+	WIDTH_P,     /* a far pointer: 2 more than WIDTH_V */
 };
 
-#define OPERAND(place, width) ((place) << 4 | (width))
-#define OPERAND_PLACE(o)      ((o) >> 4)
-#define OPERAND_WIDTH(o)      ((o)&15)
+#define OPERAND(place, width) ((place) << 8 | (width))
+#define OPERAND_PLACE(o)      ((o) >> 8)
+#define OPERAND_WIDTH(o)      ((o)&0xff)
 
 /* Operation of a row: the encoding is undefined. */
 #define INVALID INSTR_OPERATIONS
@@ -67,9 +74,9 @@ enum {
 
 /* One or several opcodes. */
 struct row {
-	u16 opcode;    /* the map times 256, and the first opcode */
-	u8 operation;  /* enum instr_operation, or INVALID; INSTR_NONE is unsupported */
-	u8 operand[3]; /* as instr_table.c lists them: OPERAND(), or 0 */
+	u16 opcode;     /* the map times 256, and the first opcode */
+	u8 operation;   /* enum instr_operation, or INVALID; INSTR_NONE is unsupported */
+	u16 operand[3]; /* as instr_table.c lists them: OPERAND(), or 0 */
 	u8 bits;
 	u8 more;   /* so many further opcodes */
 	u8 prefix; /* only with these mandatory prefixes; 0: with any */

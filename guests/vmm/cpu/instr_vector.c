@@ -3,6 +3,27 @@
 
 #define VECTOR_SIZE 32 /* bytes, of the largest register */
 
+/* Moves of MMX registers. */
+static enum instr_status execute_mmx(struct run *run)
+{
+	const struct instr *in = run->in;
+	const struct instr_operand *to = &in->operand[0];
+	const struct instr_operand *from = &in->operand[1];
+	enum instr_status status = INSTR_OK;
+	u64 value;
+
+	if (from->kind == INSTR_KIND_MMX)
+		run->bus->vector_read(run->opaque, INSTR_MMX + from->number, &value, sizeof(value));
+	else if (from->kind == INSTR_KIND_MEMORY)
+		status = operand_read(run, 1, 0, &value);
+	else
+		value = gpr_get(run->cpu, from->number, from->size);
+	if (status != INSTR_OK || to->kind != INSTR_KIND_MMX)
+		return status == INSTR_OK ? operand_write(run, 0, value) : status;
+	run->bus->vector_write(run->opaque, INSTR_MMX + to->number, &value, sizeof(value));
+	return INSTR_OK;
+}
+
 /*
  * Moves between vector registers, or one and memory or a general-purpose register. MOVLPS and
  * MOVHPS replace one half of the destination; between registers they cross over.
@@ -22,6 +43,8 @@ enum instr_status execute_vector(struct run *run)
 
 	if (!run->bus->vector_read || !run->bus->vector_write)
 		return INSTR_UNSUPPORTED;
+	if (to->kind == INSTR_KIND_MMX || from->kind == INSTR_KIND_MMX)
+		return execute_mmx(run);
 	if (in->operation == INSTR_MOVAPS && memory && memory_linear(run) & (to->size - 1u))
 		return INSTR_PROTECTION;
 

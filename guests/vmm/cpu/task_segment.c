@@ -11,15 +11,10 @@
 
 struct run_segment descriptor_expand(u64 raw, u16 selector)
 {
-	u16 attributes = (u16)((raw >> 40 & 0xff) | (raw >> 52 & 0xf) << 8);
-	u32 limit = (u32)((raw & 0xffff) | (raw >> 48 & 0xf) << 16);
+	struct run_segment segment = {.selector = selector};
 
-	if (attributes & SEGMENT_G)
-		limit = limit << 12 | 0xfff;
-	return (struct run_segment){.selector = selector,
-		.attributes = attributes,
-		.limit = limit,
-		.base = (raw >> 16 & 0xffffff) | (raw >> 56) << 24};
+	instr_descriptor(raw, &segment.base, &segment.limit, &segment.attributes);
+	return segment;
 }
 
 /* Reads the descriptor of a selector that is not null; false: the guest got #TS or a page fault. */

@@ -17,7 +17,6 @@
 #define DR6_BD      BIT(13)
 #define DR6_STATUS  (DR6_POINTS | DR6_BD | DR6_BS)
 #define DR7_GD      BIT(13)
-#define LENGTH_MAX  15
 #define R11         11
 #define IRR_WORD(n) ((LAPIC_IRR + 0x10 * (n)) / 4)
 
@@ -27,6 +26,7 @@ enum step_kind {
 	STEP_PUSHF,   /* TF is in what it pushed */
 	STEP_LOADS,   /* POPF, IRET, SYSRET: RFLAGS are the guest's own now */
 	STEP_SYSCALL, /* TF is in R11 */
+	STEP_INT1,    /* its #DB is like a step's but for DR6 */
 };
 
 static bool in_64_bit_mode(const struct run_page *run)
@@ -34,48 +34,22 @@ static bool in_64_bit_mode(const struct run_page *run)
 	return (run->efer & EFER_LMA) && (run->cs.attributes & SEGMENT_L);
 }
 
-/* First byte of the opcode that is not a prefix; `second` follows it. */
-static u8 opcode_at(struct vcpu *v, u8 *second)
-{
-	bool wide = in_64_bit_mode(v->run);
-	u8 code[LENGTH_MAX + 1] = {0};
-	u32 count = emulate_peek(v, code, LENGTH_MAX);
-
-	for (u32 i = 0; i < count; i++) {
-		switch (code[i]) {
-		case 0x26: /* segment overrides, sizes, LOCK, REP */
-		case 0x2e:
-		case 0x36:
-		case 0x3e:
-		case 0x64:
-		case 0x65:
-		case 0x66:
-		case 0x67:
-		case 0xf0:
-		case 0xf2:
-		case 0xf3:
-			continue;
-		}
-		if (wide && (code[i] & 0xf0) == 0x40) /* REX */
-			continue;
-		*second = code[i + 1];
-		return code[i];
-	}
-	return *second = 0;
-}
-
 static enum step_kind step_kind(struct vcpu *v)
 {
-	u8 second;
+	u8 code[INSTR_LENGTH_MAX];
 
-	switch (opcode_at(v, &second)) {
+	if (emulate_peek_opcode(v, code) == 0)
+		return STEP_PLAIN;
+	switch (code[0]) {
 	case 0x9c:
 		return STEP_PUSHF;
 	case 0x9d:
 	case 0xcf:
 		return STEP_LOADS;
+	case 0xf1:
+		return STEP_INT1;
 	case 0x0f:
-		return second == 0x05 ? STEP_SYSCALL : second == 0x07 ? STEP_LOADS : STEP_PLAIN;
+		return code[1] == 0x05 ? STEP_SYSCALL : code[1] == 0x07 ? STEP_LOADS : STEP_PLAIN;
 	}
 	return STEP_PLAIN;
 }
@@ -332,6 +306,9 @@ static bool debug_trap(struct vcpu *v)
 	u64 strays = __atomic_load_n(&points->strays, __ATOMIC_RELAXED);
 
 	vcpu_need(v, GROUP_RIP);
+	/* Bochs with AMD-V says nothing in DR6 */
+	if (!status && d->step && d->step_kind != STEP_INT1)
+		status = DR6_BS;
 	if (d->armed) {
 		for (u32 i = 0; i < DEBUG_HARD_MAX; i++) {
 			if (!(status & BIT(i)) || !points->hard[i].length)

@@ -31,6 +31,7 @@ enum pic_port {
 #define PIC_ICW1_SNGL  0x02u
 #define PIC_ICW1_LTIM  0x08u
 #define PIC_ICW2_BASE  0xf8u
+#define PIC_ICW4_8086  0x01u
 #define PIC_ICW4_AEOI  0x02u
 #define PIC_ICW4_SFNM  0x10u
 #define PIC_OCW3       0x08u /* in a command write without ICW1: OCW3, else OCW2 */

@@ -43,6 +43,8 @@ STAYS_ON = [
 ]
 CHECKS = [
     Check("hello", r"^\[hello\] hello from a small guest: one two$", r"root\] hello: its guest switched itself off"),
+    Check("sector", r"^\[sector\] sector: the timer ticks$", r"^\[sector\] sector: PASS$",
+          r"root\] sector: its guest switched itself off"),
     Check("halting", r"^\[halting\] hello from a small guest: halt$", r"root\] halting is stopped"),
     Check("reset", r"^\[again\] hello from a small guest: reset", r"root\] again: its guest reset itself",
           r"^\[again\] hello from a small guest: reset"),
@@ -50,8 +52,8 @@ CHECKS = [
           r"^\[undisturbed\] second-42\n(.*\n)*?\[undisturbed\] 0$"),
     Check("events", r"^\[events\] events: [1-9]\d* passed, 0 failed", lacks=r"^\[events\] FAIL"),
     Check("several", r"^\[several\] smp: [1-9]\d* passed, 0 failed", lacks=r"^\[several\] FAIL"),
-    Check("states", r"^undisturbed +partition +running", r"^hello +partition +off", r"^again +partition +stopped",
-          r"^halting +partition +stopped", r"^tries +partition +off"),
+    Check("states", r"^undisturbed +partition +running", r"^hello +partition +off", r"^sector +partition +off",
+          r"^again +partition +stopped", r"^halting +partition +stopped", r"^tries +partition +off"),
 ]
 LOOP_CHECKS = [
     Check("looping", r"^\[looping\] hostile: \d+ passed", r"^\[undisturbed\] third-43", r"root\] looping is stopped"),
