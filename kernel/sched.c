@@ -40,6 +40,12 @@ void sched_charge(struct cpu *c)
 	charge(c);
 }
 
+cycles_t sched_run_time(struct cpu *c)
+{
+	charge(c);
+	return c->sc->run_time;
+}
+
 static void ready_add(struct cpu *c, struct thread *sc)
 {
 	list_add(&c->ready[sc->effective], &sc->ready_link);
