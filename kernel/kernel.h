@@ -97,6 +97,7 @@ void irq_free(struct kobj *o, struct pool *pool);
 void sched_enqueue(struct cpu *c, struct thread *sc);
 void sched_dequeue(struct cpu *c, struct thread *sc);
 void sched_charge(struct cpu *c);
+cycles_t sched_run_time(struct cpu *c); /* of what runs there, up to now */
 void sched_boost(struct thread *sc, u8 priority);
 void thread_ready(struct thread *t);           /* its wait is over; on its CPU */
 void thread_block(struct thread *t, u8 state); /* the current thread waits */

@@ -30,6 +30,12 @@ inline void sched_charge(struct cpu *c)
 	c->sc_start = now;
 }
 
+cycles_t sched_run_time(struct cpu *c)
+{
+	sched_charge(c);
+	return c->sc->run_time;
+}
+
 static void ready_add(struct cpu *c, struct thread *sc)
 {
 	list_add(&c->ready[sc->effective], &sc->ready_link);

@@ -71,6 +71,7 @@ status_t vcpu_tie(struct vcpu *v, struct thread *t)
 	}
 	if (old)
 		old->vcpu = NULL;
+	v->until_sample = SAMPLE;
 	return STATUS_OK;
 }
 
@@ -460,9 +461,11 @@ void vcpu_continue(struct vcpu *v)
 		attend(v);
 	if (unlikely(c->fpu_owner != v || c->xcr0 != v->xcr0))
 		fpu_load_vcpu(c, v);
-	if (unlikely(!(++v->stats.entries % SAMPLE))) {
+	v->stats.entries++;
+	if (unlikely(!--v->until_sample)) {
+		v->until_sample = SAMPLE;
+		v->stats.outside += SAMPLE * (sched_run_time(c) - v->left);
 		lapic_refresh();
-		v->entered = rdtsc();
 	}
 	vcpu_ops->enter(v);
 }
@@ -472,10 +475,8 @@ void vcpu_exited(struct vcpu *v)
 	struct run_page *r = v->run;
 	unsigned kind;
 
-	if (unlikely(v->entered)) {
-		v->stats.guest_time += SAMPLE * (rdtsc() - v->entered);
-		v->entered = 0;
-	}
+	if (unlikely(v->until_sample == 1))
+		v->left = sched_run_time(cpu_self());
 	kind = vcpu_ops->exit(v);
 	if (likely(kind < 64 && BIT(kind) & PLAIN_EXITS))
 		return_exit(v, kind);

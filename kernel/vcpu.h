@@ -91,7 +91,8 @@ struct vcpu {
 	u64 dr[4]; /* while not loaded */
 	u64 dr6;
 
-	cycles_t entered; /* TSC at the entry, if that is measured; 0 */
+	u32 until_sample; /* entries to the next that is measured */
+	cycles_t left;    /* run time of the thread at the exit before that one */
 	struct msg_vcpu_stats stats;
 };
 

@@ -45,29 +45,29 @@ static u32 permille(u64 part, u64 whole)
 }
 
 /*
- * The thread runs in the guest, in the VMM or in the kernel. The VMM's time is what its exits took
- * less what it waited, by its own word; the kernel's is the rest.
+ * The thread runs in the guest, in the VMM or in the kernel. `outside` is the time in the last two;
+ * the VMM's is what its exits took less what it waited, by its own word.
  */
-static void show_shares(const struct member *m, u32 i, u64 guest, const struct watch_vcpu *w)
+static void show_shares(const struct member *m, u32 i, u64 outside, const struct watch_vcpu *w)
 {
 	const struct msg_thread_stats *t = message;
 	u64 ms_cycles = boot->tsc_hz / 1000 ? boot->tsc_hz / 1000 : 1;
 	u64 vmm = 0;
-	u32 in_guest, in_vmm;
+	u32 not_guest, in_vmm;
 
 	if (sys_thread_ctl(m->process.thread[i], THREAD_CTL_STATS, 0, 0, 0) != STATUS_OK)
 		return;
 	for (u32 k = 0; k < EXIT_KIND_COUNT; k++)
 		vmm += w->kind[k].sum;
 	vmm = vmm > w->waited ? vmm - w->waited : 0;
-	in_guest = permille(guest, t->run_time);
+	not_guest = permille(outside, t->run_time);
 	in_vmm = permille(vmm, t->run_time);
-	if (in_vmm > 1000 - in_guest)
-		in_vmm = 1000 - in_guest;
+	if (in_vmm > not_guest)
+		in_vmm = not_guest;
 	say("  ran %lu ms: guest %u.%u %%, VMM %u.%u %%, kernel %u.%u %%; waited %lu ms for its "
 	    "CPU\n",
-		t->run_time / ms_cycles, in_guest / 10, in_guest % 10, in_vmm / 10, in_vmm % 10,
-		(1000 - in_guest - in_vmm) / 10, (1000 - in_guest - in_vmm) % 10,
+		t->run_time / ms_cycles, (1000 - not_guest) / 10, (1000 - not_guest) % 10,
+		in_vmm / 10, in_vmm % 10, (not_guest - in_vmm) / 10, (not_guest - in_vmm) % 10,
 		t->wait_time / ms_cycles);
 }
 
@@ -98,7 +98,7 @@ static void show_vcpu(const struct member *m, u32 i, const struct watch_vcpu *w)
 	    "halts %lu\n",
 		i, stats.entries, stats.interrupts, stats.injections, stats.windows,
 		stats.doorbells, stats.halts);
-	show_shares(m, i, stats.guest_time, w);
+	show_shares(m, i, stats.outside, w);
 	show_kinds(w);
 }
 

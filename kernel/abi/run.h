@@ -252,7 +252,6 @@ struct msg_vcpu_stats {
 	u64 halts;                  /* HLTs that waited in the kernel */
 	u64 injections;             /* interrupts delivered by the kernel */
 	u64 entries;                /* VM entries */
-	u64 guest_time;             /* cycles from VM entries to VM exits, of which one in 64 is
-				       measured, with the hardware's part of both and what the
-				       kernel does right before an entry */
+	u64 outside;                /* cycles that the thread ran from VM exits to VM entries, in
+				       the VMM and the kernel: one in 64 is measured */
 };

@@ -170,7 +170,9 @@ def make_initrd(folder):
     program = os.path.join(folder, "tsc")
     subprocess.run(["gcc", "-nostdlib", "-static", "-o", program, os.path.join(BENCH, "tsc.S")], check=True)
     path = os.path.join(folder, "bench.cpio")
-    files = {"bin/tsc": open(program, "rb").read(), "bin/work": open(os.path.join(BENCH, "work.sh"), "rb").read()}
+    files = {"bin/tsc": open(program, "rb").read()}
+    for name in ("work", "devices"):
+        files["bin/" + name] = open(os.path.join(BENCH, name + ".sh"), "rb").read()
     with open(path, "wb") as f:
         first = open(os.path.join(BUILD, "guests", "a.cpio"), "rb").read()
         f.write(first + b"\0" * (-len(first) % 4))
