@@ -46,8 +46,12 @@ void event_set(struct thread *t, u64 bits)
 	 */
 	if ((old & bits) == bits && !t->vcpu)
 		return;
-	if (!(__atomic_load_n(&t->wait_mask, __ATOMIC_SEQ_CST) & bits) && !t->vcpu)
-		return;
+	if (!(__atomic_load_n(&t->wait_mask, __ATOMIC_SEQ_CST) & bits)) {
+		struct vcpu *v = __atomic_load_n(&t->vcpu, __ATOMIC_RELAXED);
+
+		if (!v || (vcpu_ops->post && t->state != THREAD_HALTED && vcpu_ops->post(v)))
+			return;
+	}
 	if (__atomic_exchange_n(&t->wake_posted, 1, __ATOMIC_SEQ_CST) == 0) {
 		t->wake.run = event_wake_work;
 		cpu_post(cpus[t->cpu], &t->wake);

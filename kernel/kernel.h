@@ -19,6 +19,7 @@
 #define VECTOR_IPI      0xf0
 #define VECTOR_TIMER    0xf1
 #define VECTOR_IOMMU    0xf2 /* it has refused something */
+#define VECTOR_POSTED   0xf3 /* has no meaning but to a guest that runs */
 #define VECTOR_ERROR    0xfe
 #define VECTOR_SPURIOUS 0xff
 
@@ -77,6 +78,7 @@ void return_to(struct thread *t) __attribute__((noreturn));
 void return_sysret_to(struct thread *t) __attribute__((noreturn));
 void idle_wait(void) __attribute__((noreturn));
 void interrupts_take(void);
+void interrupt(u64 vector); /* trap.c: one that was acknowledged */
 
 /* lapic.c */
 void lapic_init_bsp(void);

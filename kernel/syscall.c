@@ -130,7 +130,7 @@ static void fill_machine(struct msg_machine *m)
 			 (features.tsc_deadline ? MACHINE_DEADLINE : 0) |
 			 (features.pcid ? MACHINE_PCID : 0) |
 			 (features.xsave ? MACHINE_FPU_XSAVE : 0) |
-			 (vcpu_delivery ? MACHINE_DELIVERY : 0),
+			 (vcpu_delivery ? MACHINE_DELIVERY : 0) | (vcpu_asked ? MACHINE_ASKED : 0),
 		.tsc_hz = boot->tsc_hz,
 		.xcr0 = features.xcr0,
 		.fpu_size = fpu_size,

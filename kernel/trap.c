@@ -4,7 +4,7 @@
 
 /* Interrupts that are the kernel's or a driver's; on the CPU's stack, with no program's state at
  * stake. */
-static void interrupt(u64 vector)
+void interrupt(u64 vector)
 {
 	if (vector >= VECTOR_GSI && vector < VECTOR_GSI + MAX_GSI)
 		return irq_handle((unsigned)vector);

@@ -11,7 +11,7 @@
 /* Kinds that go straight to the VMM */
 #define PLAIN_EXITS ((BIT(EXIT_KIND_COUNT) - 1) & ~(BIT(EXIT_IO) | BIT(EXIT_HLT)))
 
-bool vcpu_delivery;
+bool vcpu_delivery, vcpu_asked;
 
 static void timer_expired(struct timer *timer)
 {
@@ -438,6 +438,10 @@ static __attribute__((noinline)) void attend(struct vcpu *v)
 	if (v->halted) {
 		v->stats.halts++;
 		thread_block(v->thread, THREAD_HALTED);
+		/* Who posted a vector before may have seen the thread run: event_set. */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (v->run->pending.control)
+			thread_ready(v->thread);
 		cpu_resume();
 	}
 }
@@ -515,7 +519,12 @@ void vcpu_exited(struct vcpu *v)
 		break;
 	case VCPU_INTERRUPT:
 		v->stats.interrupts++;
-		interrupts_take();
+		if (v->vector) {
+			interrupt(v->vector);
+			v->vector = 0;
+		} else {
+			interrupts_take();
+		}
 		goto reenter;
 	case VCPU_MCE:
 		panic("machine check in a guest");

@@ -18,6 +18,7 @@
 
 /* Offsets in the APIC page */
 #define APIC_TPR 0x80
+#define APIC_EOI 0xb0
 #define APIC_ISR 0x100
 #define APIC_TMR 0x180
 #define APIC_IRR 0x200
@@ -35,6 +36,14 @@ struct vm {
 				  doorbells[] */
 	u32 vcpus;
 };
+
+/* x2APIC registers, by number, that hardware may read from the APIC page, and write to it. Current
+ * count is the VMM's to tell. */
+#define X2APIC_BETWEEN(a, b) (BIT((b) + 1) - BIT(a))
+#define X2APIC_READS                                                                               \
+	(BIT(0x02) | BIT(0x03) | BIT(0x08) | BIT(0x0a) | BIT(0x0d) | X2APIC_BETWEEN(0x0f, 0x28) |  \
+		BIT(0x30) | X2APIC_BETWEEN(0x32, 0x38) | BIT(0x3e))
+#define X2APIC_TPR_EOI (BIT(0x08) | BIT(0x0b))
 
 /* What ops->exit returns beyond enum exit_kind: exits for the kernel alone. */
 enum vcpu_event {
@@ -61,6 +70,7 @@ struct vcpu {
 	u32 cpu;
 	u8 *apic; /* APIC page; the run page's frame precedes it in ring 3 only */
 	paddr_t apic_pa;
+	u8 vector;      /* of the host's interrupt that the exit has acknowledged, or 0 */
 	u64 mask;       /* of the vcpu_run in progress */
 	u64 bound_mask; /* event bits that are vectors */
 	u8 bound[64];
@@ -127,6 +137,11 @@ struct vcpu_ops {
 	 * itself. False, or NULL: it does not, so the kernel has to.
 	 */
 	bool (*sync_apic)(struct vcpu *v);
+	/*
+	 * The pending word of a vcpu of another CPU has a new vector, and its thread was not
+	 * halted. True: if the guest runs, the hardware takes it over. NULL: never.
+	 */
+	bool (*post)(struct vcpu *v);
 
 	/* Could the guest take an external interrupt now: IF, no shadow, nothing to be injected
 	 * already? */
@@ -160,6 +175,7 @@ struct vcpu_ops {
 
 extern const struct vcpu_ops *vcpu_ops; /* chosen at boot; NULL: no guests */
 extern bool vcpu_delivery;              /* of interrupts into guests, by the hardware */
+extern bool vcpu_asked;                 /* MACHINE_ASKED */
 extern const struct vcpu_ops vmx_ops;
 extern const struct vcpu_ops svm_ops;
 

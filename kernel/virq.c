@@ -27,17 +27,30 @@ void virq_request(struct vcpu *v, unsigned vector)
 	__atomic_store_n(&v->run->pending.control, 1, __ATOMIC_SEQ_CST);
 }
 
+static u64 take(u64 *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED)
+		       ? __atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST)
+		       : 0;
+}
+
+static void merge(struct vcpu *v, unsigned vector, u32 edge, u32 level)
+{
+	*reg(v, APIC_TMR, vector) = (*reg(v, APIC_TMR, vector) & ~edge) | level;
+	*reg(v, APIC_IRR, vector) |= edge | level;
+}
+
 void virq_merge(struct vcpu *v)
 {
 	/* Cleared before the vectors are taken: one that is set now sets it again. */
 	__atomic_store_n(&v->run->pending.control, 0, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < 4; i++) {
-		u64 bits = __atomic_exchange_n(&v->run->pending.vector[i], 0, __ATOMIC_SEQ_CST);
+		u64 valid = i == 0 ? ~0xffffull : ~0ull; /* 0-15 are no interrupts */
+		u64 edge = take(&v->run->pending.vector[i]) & valid;
+		u64 level = take(&v->run->pending.level[i]) & valid;
 
-		if (i == 0)
-			bits &= ~0xffffull; /* 0-15 are no interrupts */
-		*reg(v, APIC_IRR, i * 64) |= (u32)bits;
-		*reg(v, APIC_IRR, i * 64 + 32) |= (u32)(bits >> 32);
+		merge(v, i * 64, (u32)edge, (u32)level);
+		merge(v, i * 64 + 32, (u32)(edge >> 32), (u32)(level >> 32));
 	}
 	v->irr_check = true;
 }
@@ -76,6 +89,11 @@ bool virq_may_skip_eoi(struct vcpu *v)
 bool virq_above_tpr(struct vcpu *v, int vector)
 {
 	return vector >> 4 > (v->apic[APIC_TPR] >> 4);
+}
+
+void virq_end(struct vcpu *v, int vector)
+{
+	*reg(v, APIC_ISR, (unsigned)vector) &= ~(1u << vector % 32);
 }
 
 void virq_accept(struct vcpu *v, int vector)

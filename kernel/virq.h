@@ -7,7 +7,7 @@
 /* Makes `vector` (16-255) pending; the caller then wakes the vcpu. Any CPU. */
 void virq_request(struct vcpu *v, unsigned vector);
 
-/* Moves what is pending into IRR. */
+/* Moves what is pending into IRR, and how it is triggered into TMR. */
 void virq_merge(struct vcpu *v);
 
 /* The highest vector in ISR or IRR (`base` is APIC_ISR or APIC_IRR), or -1. */
@@ -21,6 +21,9 @@ bool virq_may_skip_eoi(struct vcpu *v);
 
 /* Is its class above the TPR's? */
 bool virq_above_tpr(struct vcpu *v, int vector);
+
+/* `vector` is in service no more. */
+void virq_end(struct vcpu *v, int vector);
 
 /* `vector` goes from IRR to ISR: it was handed to the hardware. */
 void virq_accept(struct vcpu *v, int vector);

@@ -1,5 +1,6 @@
 /* Entering, and turning an AMD-V exit into the run page's (APM vol. 2, 15.7 to 15.14 and appendix
  * C). */
+#include "kernel/virq.h"
 #include "kernel/x86.h"
 #include "svm/svm.h"
 
@@ -177,6 +178,18 @@ static const struct exit_row {
 	[SVM_EXIT_XSETBV] = {EXIT_XSETBV, 3, 0},
 };
 
+/* Of a level-triggered vector, after the instruction; it is still in service (15.29.3.1). */
+static unsigned exit_eoi(struct vcpu *v)
+{
+	int vector = virq_highest(v, APIC_ISR);
+
+	if (vector < 0)
+		return VCPU_REENTER;
+	virq_end(v, vector);
+	v->run->exit.eoi.vector = (u32)vector;
+	return EXIT_EOI;
+}
+
 static unsigned decode(struct vcpu *v, struct vmcb *b)
 {
 	struct run_page *r = v->run;
@@ -206,6 +219,10 @@ static unsigned decode(struct vcpu *v, struct vmcb *b)
 		return exit_iret(v, b);
 	case SVM_EXIT_TASK_SWITCH:
 		return exit_task(r, b);
+	case SVM_EXIT_AVIC_NOACCEL:
+		if (NOACCEL_WRITE(b->exit_info1) == APIC_EOI)
+			return exit_eoi(v);
+		break;
 	}
 	r->exit.failed.reason = code;
 	r->exit.failed.detail = b->exit_info1;

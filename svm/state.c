@@ -72,6 +72,8 @@ void svm_import(struct vcpu *v, u64 groups)
 		b->intercept[SVM_EXIT_EXCEPTION / 32] =
 			(u32)v->backend[SVM_EXCEPTIONS] | SVM_EXCEPTIONS_ALWAYS;
 		svm_intercept(b, SVM_EXIT_PAUSE, r->flags & RUN_PAUSE_EXIT);
+		v->backend[SVM_AVIC] = vcpu_asked && !(~r->flags & (RUN_HARDWARE | RUN_X2APIC));
+		svm_avic(v, v->backend[SVM_AVIC] && !v->window);
 	}
 }
 
@@ -177,6 +179,7 @@ void svm_window(struct vcpu *v, unsigned class)
 {
 	struct vmcb *b = svm_vmcb(v);
 
+	svm_avic(v, v->backend[SVM_AVIC] && !class);
 	svm_intercept(b, SVM_EXIT_CR0_WRITE + 8, class);
 	b->vintr = (b->vintr & ~VINTR_IRQ) | (class > v->apic[APIC_TPR] >> 4 ? VINTR_IRQ : 0);
 }

@@ -7,6 +7,7 @@
 #define MSR_VM_HSAVE_PA        0xc0010117
 #define SVM_FEATURE_NP         BIT(0)
 #define SVM_FEATURE_FLUSH_ASID BIT(6)
+#define SVM_FEATURE_X2AVIC     (BIT(13) | BIT(18)) /* AVIC, and for the x2APIC */
 #define IOPM_SIZE              0x3000
 #define PAUSE_COUNT            3000 /* before an intercepted one exits, if the CPU has a filter */
 #define MSRPM_SIZE             0x2000
@@ -28,18 +29,28 @@ static bool flush_by_asid;
 static const u32 msrs_switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,
 	MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
 	MSR_PAT};
-static u8 msrpm[MSRPM_SIZE] __attribute__((aligned(4096)));
+static u8 msrpm[2][MSRPM_SIZE] /* the second with AVIC */ __attribute__((aligned(4096)));
+static u8 no_apic_ids[PAGE_SIZE] __attribute__((aligned(4096))); /* so IPIs exit */
+
+/* Clears the bits (1 read, 2 write) of `msr`, which then does not exit. */
+static void msrpm_open(u8 *map, u32 msr, u32 bits)
+{
+	u32 bit = 2 * (msr % MSRPM_RANGE + (msr >= MSRPM_SECOND ? MSRPM_RANGE : 0));
+
+	map[bit / 8] &= (u8) ~(bits << bit % 8);
+}
 
 static void fill_maps(void)
 {
 	memset(iopm, 0xff, sizeof(iopm));
 	memset(msrpm, 0xff, sizeof(msrpm));
 	for (unsigned i = 0; i < ARRAY_SIZE(msrs_switched); i++) {
-		u32 msr = msrs_switched[i];
-		u32 bit = 2 * (msr % MSRPM_RANGE + (msr >= MSRPM_SECOND ? MSRPM_RANGE : 0));
-
-		msrpm[bit / 8] &= (u8) ~(3u << bit % 8);
+		msrpm_open(msrpm[0], msrs_switched[i], 3);
+		msrpm_open(msrpm[1], msrs_switched[i], 3);
 	}
+	for (u32 i = 0; i < 64; i++)
+		msrpm_open(msrpm[1], MSR_X2APIC + i,
+			(X2APIC_READS >> i & 1) | (X2APIC_TPR_EOI >> i & 1) << 1);
 }
 
 static const char *probe(void)
@@ -57,6 +68,7 @@ static const char *probe(void)
 		       "needed";
 	asids = b;
 	flush_by_asid = d & SVM_FEATURE_FLUSH_ASID;
+	vcpu_asked = (d & SVM_FEATURE_X2AVIC) == SVM_FEATURE_X2AVIC;
 	if (asids < 2)
 		return "AMD-V offers no address space identifiers";
 	ptable_features.nested_1g = ptable_features.host_1g;
@@ -103,12 +115,34 @@ static status_t vcpu_init(struct vcpu *v)
 	b->intercept[SVM_EXIT_EXCEPTION / 32] = SVM_EXCEPTIONS_ALWAYS;
 	b->iopm_base = image_pa(iopm);
 	b->msrpm_base = image_pa(msrpm);
+	b->apic_page = v->apic_pa;
+	b->logical_apic_ids = image_pa(no_apic_ids);
+	b->physical_apic_ids = image_pa(no_apic_ids);
 	b->pause_count = PAUSE_COUNT;
 	b->vintr = VINTR_MASKING | VINTR_IGNORE_TPR;
 	b->nested_control = NESTED_PAGING;
 	b->nested_cr3 = v->vm->space.ptable.root;
 	b->efer = EFER_SVME;
 	return STATUS_OK;
+}
+
+/*
+ * While it is on, the hardware delivers from the APIC page, and x2APIC registers that it serves do
+ * not exit (15.29); without it those MSRs would be the host's. It has no interrupt window, so it is
+ * off while one is asked for.
+ */
+void svm_avic(struct vcpu *v, bool on)
+{
+	struct vmcb *b = svm_vmcb(v);
+
+	b->vintr = (b->vintr & ~VINTR_AVIC) | (on ? VINTR_AVIC : 0);
+	b->msrpm_base = image_pa(msrpm[on]);
+	svm_intercept(b, SVM_EXIT_VINTR, !on);
+}
+
+static bool sync_apic(struct vcpu *v)
+{
+	return svm_vmcb(v)->vintr & VINTR_AVIC;
 }
 
 static void vcpu_free_hw(struct vcpu *v)
@@ -172,6 +206,7 @@ const struct vcpu_ops svm_ops = {
 	.unload = unload,
 	.import = svm_import,
 	.export = svm_export,
+	.sync_apic = sync_apic,
 	.can_take = svm_can_take,
 	.inject = svm_inject,
 	.uninject = svm_uninject,

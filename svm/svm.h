@@ -10,6 +10,7 @@
 #define SVM_NMI_DONE   2 /* an NMI was injected, and its IRET is not done */
 #define SVM_EXCEPTIONS 3 /* those that the VMM asked for */
 #define SVM_STEP       4 /* svm_step is under way, and RFLAGS.TF not the guest's */
+#define SVM_AVIC       5 /* the VMM asked for AVIC */
 
 /* Words of cpu.backend[] */
 /* ASIDs are used anew, and no VMRUN has flushed yet what they meant before */
@@ -29,6 +30,9 @@ static inline void svm_intercept(struct vmcb *b, enum svm_exit code, bool on)
 
 	b->intercept[code / 32] = (b->intercept[code / 32] & ~bit) | (on ? bit : 0);
 }
+
+/* svm.c: AVIC on or off, and what goes with it */
+void svm_avic(struct vcpu *v, bool on);
 
 /* svm.c: before the next entry, no translation of the guest is kept */
 void svm_flush(struct vcpu *v);

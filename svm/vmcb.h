@@ -18,7 +18,8 @@ struct vmcb {
 	u8 reserved4[0xd0 - 0xb8];
 	u8 byte_count;
 	u8 bytes[15];
-	u8 reserved5[0x400 - 0xe0];
+	u64 apic_page, reserved5, logical_apic_ids, physical_apic_ids;
+	u8 reserved13[0x400 - 0x100];
 
 	/* state save area; the run page has its form of a segment from here */
 	union {
@@ -48,6 +49,7 @@ static_assert(offsetof(struct vmcb, iopm_base) == 0x40);
 static_assert(offsetof(struct vmcb, exit_code) == 0x70);
 static_assert(offsetof(struct vmcb, event_inject) == 0xa8);
 static_assert(offsetof(struct vmcb, byte_count) == 0xd0);
+static_assert(offsetof(struct vmcb, physical_apic_ids) == 0xf8);
 static_assert(offsetof(struct vmcb, es) == 0x400);
 static_assert(offsetof(struct vmcb, cpl) == 0x4cb);
 static_assert(offsetof(struct vmcb, efer) == 0x4d0);
@@ -73,21 +75,23 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
 #define VINTR_IRQ        BIT(8)
 #define VINTR_IGNORE_TPR BIT(20)
 #define VINTR_MASKING    BIT(24)
+#define VINTR_AVIC       (BIT(31) | BIT(30)) /* AVIC, and in x2APIC mode */
 
-#define VMCB_SHADOW     BIT(0)
-#define NESTED_PAGING   BIT(0)
-#define NPF_WRITE       BIT(1)
-#define NPF_FETCH       BIT(4)
-#define NPF_WALK        BIT(33)
-#define IOIO_IN         BIT(0)
-#define IOIO_STRING     BIT(2)
-#define IOIO_REP        BIT(3)
-#define IOIO_SIZE(i)    ((i) >> 4 & 7)
-#define IOIO_ADDRESS(i) ((i) >> 7 & 7)
-#define IOIO_SEGMENT(i) ((i) >> 10 & 7)
-#define TASK_IS_IRET    BIT(36)
-#define TASK_IS_JMP     BIT(38)
-#define TASK_ERROR      BIT(44)
+#define VMCB_SHADOW      BIT(0)
+#define NESTED_PAGING    BIT(0)
+#define NPF_WRITE        BIT(1)
+#define NPF_FETCH        BIT(4)
+#define NPF_WALK         BIT(33)
+#define NOACCEL_WRITE(i) ((i)&BIT(32) ? (i)&0xff0 : 0) /* the register, if it was written */
+#define IOIO_IN          BIT(0)
+#define IOIO_STRING      BIT(2)
+#define IOIO_REP         BIT(3)
+#define IOIO_SIZE(i)     ((i) >> 4 & 7)
+#define IOIO_ADDRESS(i)  ((i) >> 7 & 7)
+#define IOIO_SEGMENT(i)  ((i) >> 10 & 7)
+#define TASK_IS_IRET     BIT(36)
+#define TASK_IS_JMP      BIT(38)
+#define TASK_ERROR       BIT(44)
 
 enum svm_exit {
 	SVM_EXIT_CR0_WRITE = 0x10, /* + number */
@@ -121,5 +125,6 @@ enum svm_exit {
 	SVM_EXIT_MWAIT = 0x8b,
 	SVM_EXIT_XSETBV = 0x8d,
 	SVM_EXIT_NPF = 0x400,
+	SVM_EXIT_AVIC_NOACCEL = 0x402,
 	SVM_EXIT_INVALID = -1,
 };

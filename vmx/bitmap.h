@@ -1,6 +1,7 @@
 /* The MSR bitmap (SDM vol. 3C, 25.6.9): a bit that is set exits. Unit-tested on the host. */
 #pragma once
 
+#include "kernel/vcpu.h"
 #include "kernel/x86.h"
 #include "vmx/vmcs.h"
 
@@ -20,20 +21,13 @@ static inline void msr_bitmap_open(u8 *map, u32 msr)
 	read[MSR_WRITE + msr % MSR_QUARTER / 8] &= (u8)~BIT(msr % 8);
 }
 
-/*
- * x2APIC registers, by number, that the hardware reads from the APIC page and writes to it (SDM
- * vol. 3C, 30.5). Current count is the VMM's to tell; registers that are not there are its #GP.
- */
-#define X2APIC_BETWEEN(a, b) (BIT((b) + 1) - BIT(a))
-#define X2APIC_READS                                                                               \
-	(BIT(0x02) | BIT(0x03) | BIT(0x08) | BIT(0x0a) | BIT(0x0d) | X2APIC_BETWEEN(0x0f, 0x28) |  \
-		BIT(0x30) | X2APIC_BETWEEN(0x32, 0x38) | BIT(0x3e))
-#define X2APIC_WRITES (BIT(0x08) | BIT(0x0b) | BIT(0x3f)) /* TPR, EOI, SELF IPI */
+#define X2APIC_SELF_IPI BIT(0x3f)
 
-/* Of a map that is all ones: those do not exit. Only for vCPUs with PROC2_APIC: without it they
- * would reach the host's APIC. */
+/* Of a map that is all ones: what the hardware does with the APIC page (SDM vol. 3C, 30.5) does not
+ * exit. Only for vCPUs with PROC2_APIC: without it they would reach the host's APIC. */
 static inline void msr_bitmap_open_x2apic(u8 *map)
 {
 	*(u64 *)(map + MSR_READ_LOW + MSR_X2APIC / 8) = ~X2APIC_READS;
-	*(u64 *)(map + MSR_READ_LOW + MSR_WRITE + MSR_X2APIC / 8) = ~X2APIC_WRITES;
+	*(u64 *)(map + MSR_READ_LOW + MSR_WRITE + MSR_X2APIC / 8) =
+		~(X2APIC_TPR_EOI | X2APIC_SELF_IPI);
 }

@@ -34,7 +34,8 @@ static const char *find_controls(struct vmx_machine *m)
 	u32 proc2_optional = PROC2_OPTIONAL;
 	u32 window;
 
-	if (control_adjust(read_msr(MSR_VMX_TRUE_PIN), PIN_NEEDED, PIN_PREEMPTION_TIMER, &m->pin))
+	if (control_adjust(read_msr(MSR_VMX_TRUE_PIN), PIN_NEEDED,
+		    PIN_PREEMPTION_TIMER | PIN_POSTED, &m->pin))
 		return "VT-x lacks virtual NMIs: a newer processor is needed";
 	if (control_adjust(read_msr(MSR_VMX_TRUE_PROC), PROC_NEEDED, 0, &m->proc) ||
 		control_adjust(read_msr(MSR_VMX_TRUE_PROC), PROC_LATER, 0, &window))
@@ -54,9 +55,11 @@ static const char *find_controls(struct vmx_machine *m)
 		!(m->ept_vpid & (CAP_INVEPT_SINGLE | CAP_INVEPT_ALL)))
 		return "EPT lacks 4 levels, write-back, 2 MiB pages or INVEPT: a newer processor "
 		       "is needed";
-	if (control_adjust(read_msr(MSR_VMX_TRUE_EXIT), EXIT_NEEDED, 0, &m->exit) ||
+	if (control_adjust(read_msr(MSR_VMX_TRUE_EXIT), EXIT_NEEDED, EXIT_ACKNOWLEDGE, &m->exit) ||
 		control_adjust(read_msr(MSR_VMX_TRUE_ENTRY), ENTRY_NEEDED, 0, &m->entry))
 		return "VT-x does not switch IA32_EFER and IA32_PAT: a newer processor is needed";
+	if (!(m->exit & EXIT_ACKNOWLEDGE) || !(m->proc2 & PROC2_DELIVERY)) /* 27.2.1.1 */
+		m->pin &= ~(u32)PIN_POSTED;
 	return NULL;
 }
 
@@ -89,6 +92,7 @@ const char *vmx_probe(void)
 		return "this processor's VT-x is not like the first one's";
 	ptable_features.nested_1g = m.ept_vpid & CAP_EPT_1G;
 	vcpu_delivery = m.proc2 & PROC2_DELIVERY;
+	vcpu_asked = m.pin & PIN_POSTED;
 	return NULL;
 }
 

@@ -89,6 +89,21 @@ bool vmx_sync_apic(struct vcpu *v)
 }
 
 /*
+ * The notification makes the processor merge the pending word into the IRR of the guest that runs
+ * (30.6). EOI-exit bitmap and TMR change only at an exit, so level-triggered vectors need one.
+ */
+bool vmx_post(struct vcpu *v)
+{
+	const u64 *level = v->run->pending.level;
+
+	if (!(vmx_machine.pin & PIN_POSTED) || !(v->run->flags & RUN_HARDWARE) ||
+		level[0] | level[1] | level[2] | level[3])
+		return false;
+	lapic_ipi(cpus[v->cpu]->apic_id, VECTOR_POSTED);
+	return true;
+}
+
+/*
  * A vector that the TPR holds back waits for the TPR to fall below its class; any other for an
  * interrupt window. When the one comes, the caller looks again and may ask for the other.
  */

@@ -192,6 +192,13 @@ static unsigned exit_eoi(struct vcpu *v, const struct exit_row *row __attribute_
 	return report(v->run, EXIT_EOI, 0);
 }
 
+static unsigned exit_interrupt(struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+{
+	if (vmx_machine.exit & EXIT_ACKNOWLEDGE)
+		v->vector = (u8)vmread(EXIT_INFO);
+	return VCPU_INTERRUPT;
+}
+
 /* The kernel's own, and exits without details. */
 static unsigned exit_event(struct vcpu *v, const struct exit_row *row)
 {
@@ -218,7 +225,7 @@ static unsigned exit_instruction(struct vcpu *v, const struct exit_row *row)
 
 static const struct exit_row rows[REASON_COUNT] = {
 	[REASON_EXCEPTION] = {.handle = exit_exception},
-	[REASON_INTERRUPT] = {exit_event, VCPU_INTERRUPT, 0},
+	[REASON_INTERRUPT] = {.handle = exit_interrupt},
 	[REASON_TRIPLE_FAULT] = {exit_bare, EXIT_SHUTDOWN, 0},
 	[REASON_INIT] = {exit_bare, EXIT_INIT, 0},
 	[REASON_INTERRUPT_WINDOW] = {exit_event, VCPU_WINDOW, 0},

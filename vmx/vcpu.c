@@ -61,6 +61,10 @@ static void init_controls(struct vcpu *v)
 	if (vmx_machine.pin & PIN_PREEMPTION_TIMER)
 		vmwrite(PREEMPTION_TIMER,
 			(boot->tsc_hz / RUN_LIMIT_HZ) >> (read_msr(MSR_VMX_MISC) & 31));
+	if (vmx_machine.pin & PIN_POSTED) {
+		vmwrite(POSTED_VECTOR, VECTOR_POSTED);
+		vmwrite(POSTED_DESCRIPTOR, window_pa(v->run) + offsetof(struct run_page, pending));
+	}
 	vmwrite(PROC_CONTROLS, x->proc);
 	if (vmx_machine.proc2 & PROC2_PAUSE_LOOP) {
 		vmwrite(PLE_GAP, PAUSE_GAP);

@@ -24,6 +24,7 @@ const struct vcpu_ops vmx_ops = {
 	.import = vmx_import,
 	.export = vmx_export,
 	.sync_apic = vmx_sync_apic,
+	.post = vmx_post,
 	.can_take = vmx_can_take,
 	.inject = vmx_inject,
 	.uninject = vmx_uninject,

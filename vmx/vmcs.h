@@ -8,6 +8,7 @@
  * TR. */
 enum vmcs_field {
 	VPID = 0x0000,
+	POSTED_VECTOR = 0x0002,
 	GUEST_SELECTOR = 0x0800,
 	GUEST_INTERRUPT_STATUS = 0x0810,
 	HOST_ES = 0x0c00,
@@ -23,6 +24,7 @@ enum vmcs_field {
 	ENTRY_MSR_LOAD = 0x200a,
 	TSC_OFFSET = 0x2010,
 	VIRTUAL_APIC = 0x2012,
+	POSTED_DESCRIPTOR = 0x2016,
 	EPT_POINTER = 0x201a,
 	EOI_EXIT_BITMAP = 0x201c, /* + 2 * index */
 	XSS_EXITING_BITMAP = 0x202c,
@@ -117,6 +119,7 @@ enum vmcs_segment {
 #define PIN_NMI                BIT(3)
 #define PIN_VIRTUAL_NMIS       BIT(5)
 #define PIN_PREEMPTION_TIMER   BIT(6)
+#define PIN_POSTED             BIT(7) /* process posted interrupts */
 
 /* Primary processor-based controls (25.6.2) */
 #define PROC_INTERRUPT_WINDOW BIT(2)
@@ -147,6 +150,7 @@ enum vmcs_segment {
 /* VM-exit controls (25.7.1) and VM-entry controls (25.8.1) */
 #define EXIT_SAVE_DEBUG  BIT(2)
 #define EXIT_HOST_64     BIT(9)
+#define EXIT_ACKNOWLEDGE BIT(15) /* the exit takes the vector of an interrupt */
 #define EXIT_SAVE_PAT    BIT(18)
 #define EXIT_LOAD_PAT    BIT(19)
 #define EXIT_SAVE_EFER   BIT(20)

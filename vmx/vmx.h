@@ -109,6 +109,7 @@ void vmx_window(struct vcpu *v, unsigned class);
 void vmx_nmi_window(struct vcpu *v, bool on);
 void vmx_inject_raw(struct vcpu *v, u32 info, u32 error, u32 length);
 bool vmx_sync_apic(struct vcpu *v);
+bool vmx_post(struct vcpu *v);
 void vmx_take_back(struct vcpu *v, u32 vectoring);
 
 /* exit.c */

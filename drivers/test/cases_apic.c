@@ -43,7 +43,7 @@ static void apic_serve(struct apic_counts *n)
 	else if (msr == MSR_X2_EOI)
 		apic[BANK(MSR_X2_ISR)] &= ~1u;
 	else if (msr == MSR_X2_SELF_IPI)
-		__atomic_fetch_or(&run->pending.vector[0], BIT(value), __ATOMIC_SEQ_CST);
+		__atomic_fetch_or(&run->pending.level[0], BIT(value), __ATOMIC_SEQ_CST);
 	run->pending.control = 1;
 	run->dirty |= GROUP_APIC;
 }

@@ -225,10 +225,15 @@ static bool create_children(struct config *c, struct machine *m, int node)
 	return true;
 }
 
+bool config_flag(const struct config *c, const char *name)
+{
+	return fdt_getprop(c->fdt, 0, name, NULL) != NULL;
+}
+
 /* The serial line of a debugger is the partition's own, not the guest's. */
 static bool open_debugger(struct config *c, struct machine *m)
 {
-	bool wait = fdt_getprop(c->fdt, 0, "debug-wait", NULL);
+	bool wait = config_flag(c, "debug-wait");
 	const struct start_resource *r;
 
 	if (!fdt_getprop(c->fdt, 0, "debug", NULL))

@@ -32,5 +32,8 @@ bool config_open(struct config *c, const struct start_info *info);
  */
 bool config_devices(struct config *c, struct machine *m);
 
+/* Is the partition's property `name` there? */
+bool config_flag(const struct config *c, const char *name);
+
 /* The boot file `name` as an image; false, with a log line, if root did not give it. */
 bool config_file(const struct config *c, const char *name, struct boot_image *image);

@@ -196,7 +196,8 @@ struct machine {
 	struct port_map ports;
 	struct console console;
 	struct virtio_host virtio;
-	u32 fpu_size; /* bytes of an XSAVE image */
+	u32 fpu_size;             /* bytes of an XSAVE image */
+	bool hardware_interrupts; /* RUN_HARDWARE */
 	struct debug debug;
 };
 

@@ -225,6 +225,12 @@ static bool find_machine(struct machine *m, const struct start_info *info)
 		return false;
 	}
 	m->fpu_size = host.fpu_size;
+	m->hardware_interrupts = config_flag(&config, "hardware-interrupts");
+	if (m->hardware_interrupts && !(host.flags & MACHINE_ASKED)) {
+		log_line("\"hardware-interrupts\": this machine has neither posted interrupts nor "
+			 "x2AVIC");
+		m->hardware_interrupts = false;
+	}
 	cpuid_build(&m->cpuid,
 		&(struct cpuid_machine){
 			.xcr0 = host.xcr0,
@@ -232,7 +238,7 @@ static bool find_machine(struct machine *m, const struct start_info *info)
 			.gpa_bits = host.gpa_bits,
 			.vcpus = m->vcpus,
 			.shared_cpus = shared_cpus(m),
-			.delivery = (host.flags & MACHINE_DELIVERY) != 0,
+			.delivery = host.flags & MACHINE_DELIVERY || m->hardware_interrupts,
 		},
 		cpuid_host);
 	return true;

@@ -89,6 +89,9 @@ enum exit_instruction {
  * WRMSR of TPR, EOI and SELF IPI (then EXIT_EOI tells the ends that concern the VMM), where they
  * would be EXIT_RDMSR and EXIT_WRMSR */
 #define RUN_X2APIC BIT(6)
+/* hardware that can may take vectors over while the guest runs (posted interrupts), and deliver
+ * them in x2APIC mode (AVIC): see MACHINE_ASKED */
+#define RUN_HARDWARE BIT(7)
 
 /* run_page.shadow: interruptibility */
 #define SHADOW_STI    BIT(0) /* the instruction after STI or MOV SS: no interrupts */
@@ -137,13 +140,14 @@ enum exit_task_source { /* as VT-x numbers them (SDM vol. 3, table 28-2) */
 #define EXIT_ACCESS_WALK  BIT(3) /* the access was made by the guest's own page walk */
 #define EXIT_ACCESS_GLA   BIT(4) /* gla is valid */
 
-/* The 64 bytes of a posted-interrupt descriptor (SDM vol. 3, 30.6). */
+/* The first 64 bytes are a posted-interrupt descriptor (SDM vol. 3, 30.6). */
 struct run_pending {
-	u64 vector[4]; /* bit v: vector v is requested */
+	u64 vector[4]; /* bit v: vector v is requested, edge-triggered */
 	u64 control;   /* bit 0: outstanding notification: set after a vector bit */
 	u64 reserved[3];
+	u64 level[4]; /* as vector[], level-triggered: TMR follows when they reach IRR */
 };
-static_assert(sizeof(struct run_pending) == 64);
+static_assert(offsetof(struct run_pending, level) == 64);
 
 struct run_page {
 	/* written by the VMM */

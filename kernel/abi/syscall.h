@@ -375,6 +375,7 @@ enum sys_ctl_op {
 #define MACHINE_PCID      BIT(3)
 #define MACHINE_FPU_XSAVE BIT(4)
 #define MACHINE_DELIVERY  BIT(5) /* hardware delivers interrupts into guests */
+#define MACHINE_ASKED     BIT(6) /* RUN_HARDWARE has an effect: posted interrupts, or AVIC */
 
 struct msg_machine {
 	u64 flags; /* MACHINE_* */

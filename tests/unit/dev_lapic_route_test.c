@@ -163,9 +163,14 @@ TEST(messages)
 TEST(level_is_noted)
 {
 	start();
-	route(0, (struct lapic_ipi){.destination = 0, .vector = 0x41, .level = true});
+	lapic_accept(&view[0], 0x41, true);
+	CHECK_EQ(pending[0].level[1], 2);
 	CHECK_EQ(lapic_read(&m, &view[0], LAPIC_TMR + 0x20, 4), 2);
-	route(0, (struct lapic_ipi){.destination = 0, .vector = 0x41});
+	CHECK_EQ(lapic_read(&m, &view[0], LAPIC_IRR + 0x20, 4), 2);
+	pending[0].level[1] = 0;
+	page[0].word[(LAPIC_TMR + 0x20) / 4] = 2; /* as the kernel notes it */
+	lapic_accept(&view[0], 0x41, false);
+	CHECK_EQ(pending[0].vector[1], 2);
 	CHECK_EQ(lapic_read(&m, &view[0], LAPIC_TMR + 0x20, 4), 0);
 }
 
@@ -200,16 +205,17 @@ TEST(lint0_fixed_edge_and_level)
 	CHECK_EQ(pending[0].vector[0], 0);
 	/* level: requests again after each EOI while it lasts */
 	lapic_write(&m, &view[0], LAPIC_LVT_LINT0, 4, 0x8032);
-	CHECK(pending[0].vector[0] & BIT(0x32));
+	CHECK(pending[0].level[0] & BIT(0x32));
 	CHECK_EQ(lapic_read(&m, &view[0], LAPIC_LVT_LINT0, 4), 0xc032);
-	pending[0].vector[0] = 0;
+	pending[0].level[0] = 0;
+	page[0].word[(LAPIC_TMR + 0x10) / 4] = 1u << 0x12;
 	page[0].word[(LAPIC_ISR + 0x10) / 4] = 1u << 0x12;
 	lapic_write(&m, &view[0], LAPIC_EOI, 4, 0);
-	CHECK(pending[0].vector[0] & BIT(0x32));
-	pending[0].vector[0] = 0;
+	CHECK(pending[0].level[0] & BIT(0x32));
+	pending[0].level[0] = 0;
 	lapic_lint(&m, &view[0], 0, false);
 	page[0].word[(LAPIC_ISR + 0x10) / 4] = 1u << 0x12;
 	lapic_write(&m, &view[0], LAPIC_EOI, 4, 0);
-	CHECK_EQ(pending[0].vector[0], 0);
+	CHECK_EQ(pending[0].level[0], 0);
 	CHECK_EQ(lapic_read(&m, &view[0], LAPIC_LVT_LINT0, 4), 0x8032);
 }

@@ -59,9 +59,15 @@ static u32 msr_of(u32 offset)
 /* What the kernel does when it delivers: the vector goes from the pending word to ISR. */
 static void deliver(u8 vector)
 {
-	CHECK(pending.vector[vector / 64] & BIT(vector % 64));
-	pending.vector[vector / 64] &= ~BIT(vector % 64);
+	u64 bit = BIT(vector % 64);
+	u32 *tmr = &page.word[(LAPIC_TMR + vector / 32 * 16) / 4];
+	bool level = pending.level[vector / 64] & bit;
+
+	CHECK((pending.vector[vector / 64] | pending.level[vector / 64]) & bit);
+	pending.vector[vector / 64] &= ~bit;
+	pending.level[vector / 64] &= ~bit;
 	pending.control = 0;
+	*tmr = (*tmr & ~(1u << vector % 32)) | (u32)level << vector % 32;
 	page.word[(LAPIC_ISR + vector / 32 * 16) / 4] |= 1u << vector % 32;
 }
 

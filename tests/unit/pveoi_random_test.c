@@ -68,14 +68,14 @@ static bool enter(void)
 {
 	int irr, isr;
 
-	for (u32 i = 0; i < 4; i++) {
-		u64 bits = v->lapic->pending->vector[i];
+	for (u32 i = 0; i < VECTORS; i += 32) {
+		u32 edge = (u32)(v->lapic->pending->vector[i / 64] >> i % 64);
+		u32 level = (u32)(v->lapic->pending->level[i / 64] >> i % 64);
 
-		v->lapic->pending->vector[i] = 0;
-		*bank(LAPIC_IRR, i * 64) |= (u32)bits;
-		*bank(LAPIC_IRR, i * 64 + 32) |= (u32)(bits >> 32);
+		*bank(LAPIC_TMR, i) = (*bank(LAPIC_TMR, i) & ~edge) | level;
+		*bank(LAPIC_IRR, i) |= edge | level;
 	}
-	v->lapic->pending->control = 0;
+	memset(v->lapic->pending, 0, sizeof(*v->lapic->pending));
 	while ((irr = highest_in(LAPIC_IRR)) >= 0 && !masked) {
 		u32 count = 0;
 

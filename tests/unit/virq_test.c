@@ -324,3 +324,22 @@ TEST(requests_from_another_cpu)
 	for (unsigned i = 0; i < 4; i++)
 		CHECK_EQ(run_page.pending.vector[i], 0);
 }
+
+TEST(trigger_follows_the_request)
+{
+	reset();
+	run_page.pending.level[1] = BIT(0) | BIT(40);
+	virq_merge(&vcpu);
+	CHECK(apic_bit(IRR, 64) && apic_bit(TMR, 64) && apic_bit(TMR, 104));
+	CHECK_EQ(run_page.pending.level[1], 0);
+	run_page.pending.vector[1] = BIT(40);
+	virq_merge(&vcpu);
+	CHECK(apic_bit(IRR, 104) && !apic_bit(TMR, 104) && apic_bit(TMR, 64));
+	run_page.pending.level[0] = 0xffff; /* no interrupts */
+	virq_merge(&vcpu);
+	CHECK(!apic_bit(IRR, 3) && !apic_bit(TMR, 3));
+	virq_accept(&vcpu, 104);
+	CHECK(apic_bit(ISR, 104));
+	virq_end(&vcpu, 104);
+	CHECK(!apic_bit(ISR, 104));
+}

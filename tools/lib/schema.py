@@ -182,6 +182,7 @@ partition
   share-cpu         optional  flag
   debug             optional  ref uart
   debug-wait        optional  flag
+  hardware-interrupts optional flag
   > machine               required  machine
 
 machine

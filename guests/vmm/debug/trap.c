@@ -19,6 +19,7 @@
 #define DR7_GD      BIT(13)
 #define R11         11
 #define IRR_WORD(n) ((LAPIC_IRR + 0x10 * (n)) / 4)
+#define TMR_WORD(n) ((LAPIC_TMR + 0x10 * (n)) / 4)
 
 /* Instructions that move RFLAGS. */
 enum step_kind {
@@ -54,6 +55,16 @@ static enum step_kind step_kind(struct vcpu *v)
 	return STEP_PLAIN;
 }
 
+/* Takes 32 vectors out of the pending word's. */
+static u32 take_pending(u64 word[4], u32 bank)
+{
+	u32 shift = bank % 2 * 32;
+	u64 half = (u64)UINT32_MAX << shift;
+
+	return (u32)((__atomic_fetch_and(&word[bank / 2], ~half, __ATOMIC_SEQ_CST) & half) >>
+		     shift);
+}
+
 /* Takes away the interrupts that could be delivered. */
 static void hide_interrupts(struct vcpu *v)
 {
@@ -61,14 +72,12 @@ static void hide_interrupts(struct vcpu *v)
 	u32 *page = v->lapic->page->word;
 
 	for (u32 i = 0; i < ARRAY_SIZE(d->irr); i++) {
-		u64 pending = __atomic_load_n(&v->run->pending.vector[i / 2], __ATOMIC_RELAXED);
-		u64 half = pending & (i % 2 ? ~0ull << 32 : UINT32_MAX);
+		u32 edge = take_pending(v->run->pending.vector, i);
+		u32 level = take_pending(v->run->pending.level, i);
 
-		pending = __atomic_fetch_and(
-				  &v->run->pending.vector[i / 2], ~half, __ATOMIC_SEQ_CST) &
-			  half;
-		d->irr[i] |= page[IRR_WORD(i)] | (u32)(pending >> i % 2 * 32);
+		d->irr[i] |= page[IRR_WORD(i)] | edge | level;
 		page[IRR_WORD(i)] = 0;
+		page[TMR_WORD(i)] = (page[TMR_WORD(i)] & ~edge) | level;
 	}
 	d->hidden = 1;
 	v->run->dirty |= GROUP_APIC;
@@ -82,8 +91,12 @@ void debug_show_interrupts(struct vcpu *v)
 		return;
 	d->hidden = 0;
 	for (u32 i = 0; i < ARRAY_SIZE(d->irr); i++) {
-		__atomic_fetch_or(&v->run->pending.vector[i / 2], (u64)d->irr[i] << i % 2 * 32,
-			__ATOMIC_SEQ_CST);
+		u64 level = d->irr[i] & v->lapic->page->word[TMR_WORD(i)];
+
+		__atomic_fetch_or(&v->run->pending.vector[i / 2],
+			(d->irr[i] & ~level) << i % 2 * 32, __ATOMIC_SEQ_CST);
+		__atomic_fetch_or(
+			&v->run->pending.level[i / 2], level << i % 2 * 32, __ATOMIC_SEQ_CST);
 		d->irr[i] = 0;
 	}
 	__atomic_store_n(&v->run->pending.control, 1, __ATOMIC_SEQ_CST);

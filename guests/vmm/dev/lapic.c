@@ -33,18 +33,22 @@ u32 lapic_lvt_writable(const struct lapic_view *v, u32 offset)
 	return 0;
 }
 
-/* IRR as the guest is to see it: with what the kernel has not moved there yet. */
-static u32 read_irr(const struct lapic_view *v, u32 offset)
+/* 32 vectors of the pending word's. */
+static u32 pending(const u64 word[4], u32 bank)
 {
-	u32 bank = (offset - LAPIC_IRR) / LAPIC_BANK_STRIDE;
-	u64 pending = __atomic_load_n(&v->pending->vector[bank / 2], __ATOMIC_RELAXED);
-
-	return lapic_get(v, offset) | (u32)(pending >> bank % 2 * 32);
+	return (u32)(__atomic_load_n(&word[bank / 2], __ATOMIC_RELAXED) >> bank % 2 * 32);
 }
 
+/* ISR, TMR and IRR as the guest is to see them: with what the kernel has not moved there yet. */
 static u32 read_bank(const struct lapic_view *v, u32 offset)
 {
-	return offset >= LAPIC_IRR ? read_irr(v, offset) : lapic_get(v, offset);
+	u32 bank = offset / LAPIC_BANK_STRIDE % (LAPIC_VECTORS / 32);
+	u32 edge = pending(v->pending->vector, bank);
+	u32 level = pending(v->pending->level, bank);
+
+	if (offset >= LAPIC_IRR)
+		return lapic_get(v, offset) | edge | level;
+	return offset >= LAPIC_TMR ? (lapic_get(v, offset) & ~edge) | level : lapic_get(v, offset);
 }
 
 /* Returns the highest vector of a bank; 0, which is none, if there is no bit. */
@@ -117,11 +121,10 @@ bool lapic_may_skip_eoi(const struct lapic_view *v)
 
 	for (u32 i = 0; i < 8; i++) {
 		u32 at = i * LAPIC_BANK_STRIDE;
-		u64 pending = __atomic_load_n(&v->pending->vector[i / 2], __ATOMIC_RELAXED);
-		u32 irr = lapic_get(v, LAPIC_IRR + at) | (u32)(pending >> 32 * (i % 2));
+		u32 irr = read_bank(v, LAPIC_IRR + at);
 
 		words += irr != 0;
-		bad |= (irr & (irr - 1)) | (irr & lapic_get(v, LAPIC_TMR + at));
+		bad |= (irr & (irr - 1)) | (irr & read_bank(v, LAPIC_TMR + at));
 		in_service |= lapic_get(v, LAPIC_ISR + at);
 	}
 	return !in_service && words <= 1 && !bad;
@@ -334,8 +337,10 @@ void lapic_reset_registers(struct lapic_view *v)
 
 	for (size_t i = 0; i < ARRAY_SIZE(v->page->word); i++)
 		__atomic_store_n(&v->page->word[i], 0, __ATOMIC_RELAXED);
-	for (size_t i = 0; i < ARRAY_SIZE(v->pending->vector); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(v->pending->vector); i++) {
 		__atomic_store_n(&v->pending->vector[i], 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&v->pending->level[i], 0, __ATOMIC_SEQ_CST);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(lvts); i++)
 		lapic_set(v, lvts[i].offset, LAPIC_LVT_MASKED);
 	lapic_set(v, LAPIC_VERSION_REG, LAPIC_VERSION_VALUE);

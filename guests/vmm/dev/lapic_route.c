@@ -11,17 +11,13 @@
 
 bool lapic_accept(struct lapic_view *v, u8 vector, bool level)
 {
-	u32 *tmr = lapic_word(v, lapic_bank(LAPIC_TMR, vector));
+	u64 *pending = level ? v->pending->level : v->pending->vector;
 
 	if (vector < LAPIC_VECTOR_LOWEST || !lapic_is_on(v) ||
 		!(lapic_get(v, LAPIC_SVR) & LAPIC_SVR_ENABLE))
 		return false;
-	if (level)
-		__atomic_fetch_or(tmr, lapic_bit(vector), __ATOMIC_RELAXED);
-	else
-		__atomic_fetch_and(tmr, ~lapic_bit(vector), __ATOMIC_RELAXED);
-	__atomic_fetch_or(&v->pending->vector[vector / VECTOR_WORD_BITS],
-		BIT(vector % VECTOR_WORD_BITS), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&pending[vector / VECTOR_WORD_BITS], BIT(vector % VECTOR_WORD_BITS),
+		__ATOMIC_SEQ_CST);
 	return !(__atomic_fetch_or(&v->pending->control, PENDING_NOTIFICATION, __ATOMIC_SEQ_CST) &
 		 PENDING_NOTIFICATION);
 }
