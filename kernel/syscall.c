@@ -3,7 +3,6 @@
 #include "kernel/dev.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
-#include "kernel/vcpu.h"
 
 #define RESET_CONTROL 0xcf9
 
@@ -114,32 +113,6 @@ static status_t sys_cap_grant(struct thread *t)
 		from.kind == KIND_EVENT ? arg(t, R9) : 0);
 }
 
-static u64 first_task_cycles;
-
-void syscall_first_task(u64 cycles)
-{
-	first_task_cycles = cycles;
-}
-
-static void fill_machine(struct msg_machine *m)
-{
-	*m = (struct msg_machine){
-		.flags = (features.amd ? MACHINE_AMDV : 0) |
-			 (features.x2apic ? MACHINE_X2APIC : 0) |
-			 (features.tsc_deadline ? MACHINE_DEADLINE : 0) |
-			 (features.pcid ? MACHINE_PCID : 0) |
-			 (features.xsave ? MACHINE_FPU_XSAVE : 0) |
-			 (vcpu_delivery ? MACHINE_DELIVERY : 0),
-		.tsc_hz = boot->tsc_hz,
-		.xcr0 = features.xcr0,
-		.fpu_size = fpu_size,
-		.cpus = cpu_count,
-		.gpa_bits = features.paddr_bits,
-		.image_bytes = (u64)(image_end - image_start),
-		.first_task_tsc = first_task_cycles,
-	};
-}
-
 /* PM1 control registers (ACPI specification, 4.8.3.2), and the ICH's reset control. */
 static bool port_is_power(u32 port)
 {
@@ -244,7 +217,7 @@ static status_t sys_sys_ctl(struct thread *t)
 	case SYS_CTL_PANIC:
 		panic("asked for by %s", t->domain->name);
 	case SYS_CTL_MACHINE:
-		fill_machine((struct msg_machine *)t->message);
+		*(struct msg_machine *)t->message = machine;
 		return STATUS_OK;
 	case SYS_CTL_LOG_WRITE:
 		return write_log(t);

@@ -227,12 +227,12 @@ static bool find_machine(struct machine *m, const struct start_info *info)
 	m->fpu_size = host.fpu_size;
 	cpuid_build(&m->cpuid,
 		&(struct cpuid_machine){
-			.xcr0 = host.xcr0,
+			.xcr0 = host.features.xcr0,
 			.tsc_hz = info->tsc_hz,
-			.gpa_bits = host.gpa_bits,
+			.gpa_bits = host.features.paddr_bits,
 			.vcpus = m->vcpus,
 			.shared_cpus = shared_cpus(m),
-			.delivery = (host.flags & MACHINE_DELIVERY) != 0,
+			.delivery = host.delivery,
 		},
 		cpuid_host);
 	return true;
