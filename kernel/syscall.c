@@ -147,16 +147,6 @@ static status_t give_ports(struct thread *t, const struct cap *sys)
 	return domain_ports(container_of(domain.obj, struct domain, obj), (u32)first, (u32)count);
 }
 
-static status_t bind_log(struct thread *t)
-{
-	struct cap event;
-	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_EVENT, 0, &event);
-
-	if (s == STATUS_OK)
-		log_bind(&event);
-	return s;
-}
-
 static status_t pool_state(struct thread *t)
 {
 	struct cap domain;
@@ -171,14 +161,6 @@ static status_t pool_state(struct thread *t)
 	return s;
 }
 
-static status_t write_log(struct thread *t)
-{
-	if (arg(t, R8) > 256)
-		return STATUS_BAD_ARG;
-	log_raw((const char *)t->message, arg(t, R8), t->domain->name);
-	return STATUS_OK;
-}
-
 static status_t sys_sys_ctl(struct thread *t)
 {
 	static const u32 needs[] = {
@@ -191,6 +173,7 @@ static status_t sys_sys_ctl(struct thread *t)
 	};
 	u64 op = arg(t, RSI);
 	struct cap sys = {0};
+	struct cap event;
 	status_t s;
 
 	if (op < ARRAY_SIZE(needs) && needs[op]) {
@@ -206,7 +189,10 @@ static status_t sys_sys_ctl(struct thread *t)
 		t->regs.gpr[RDI] = log_read(t->message, PAGE_SIZE);
 		return STATUS_OK;
 	case SYS_CTL_LOG_EVENT:
-		return bind_log(t);
+		s = cap_lookup(t->domain, arg(t, RDX), KIND_EVENT, 0, &event);
+		if (s == STATUS_OK)
+			log_bind(&event);
+		return s;
 	case SYS_CTL_PORTS:
 		return give_ports(t, &sys);
 	case SYS_CTL_QUIET:
@@ -220,7 +206,10 @@ static status_t sys_sys_ctl(struct thread *t)
 		*(struct msg_machine *)t->message = machine;
 		return STATUS_OK;
 	case SYS_CTL_LOG_WRITE:
-		return write_log(t);
+		if (arg(t, R8) > 256)
+			return STATUS_BAD_ARG;
+		log_raw((const char *)t->message, arg(t, R8), t->domain->name);
+		return STATUS_OK;
 	}
 	return STATUS_BAD_CALL;
 }
