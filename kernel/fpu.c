@@ -6,8 +6,6 @@
 #include "kernel/kernel.h"
 #include "kernel/vcpu.h"
 
-u32 fpu_size;
-
 #define MXCSR_DEFAULT 0x1f80u
 #define FCW_DEFAULT   0x37f
 
@@ -37,7 +35,7 @@ void fpu_init_cpu(struct cpu *c)
 		cpuid(0xd, 0, &a, &b, &size, &d);
 		size = b;
 	}
-	fpu_size = size;
+	machine.fpu_size = size;
 }
 
 /* The state after FNINIT and LDMXCSR 1F80h, in the standard XSAVE format. */

@@ -29,7 +29,7 @@ extern struct ptable kernel_ptable;
 extern char image_start[], text_end[], rodata_end[], image_end[];
 
 extern struct boot_features features; /* boot->features, where it is nearer */
-extern u32 fpu_size;                  /* bytes of an XSAVE image */
+extern struct msg_machine machine;
 
 /* string.c */
 void *memset(void *d, int c, size_t n);
@@ -123,7 +123,7 @@ void event_set_slot(struct slot *s, u64 bits); /* through an embedded slot; bits
 void ipc_abort(struct thread *t);
 
 /* fpu.c */
-#define FPU_AREA_SIZE (fpu_size < 576 ? 576 : fpu_size)
+#define FPU_AREA_SIZE (machine.fpu_size < 576 ? 576 : machine.fpu_size)
 void fpu_init_cpu(struct cpu *c);
 void fpu_load_vcpu(struct cpu *c, struct vcpu *v);
 /* CR0.TS, and the registers of threads that use them */
@@ -169,9 +169,6 @@ status_t sys_mem_unmap(struct thread *t);
 status_t sys_vm_trap(struct thread *t);
 status_t sys_irq_ctl(struct thread *t);
 status_t sys_thread_ctl(struct thread *t);
-
-/* main.c, syscall.c */
-void syscall_first_task(u64 cycles);
 
 /* root.c */
 void root_start(void);

@@ -8,6 +8,7 @@ const struct boot_info *boot;
 struct pool boot_pool;
 const struct vcpu_ops *vcpu_ops;
 struct boot_features features;
+struct msg_machine machine;
 
 static void check_boot(const struct boot_info *info)
 {
@@ -64,7 +65,11 @@ void kernel_main(const struct boot_info *info)
 	choose_virtualization();
 	cpus_start();
 	root_start();
-	syscall_first_task(rdtsc() - start);
+	machine.features = features;
+	machine.cpus = cpu_count;
+	machine.tsc_hz = boot->tsc_hz;
+	machine.image_bytes = (u64)(image_end - image_start);
+	machine.first_task_tsc = rdtsc() - start;
 	__atomic_store_n(&cpus_go, 1, __ATOMIC_RELEASE);
 	cpu_resume();
 }

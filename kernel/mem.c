@@ -39,7 +39,8 @@ void mem_init(struct mem *m, paddr_t base, u64 size, u8 flags)
 	list_init(&m->pool_link);
 }
 
-bool mem_zero_step(struct mem *m)
+/* Continues to clear a new mem; true when done, false when interrupts should be let in first. */
+static bool zero_step(struct mem *m)
 {
 	paddr_t at = m->base + m->zeroed;
 	u64 n = ZERO_STEP - (at & (ZERO_STEP - 1));
@@ -123,7 +124,7 @@ status_t mem_create_continue(struct thread *t)
 	struct mem *m = (struct mem *)t->op_arg[0];
 	status_t s;
 
-	if (!mem_zero_step(m)) {
+	if (!zero_step(m)) {
 		t->regs.rip -= 2; /* SYSCALL again */
 		return STATUS_LATER;
 	}

@@ -61,10 +61,6 @@ void mem_from_pool(struct mem *m);
 /* Makes a mem of zeroed memory; the rest of its fields are the caller's. */
 void mem_init(struct mem *m, paddr_t base, u64 size, u8 flags);
 
-/* Continues to clear a new mem; true when done, false when the caller should let interrupts in
- * first. */
-bool mem_zero_step(struct mem *m);
-
 status_t mem_create(struct thread *t, struct domain *payer, struct kobj **out);
 status_t mem_create_continue(struct thread *t);
 

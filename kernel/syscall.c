@@ -4,7 +4,6 @@
 #include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
-#include "kernel/vcpu.h"
 
 #define RESET_CONTROL 0xcf9
 
@@ -115,32 +114,6 @@ static status_t sys_cap_grant(struct thread *t)
 		from.kind == KIND_EVENT ? arg(t, R9) : 0);
 }
 
-static u64 first_task_cycles;
-
-void syscall_first_task(u64 cycles)
-{
-	first_task_cycles = cycles;
-}
-
-static void fill_machine(struct msg_machine *m)
-{
-	*m = (struct msg_machine){
-		.flags = (features.amd ? MACHINE_AMDV : 0) |
-			 (features.x2apic ? MACHINE_X2APIC : 0) |
-			 (features.tsc_deadline ? MACHINE_DEADLINE : 0) |
-			 (features.pcid ? MACHINE_PCID : 0) |
-			 (features.xsave ? MACHINE_FPU_XSAVE : 0) |
-			 (vcpu_delivery ? MACHINE_DELIVERY : 0) | (vcpu_asked ? MACHINE_ASKED : 0),
-		.tsc_hz = boot->tsc_hz,
-		.xcr0 = features.xcr0,
-		.fpu_size = fpu_size,
-		.cpus = cpu_count,
-		.gpa_bits = features.paddr_bits,
-		.image_bytes = (u64)(image_end - image_start),
-		.first_task_tsc = first_task_cycles,
-	};
-}
-
 /* PM1 control registers (ACPI specification, 4.8.3.2), and the ICH's reset control. */
 static bool port_is_power(u32 port)
 {
@@ -175,16 +148,6 @@ static status_t give_ports(struct thread *t, const struct cap *sys)
 	return domain_ports(container_of(domain.obj, struct domain, obj), (u32)first, (u32)count);
 }
 
-static status_t bind_log(struct thread *t)
-{
-	struct cap event;
-	status_t s = cap_lookup(t->domain, arg(t, RDX), KIND_EVENT, 0, &event);
-
-	if (s == STATUS_OK)
-		log_bind(&event);
-	return s;
-}
-
 static status_t pool_state(struct thread *t)
 {
 	struct cap domain;
@@ -197,14 +160,6 @@ static status_t pool_state(struct thread *t)
 	t->regs.gpr[RDI] = pool->free_frames * PAGE_SIZE;
 	t->regs.gpr[RSI] = pool->total_frames * PAGE_SIZE;
 	return s;
-}
-
-static status_t write_log(struct thread *t)
-{
-	if (arg(t, R8) > 256)
-		return STATUS_BAD_ARG;
-	log_raw((const char *)t->message, arg(t, R8), t->domain->name);
-	return STATUS_OK;
 }
 
 static status_t sys_sys_ctl(struct thread *t)
@@ -220,6 +175,7 @@ static status_t sys_sys_ctl(struct thread *t)
 	};
 	u64 op = arg(t, RSI);
 	struct cap sys = {0};
+	struct cap event;
 	status_t s;
 
 	if (op < ARRAY_SIZE(needs) && needs[op]) {
@@ -235,7 +191,10 @@ static status_t sys_sys_ctl(struct thread *t)
 		t->regs.gpr[RDI] = log_read(t->message, PAGE_SIZE);
 		return STATUS_OK;
 	case SYS_CTL_LOG_EVENT:
-		return bind_log(t);
+		s = cap_lookup(t->domain, arg(t, RDX), KIND_EVENT, 0, &event);
+		if (s == STATUS_OK)
+			log_bind(&event);
+		return s;
 	case SYS_CTL_PORTS:
 		return give_ports(t, &sys);
 	case SYS_CTL_QUIET:
@@ -246,10 +205,13 @@ static status_t sys_sys_ctl(struct thread *t)
 	case SYS_CTL_PANIC:
 		panic("asked for by %s", t->domain->name);
 	case SYS_CTL_MACHINE:
-		fill_machine((struct msg_machine *)t->message);
+		*(struct msg_machine *)t->message = machine;
 		return STATUS_OK;
 	case SYS_CTL_LOG_WRITE:
-		return write_log(t);
+		if (arg(t, R8) > 256)
+			return STATUS_BAD_ARG;
+		log_raw((const char *)t->message, arg(t, R8), t->domain->name);
+		return STATUS_OK;
 	case SYS_CTL_DMA_FAULT:
 		return iommu_fault((struct msg_dma_fault *)t->message) ? STATUS_OK
 								       : STATUS_NOT_FOUND;

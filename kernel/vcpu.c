@@ -11,8 +11,6 @@
 /* Kinds that go straight to the VMM */
 #define PLAIN_EXITS ((BIT(EXIT_KIND_COUNT) - 1) & ~(BIT(EXIT_IO) | BIT(EXIT_HLT)))
 
-bool vcpu_delivery, vcpu_asked;
-
 static void timer_expired(struct timer *timer)
 {
 	struct vcpu *v = container_of(timer, struct vcpu, timer);

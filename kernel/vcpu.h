@@ -174,8 +174,6 @@ struct vcpu_ops {
 };
 
 extern const struct vcpu_ops *vcpu_ops; /* chosen at boot; NULL: no guests */
-extern bool vcpu_delivery;              /* of interrupts into guests, by the hardware */
-extern bool vcpu_asked;                 /* MACHINE_ASKED */
 extern const struct vcpu_ops vmx_ops;
 extern const struct vcpu_ops svm_ops;
 

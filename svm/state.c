@@ -72,7 +72,7 @@ void svm_import(struct vcpu *v, u64 groups)
 		b->intercept[SVM_EXIT_EXCEPTION / 32] =
 			(u32)v->backend[SVM_EXCEPTIONS] | SVM_EXCEPTIONS_ALWAYS;
 		svm_intercept(b, SVM_EXIT_PAUSE, r->flags & RUN_PAUSE_EXIT);
-		v->backend[SVM_AVIC] = vcpu_asked && !(~r->flags & (RUN_HARDWARE | RUN_X2APIC));
+		v->backend[SVM_AVIC] = machine.hardware && !(~r->flags & (RUN_HARDWARE | RUN_X2APIC));
 		svm_avic(v, v->backend[SVM_AVIC] && !v->window);
 	}
 }

@@ -68,7 +68,7 @@ static const char *probe(void)
 		       "needed";
 	asids = b;
 	flush_by_asid = d & SVM_FEATURE_FLUSH_ASID;
-	vcpu_asked = (d & SVM_FEATURE_X2AVIC) == SVM_FEATURE_X2AVIC;
+	machine.hardware = (d & SVM_FEATURE_X2AVIC) == SVM_FEATURE_X2AVIC;
 	if (asids < 2)
 		return "AMD-V offers no address space identifiers";
 	ptable_features.nested_1g = ptable_features.host_1g;

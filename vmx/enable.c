@@ -91,8 +91,8 @@ const char *vmx_probe(void)
 	else if (memcmp(&m, &vmx_machine, sizeof(m)) != 0)
 		return "this processor's VT-x is not like the first one's";
 	ptable_features.nested_1g = m.ept_vpid & CAP_EPT_1G;
-	vcpu_delivery = m.proc2 & PROC2_DELIVERY;
-	vcpu_asked = m.pin & PIN_POSTED;
+	machine.delivery = m.proc2 & PROC2_DELIVERY;
+	machine.hardware = m.pin & PIN_POSTED;
 	return NULL;
 }
 

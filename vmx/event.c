@@ -80,7 +80,7 @@ bool vmx_sync_apic(struct vcpu *v)
 	int isr = virq_highest(v, APIC_ISR);
 	const volatile u32 *tmr = (const volatile u32 *)(v->apic + APIC_TMR);
 
-	if (!vcpu_delivery)
+	if (!machine.delivery)
 		return false;
 	for (unsigned i = 0; i < 4; i++)
 		vmwrite(SEGMENT_FIELD(EOI_EXIT_BITMAP, i), tmr[8 * i] | (u64)tmr[8 * i + 4] << 32);

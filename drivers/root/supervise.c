@@ -288,8 +288,9 @@ static void power_off_time(void)
 		machine_reset();
 	else
 		machine_off();
-	log_line(
-		"the machine cannot be %s: do it by hand", reset_instead ? "reset" : "powered off");
+	log_line("the machine cannot be %s: no way is known: %s by hand",
+		reset_instead ? "reset" : "powered off",
+		reset_instead ? "reset it" : "switch it off");
 	reset_instead = false;
 }
 

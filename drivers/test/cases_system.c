@@ -60,7 +60,7 @@ static void machine(void)
 	want_status(sys_sys_ctl(CAP_NULL, SYS_CTL_MACHINE, 0, 0, 0, NULL), OK);
 	want(m->tsc_hz == info->tsc_hz && m->tsc_hz > 0);
 	want(m->cpus >= 1 && m->cpus <= 256);
-	want(m->gpa_bits >= 32 && m->gpa_bits <= 52);
+	want(m->features.paddr_bits >= 32 && m->features.paddr_bits <= 52);
 	want(m->image_bytes > 0 && m->image_bytes <= 256 * 1024);
 }
 

@@ -170,7 +170,7 @@ static void hypercall(void)
 	const struct msg_machine *m = thread_message();
 
 	sys_sys_ctl(CAP_NULL, SYS_CTL_MACHINE, 0, 0, 0, NULL);
-	if (m->flags & MACHINE_AMDV)
+	if (m->features.amd)
 		code[2] = 0xd9; /* vmmcall */
 	if (!guest_begin(code, sizeof(code)) || !expect(EXIT_HYPERCALL))
 		return;
@@ -295,7 +295,7 @@ static void skipped_end(void)
 	const struct msg_machine *machine = thread_message();
 
 	want_status(sys_sys_ctl(CAP_NULL, SYS_CTL_MACHINE, 0, 0, 0, NULL), OK);
-	if (machine->flags & MACHINE_DELIVERY) /* the kernel does not deliver anything there */
+	if (machine->delivery) /* the kernel does not deliver anything there */
 		return;
 	if (!guest_begin(code, sizeof(code)))
 		return;

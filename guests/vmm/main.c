@@ -226,19 +226,19 @@ static bool find_machine(struct machine *m, const struct start_info *info)
 	}
 	m->fpu_size = host.fpu_size;
 	m->hardware_interrupts = config_flag(&config, "hardware-interrupts");
-	if (m->hardware_interrupts && !(host.flags & MACHINE_ASKED)) {
+	if (m->hardware_interrupts && !host.hardware) {
 		log_line("\"hardware-interrupts\": this machine has neither posted interrupts nor "
 			 "x2AVIC");
 		m->hardware_interrupts = false;
 	}
 	cpuid_build(&m->cpuid,
 		&(struct cpuid_machine){
-			.xcr0 = host.xcr0,
+			.xcr0 = host.features.xcr0,
 			.tsc_hz = info->tsc_hz,
-			.gpa_bits = host.gpa_bits,
+			.gpa_bits = host.features.paddr_bits,
 			.vcpus = m->vcpus,
 			.shared_cpus = shared_cpus(m),
-			.delivery = host.flags & MACHINE_DELIVERY || m->hardware_interrupts,
+			.delivery = host.delivery || m->hardware_interrupts,
 		},
 		cpuid_host);
 	return true;

@@ -83,14 +83,14 @@ enum exit_instruction {
 #define RUN_PAUSE_EXIT BIT(4)
 /* the guest may end an interrupt without the APIC page's knowing: as with RUN_WINDOW, exit instead
  * of delivering while a vector is in service, when several are requested, or a level-triggered one;
- * not with MACHINE_DELIVERY */
+ * not where hardware delivers */
 #define RUN_EOI_SKIP BIT(5)
 /* the guest's APIC is in x2APIC mode: hardware that can may serve RDMSR from the APIC page, and
  * WRMSR of TPR, EOI and SELF IPI (then EXIT_EOI tells the ends that concern the VMM), where they
  * would be EXIT_RDMSR and EXIT_WRMSR */
 #define RUN_X2APIC BIT(6)
 /* hardware that can may take vectors over while the guest runs (posted interrupts), and deliver
- * them in x2APIC mode (AVIC): see MACHINE_ASKED */
+ * them in x2APIC mode (AVIC): see `hardware` of struct msg_machine */
 #define RUN_HARDWARE BIT(7)
 
 /* run_page.shadow: interruptibility */

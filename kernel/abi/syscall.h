@@ -20,6 +20,7 @@
  */
 #pragma once
 
+#include "boot.h"
 #include "status.h"
 
 #define ABI_STUB     0x10000ull         /* address of the entry stub in every domain */
@@ -369,22 +370,13 @@ enum sys_ctl_op {
 				   of the log */
 };
 
-#define MACHINE_AMDV      BIT(0) /* else VT-x; for display only: exits are the same */
-#define MACHINE_X2APIC    BIT(1) /* the host runs in x2APIC mode */
-#define MACHINE_DEADLINE  BIT(2) /* TSC-deadline timer */
-#define MACHINE_PCID      BIT(3)
-#define MACHINE_FPU_XSAVE BIT(4)
-#define MACHINE_DELIVERY  BIT(5) /* hardware delivers interrupts into guests */
-#define MACHINE_ASKED     BIT(6) /* RUN_HARDWARE has an effect: posted interrupts, or AVIC */
-
 struct msg_machine {
-	u64 flags; /* MACHINE_* */
+	struct boot_features features;
+	bool delivery; /* hardware delivers interrupts into guests */
+	bool hardware; /* RUN_HARDWARE has an effect: posted interrupts, or x2AVIC */
+	u32 fpu_size;  /* bytes of an XSAVE image */
+	u32 cpus;      /* that are up */
 	u64 tsc_hz;
-	u64 xcr0;     /* XCR0 bits that a guest may set; 0 without XSAVE */
-	u32 fpu_size; /* bytes of an XSAVE image */
-	u32 cpus;     /* CPUs that are up */
-	u32 gpa_bits; /* width of guest-physical addresses */
-	u32 reserved;
 	u64 image_bytes;    /* kernel text and data */
 	u64 first_task_tsc; /* TSC cycles from kernel entry to the first instruction of root */
 };
