@@ -1,4 +1,5 @@
 /* Register groups between VMCB and run page; events and windows. */
+#include "kernel/kernel.h"
 #include "kernel/x86.h"
 #include "svm/svm.h"
 
@@ -72,7 +73,8 @@ void svm_import(struct vcpu *v, u64 groups)
 		b->intercept[SVM_EXIT_EXCEPTION / 32] =
 			(u32)v->backend[SVM_EXCEPTIONS] | SVM_EXCEPTIONS_ALWAYS;
 		svm_intercept(b, SVM_EXIT_PAUSE, r->flags & RUN_PAUSE_EXIT);
-		v->backend[SVM_AVIC] = machine.hardware && !(~r->flags & (RUN_HARDWARE | RUN_X2APIC));
+		v->backend[SVM_AVIC] =
+			machine.hardware && !(~r->flags & (RUN_HARDWARE | RUN_X2APIC));
 		svm_avic(v, v->backend[SVM_AVIC] && !v->window);
 	}
 }
