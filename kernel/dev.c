@@ -18,7 +18,6 @@
 #define AF_CAN_FLR      BIT(1)
 #define POWER_D3        3u
 #define POWER_NO_RESET  BIT(3) /* going to D0 does not reset it */
-#define MSI_ADDRESS     0xfee00000u
 
 struct dev {
 	struct kobj obj;
@@ -193,13 +192,11 @@ bool dev_message(struct kobj *o, u32 index, u32 apic_id, u32 vector, bool masked
 	spin_lock(&lock);
 	if (!list_empty(&d->link))
 		way = iommu_route(&d->iommu, vector, apic_id, false, !masked);
-	if (way == IOMMU_NO_WAY) {
-		done = false;
-	} else if (msix) {
+	if (way != IOMMU_NO_WAY && msix) {
 		const u32 entry[4] = {MSI_ADDRESS | way << 4, 0, vector, masked};
 
 		done = write_msix(function, msix, index, entry);
-	} else if (msi && !index) {
+	} else if (way != IOMMU_NO_WAY && msi && !index) {
 		pci_message(function, msi, MSI_ADDRESS | way << 4, vector, masked);
 		done = true;
 	}
@@ -251,8 +248,7 @@ static void start(struct dev *d)
 static status_t access(struct thread *t, u32 function)
 {
 	u64 offset = arg(t, R8), size = arg(t, R9);
-	u32 old;
-	u32 kept;
+	u32 old, kept;
 
 	if ((size != 1 && size != 2 && size != 4) || offset >= PAGE_SIZE || offset % size)
 		return STATUS_BAD_ARG;

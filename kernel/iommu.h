@@ -13,6 +13,7 @@
 #define IOMMU_DOMAINS 256       /* tags of translations, from 1, are below that */
 #define IOMMU_BLOCKED NULL
 #define IOMMU_NO_WAY  (~0u)
+#define MSI_ADDRESS   0xfee00000u
 
 /* A remapping unit. */
 struct iommu {

@@ -78,7 +78,7 @@ void return_to(struct thread *t) __attribute__((noreturn));
 void return_sysret_to(struct thread *t) __attribute__((noreturn));
 void idle_wait(void) __attribute__((noreturn));
 void interrupts_take(void);
-void interrupt(u64 vector); /* trap.c: one that was acknowledged */
+void interrupt_handle(u64 vector); /* trap.c: one that was acknowledged */
 
 /* lapic.c */
 void lapic_init_bsp(void);

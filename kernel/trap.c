@@ -4,7 +4,7 @@
 
 /* Interrupts that are the kernel's or a driver's; on the CPU's stack, with no program's state at
  * stake. */
-void interrupt(u64 vector)
+void interrupt_handle(u64 vector)
 {
 	if (vector >= VECTOR_GSI && vector < VECTOR_GSI + MAX_GSI)
 		return irq_handle((unsigned)vector);
@@ -27,7 +27,7 @@ void interrupt_user(u64 vector, u64 error)
 	struct thread *t = cpu_self()->current;
 
 	if (vector >= EXCEPTIONS)
-		interrupt(vector);
+		interrupt_handle(vector);
 	else
 		thread_fault(t, FAULT_EXCEPTION, (u32)vector, error,
 			vector == VECTOR_PF ? read_cr2() : 0);
@@ -39,7 +39,7 @@ void interrupt_from_kernel(const u64 *frame)
 {
 	if (frame[15] < EXCEPTIONS)
 		panic_regs(frame, "exception");
-	interrupt(frame[15]);
+	interrupt_handle(frame[15]);
 }
 
 void interrupt_ist(const u64 *frame, struct cpu *c);

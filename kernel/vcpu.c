@@ -518,7 +518,7 @@ void vcpu_exited(struct vcpu *v)
 	case VCPU_INTERRUPT:
 		v->stats.interrupts++;
 		if (v->vector) {
-			interrupt(v->vector);
+			interrupt_handle(v->vector);
 			v->vector = 0;
 		} else {
 			interrupts_take();

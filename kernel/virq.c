@@ -34,12 +34,6 @@ static u64 take(u64 *word)
 		       : 0;
 }
 
-static void merge(struct vcpu *v, unsigned vector, u32 edge, u32 level)
-{
-	*reg(v, APIC_TMR, vector) = (*reg(v, APIC_TMR, vector) & ~edge) | level;
-	*reg(v, APIC_IRR, vector) |= edge | level;
-}
-
 void virq_merge(struct vcpu *v)
 {
 	/* Cleared before the vectors are taken: one that is set now sets it again. */
@@ -49,8 +43,12 @@ void virq_merge(struct vcpu *v)
 		u64 edge = take(&v->run->pending.vector[i]) & valid;
 		u64 level = take(&v->run->pending.level[i]) & valid;
 
-		merge(v, i * 64, (u32)edge, (u32)level);
-		merge(v, i * 64 + 32, (u32)(edge >> 32), (u32)(level >> 32));
+		for (unsigned half = 0; half < 64; half += 32) {
+			volatile u32 *tmr = reg(v, APIC_TMR, i * 64 + half);
+
+			*tmr = (*tmr & ~(u32)(edge >> half)) | (u32)(level >> half);
+			*reg(v, APIC_IRR, i * 64 + half) |= (u32)((edge | level) >> half);
+		}
 	}
 	v->irr_check = true;
 }

@@ -6,7 +6,6 @@
 
 #define BUS_FUNCTIONS 256
 #define LEVELS        4 /* each unit has them (3.4.2.6, HATS) */
-#define MSI_ADDRESS   0xfee00000u
 
 static void amdvi_wait(u64 entry[2], paddr_t pa, u32 value)
 {

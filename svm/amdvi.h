@@ -58,8 +58,6 @@ static inline u32 amdvi_irte(u32 vector, u32 apic_id)
 
 /* 2.5: events */
 #define AMDVI_EVENT_CODE(low)  ((u32)((low) >> 60))
-#define AMDVI_EVENT_DEVICE     1 /* illegal device table entry */
 #define AMDVI_EVENT_PAGE_FAULT 2
 #define AMDVI_EVENT_INTERRUPT  BIT(51) /* I: it was an interrupt */
-#define AMDVI_EVENT_PRESENT    BIT(52) /* PR: there was a translation */
 #define AMDVI_EVENT_WRITE      BIT(53) /* RW */

@@ -44,10 +44,9 @@ static void fill_maps(void)
 {
 	memset(iopm, 0xff, sizeof(iopm));
 	memset(msrpm, 0xff, sizeof(msrpm));
-	for (unsigned i = 0; i < ARRAY_SIZE(msrs_switched); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs_switched); i++)
 		msrpm_open(msrpm[0], msrs_switched[i], 3);
-		msrpm_open(msrpm[1], msrs_switched[i], 3);
-	}
+	memcpy(msrpm[1], msrpm[0], MSRPM_SIZE);
 	for (u32 i = 0; i < 64; i++)
 		msrpm_open(msrpm[1], MSR_X2APIC + i,
 			(X2APIC_READS >> i & 1) | (X2APIC_TPR_EOI >> i & 1) << 1);

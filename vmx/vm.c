@@ -41,10 +41,9 @@ u8 vmx_msr_bitmaps[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
 void vmx_fill_bitmaps(void)
 {
 	memset(vmx_msr_bitmaps, 0xff, sizeof(vmx_msr_bitmaps));
-	for (unsigned i = 0; i < ARRAY_SIZE(msrs_switched); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs_switched); i++)
 		msr_bitmap_open(vmx_msr_bitmaps[0], msrs_switched[i]);
-		msr_bitmap_open(vmx_msr_bitmaps[1], msrs_switched[i]);
-	}
+	memcpy(vmx_msr_bitmaps[1], vmx_msr_bitmaps[0], PAGE_SIZE);
 	msr_bitmap_open_x2apic(vmx_msr_bitmaps[1]);
 }
 

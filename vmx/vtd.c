@@ -3,9 +3,7 @@
 #include "kernel/kernel.h"
 #include "vmx/vtd.h"
 
-#define CONTEXTS    256
-#define CACHE_LINE  64
-#define MSI_ADDRESS 0xfee00000u
+#define CACHE_LINE 64
 
 static bool eim; /* interrupt entries have room for 32 bits of an APIC ID */
 

@@ -33,8 +33,6 @@
 #define VTD_CAP_2M           BIT(34) /* SLLPS */
 #define VTD_CAP_1G           BIT(35)
 #define VTD_CAP_FAULTS(cap)  ((u32)((cap) >> 40 & 0xff) + 1) /* NFR */
-#define VTD_CAP_DWD          BIT(54)
-#define VTD_CAP_DRD          BIT(55)
 #define VTD_ECAP_C           BIT(0)
 #define VTD_ECAP_QI          BIT(1)
 #define VTD_ECAP_IR          BIT(3)
@@ -42,15 +40,13 @@
 #define VTD_ECAP_SC          BIT(7)
 
 /* 11.4.4: the same bits in GCMD and GSTS */
-#define VTD_SIRTP BIT(24)
-#define VTD_IRE   BIT(25)
-#define VTD_QIE   BIT(26)
-#define VTD_SRTP  BIT(30)
-#define VTD_TE    BIT(31)
-#define VTD_GSTS_KEPT                                                                              \
-	0x96ffffffu /* what a command repeats of the status                                        \
-		     */
-#define VTD_CFI BIT(23)
+#define VTD_SIRTP     BIT(24)
+#define VTD_IRE       BIT(25)
+#define VTD_QIE       BIT(26)
+#define VTD_SRTP      BIT(30)
+#define VTD_TE        BIT(31)
+#define VTD_GSTS_KEPT 0x96ffffffu /* what a command repeats of it */
+#define VTD_CFI       BIT(23)
 
 #define VTD_FSTS_PFO  BIT(0)
 #define VTD_IRTA_SIZE 7 /* 2^(7 + 1) entries */
@@ -66,9 +62,8 @@
 #define VTD_INV_DOMAIN(did) (2ull | 2ull << 4 | BIT(6) | BIT(7) | (u64)(did) << 16)
 #define VTD_INV_IOTLB       (2ull | 1ull << 4)
 #define VTD_INV_INTERRUPTS  4ull
-#define VTD_INV_WAIT(value)                                                                        \
-	(5ull | BIT(5) | BIT(6) | (u64)(value) << 32) /* status write, fence                       \
-						       */
+/* Writes the status, and is a fence. */
+#define VTD_INV_WAIT(value) (5ull | BIT(5) | BIT(6) | (u64)(value) << 32)
 
 /* 9.3: second word of a context entry; the first is the table's address and VTD_PRESENT, which
  * means that untranslated requests are translated and others are refused. */

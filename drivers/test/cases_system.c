@@ -78,8 +78,7 @@ static void pool(void)
 static void authority(void)
 {
 	static const enum sys_ctl_op ops[] = {SYS_CTL_LOG_READ, SYS_CTL_LOG_EVENT, SYS_CTL_PORTS,
-		SYS_CTL_QUIET, SYS_CTL_PANIC, SYS_CTL_LOG_WRITE,
-		SYS_CTL_DMA_FAULT};
+		SYS_CTL_QUIET, SYS_CTL_PANIC, SYS_CTL_LOG_WRITE, SYS_CTL_DMA_FAULT};
 
 	for (u32 i = 0; i < ARRAY_SIZE(ops); i++) {
 		want_status(sys_sys_ctl(CAP_NULL, ops[i], 0, 0, 0, NULL), BAD_CAP);

@@ -366,8 +366,8 @@ enum sys_ctl_op {
 	SYS_CTL_DMA_FAULT = 10, /* LOG: message page := struct msg_dma_fault, the next access that
 				   an IOMMU refused; NOT_FOUND: none. When one comes after that,
 				   the event of LOG_EVENT is set */
-	SYS_CTL_LOG_WRITE = 9, /* LOG: writes R8 bytes (at most 256) of the message page as a line
-				   of the log */
+	SYS_CTL_LOG_WRITE = 9,  /* LOG: writes R8 bytes (at most 256) of the message page as a line
+				    of the log */
 };
 
 struct msg_machine {
