@@ -14,7 +14,7 @@
 #define NO_ACCESS   (~0ull)
 
 extern u8 unit_registers[IOMMU_SIZE];
-extern struct boot_info machine;
+extern struct boot_info unit_info;
 
 /* What the unit keeps: a translation of a page, under its requester and domain. */
 struct unit_entry {
