@@ -92,7 +92,7 @@ static const char *vtd_start(struct iommu *u, bool intremap)
 	iommu_submit(u, forget, intremap ? 3 : 2);
 	fault_message(u);
 	/* Without the compatibility format, messages that name a CPU are refused (5.1.4). */
-	if ((intremap && (!command(u, (u32)VTD_CFI, false) || !command(u, (u32)VTD_IRE, true))) ||
+	if ((intremap && !command(u, (u32)VTD_CFI, false)) || !command(u, (u32)VTD_IRE, intremap) ||
 		!command(u, (u32)VTD_TE, true))
 		return "a command was not taken";
 	if (iommu_read64(u, VTD_CAP) & VTD_CAP_PMR) {

@@ -89,15 +89,15 @@ static void begin(u32 flags)
 	unit_config[PCI_CAPS] = 0x50;
 	unit_config[0x50] = PCI_CAP_MSI;
 	unit_begin(BOOT_IOMMU_AMDVI);
-	firmware.iommu[0].flags = flags;
-	firmware.iommu[0].bdf = 0x02;
-	firmware.ioapics = 1;
-	firmware.ioapic[0] = (struct boot_ioapic){0xfec00000, 0, 4};
-	firmware.iommu[0].scopes = 3;
-	firmware.iommu[0].scope[0] =
+	unit_info.iommu[0].flags = flags;
+	unit_info.iommu[0].bdf = 0x02;
+	unit_info.ioapics = 1;
+	unit_info.ioapic[0] = (struct boot_ioapic){0xfec00000, 0, 4};
+	unit_info.iommu[0].scopes = 3;
+	unit_info.iommu[0].scope[0] =
 		(struct boot_iommu_scope){IOAPIC_ID, IOAPIC_ID, BOOT_SCOPE_IOAPIC << 16 | 4};
-	firmware.iommu[0].scope[1] = (struct boot_iommu_scope){0x08, 0x1ff, 1 << 16};
-	firmware.iommu[0].scope[2] =
+	unit_info.iommu[0].scope[1] = (struct boot_iommu_scope){0x08, 0x1ff, 1 << 16};
+	unit_info.iommu[0].scope[2] =
 		(struct boot_iommu_scope){0x210, 0x210, BOOT_SCOPE_ALIAS << 16 | 0x300};
 	unit_set(AMDVI_FEATURES, AMDVI_FEATURE_IA);
 	unit_run(step);
@@ -244,8 +244,8 @@ TEST(refused)
 	CHECK_EQ(commands, 0);
 	unit_end();
 	begin(BOOT_IOMMU_INTREMAP);
-	firmware.iommus = 2;
-	firmware.iommu[1].type = BOOT_IOMMU_VTD;
+	unit_info.iommus = 2;
+	unit_info.iommu[1].type = BOOT_IOMMU_VTD;
 	iommu_init(0);
 	CHECK_EQ(iommu_fence(0x28), 0);
 	unit_end();
@@ -297,7 +297,7 @@ TEST(unknown_requester)
 	struct ptable t = {0};
 
 	begin(BOOT_IOMMU_INTREMAP);
-	firmware.iommu[0].flags |= BOOT_IOMMU_INCLUDE_ALL;
+	unit_info.iommu[0].flags |= BOOT_IOMMU_INCLUDE_ALL;
 	iommu_init(0);
 	s.requester = 0x400; /* behind the device table */
 	CHECK_EQ(access(0x400, 0x1000, false), NO_ACCESS);

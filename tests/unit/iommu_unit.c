@@ -6,12 +6,12 @@
 #define PA_BASE 0x7000000ull
 
 u8 unit_registers[IOMMU_SIZE] __attribute__((aligned(PAGE_SIZE)));
-struct boot_info firmware;
+struct boot_info unit_info;
 struct unit_entry unit_cache[UNIT_CACHED];
 u8 unit_config[256];
 u32 unit_message_address, unit_message_data;
 
-const struct boot_info *boot = &firmware;
+const struct boot_info *boot = &unit_info;
 struct pool boot_pool;
 __typeof__(features) features;
 
@@ -23,7 +23,7 @@ static u32 next_entry;
 
 void *device_map(paddr_t pa, u64 size, enum mem_cache cache)
 {
-	CHECK(pa == firmware.iommu[0].base && size == IOMMU_SIZE && cache == MEM_CACHE_UC);
+	CHECK(pa == unit_info.iommu[0].base && size == IOMMU_SIZE && cache == MEM_CACHE_UC);
 	return unit_registers;
 }
 
@@ -77,12 +77,12 @@ void unit_begin(u32 type)
 	memset(&boot_pool, 0, sizeof(boot_pool));
 	pool_add(&boot_pool, PA_BASE, FRAMES * PAGE_SIZE);
 	memset(unit_registers, 0, sizeof(unit_registers));
-	memset(&firmware, 0, sizeof(firmware));
+	memset(&unit_info, 0, sizeof(unit_info));
 	unit_forget_all();
 	memset(&features, 0, sizeof(features));
-	firmware.tsc_hz = 3000000000;
-	firmware.iommus = 1;
-	firmware.iommu[0] = (struct boot_iommu){.base = 0xfed90000,
+	unit_info.tsc_hz = 3000000000;
+	unit_info.iommus = 1;
+	unit_info.iommu[0] = (struct boot_iommu){.base = 0xfed90000,
 		.type = type,
 		.flags = BOOT_IOMMU_INTREMAP | BOOT_IOMMU_INCLUDE_ALL};
 }
@@ -139,14 +139,14 @@ u32 pci_read(u32 function, u32 offset, u32 size)
 {
 	u32 value = 0;
 
-	CHECK(function == firmware.iommu[0].bdf && offset + size <= sizeof(unit_config));
+	CHECK(function == unit_info.iommu[0].bdf && offset + size <= sizeof(unit_config));
 	memcpy(&value, unit_config + offset, size);
 	return value;
 }
 
 void pci_message(u32 function, u32 at, u32 address, u32 data, bool masked)
 {
-	CHECK(function == firmware.iommu[0].bdf && at == 0x50 && !masked);
+	CHECK(function == unit_info.iommu[0].bdf && at == 0x50 && !masked);
 	unit_message_address = address;
 	unit_message_data = data;
 }

@@ -1,6 +1,6 @@
 /*
- * A firmware with one made-up remapping unit, which a thread plays: it takes commands as the
- * manuals say, and translates with caches that forget only what they are told to.
+ * A machine with one made-up remapping unit, which a thread plays: it takes commands as the manuals
+ * say, and translates with caches that forget only what they are told to.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #define NO_ACCESS   (~0ull)
 
 extern u8 unit_registers[IOMMU_SIZE];
-extern struct boot_info firmware;
+extern struct boot_info unit_info;
 
 /* What the unit keeps: a translation of a page, under its requester and domain. */
 struct unit_entry {

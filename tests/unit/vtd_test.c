@@ -74,10 +74,10 @@ static void begin_with(u64 cap, u64 ecap, u32 on)
 	last = status = on;
 	memset(contexts, 0, sizeof(contexts));
 	unit_begin(BOOT_IOMMU_VTD);
-	firmware.ioapics = 1;
-	firmware.ioapic[0] = (struct boot_ioapic){0xfec00000, 0, 8};
-	firmware.iommu[0].scopes = 1;
-	firmware.iommu[0].scope[0] =
+	unit_info.ioapics = 1;
+	unit_info.ioapic[0] = (struct boot_ioapic){0xfec00000, 0, 8};
+	unit_info.iommu[0].scopes = 1;
+	unit_info.iommu[0].scope[0] =
 		(struct boot_iommu_scope){IOAPIC_ID, IOAPIC_ID, BOOT_SCOPE_IOAPIC << 16 | 8};
 	unit_set(VTD_CAP, cap);
 	unit_set(VTD_ECAP, ecap);
@@ -239,7 +239,7 @@ TEST(refused)
 	CHECK(!(status & (u32)VTD_IRE));
 	unit_end();
 	begin(CAP_PLAIN, ECAP_ALL);
-	firmware.ioapic[0].id = 9; /* no unit knows it: its lines could not be remapped */
+	unit_info.ioapic[0].id = 9; /* no unit knows it: its lines could not be remapped */
 	iommu_init(0);
 	CHECK_EQ(iommu_fence(0x28), FENCE_DMA);
 	unit_end();
@@ -397,13 +397,13 @@ TEST(reserved)
 	struct ptable t = {0};
 
 	begin(CAP_PLAIN, ECAP_ALL);
-	firmware.ranges = 2;
-	firmware.range[0] = (struct boot_range){0x100000, 0x7f00000, BOOT_RANGE_FREE, 0};
-	firmware.range[1] = (struct boot_range){0x8000000, 0x100000, BOOT_RANGE_RESERVED, 0};
-	firmware.dma_reserved_count = 3;
-	firmware.dma_reserved[0] = (struct boot_dma_reserved){0x8000000, 0x4000, 0, 0x28, 0x28, 0};
-	firmware.dma_reserved[1] = (struct boot_dma_reserved){0x8002000, 0x4000, 0, 0, 0xffff, 0};
-	firmware.dma_reserved[2] = (struct boot_dma_reserved){0x7fff000, 0x2000, 0, 0x30, 0x37, 0};
+	unit_info.ranges = 2;
+	unit_info.range[0] = (struct boot_range){0x100000, 0x7f00000, BOOT_RANGE_FREE, 0};
+	unit_info.range[1] = (struct boot_range){0x8000000, 0x100000, BOOT_RANGE_RESERVED, 0};
+	unit_info.dma_reserved_count = 3;
+	unit_info.dma_reserved[0] = (struct boot_dma_reserved){0x8000000, 0x4000, 0, 0x28, 0x28, 0};
+	unit_info.dma_reserved[1] = (struct boot_dma_reserved){0x8002000, 0x4000, 0, 0, 0xffff, 0};
+	unit_info.dma_reserved[2] = (struct boot_dma_reserved){0x7fff000, 0x2000, 0, 0x30, 0x37, 0};
 	iommu_init(0);
 	source_open(&a, &t, 0x28, 1);
 	CHECK_EQ(access(0x28, 0x8000000, true), NO_ACCESS); /* until its start */
