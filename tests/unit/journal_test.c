@@ -42,7 +42,7 @@ static const struct field fields[] = {
 	FIELD(GROUP_DR, dr, dr7),
 	FIELD(GROUP_MSR, star, spec_ctrl),
 	FIELD(GROUP_TSC, tsc_offset, tsc_offset),
-	FIELD(GROUP_XCR, xcr0, xss),
+	FIELD(GROUP_XCR, xcr0, xcr0),
 };
 
 static struct run_page kernel[VCPUS];
