@@ -25,7 +25,7 @@ WORK = (
     r"%(net)s"
     r"read x; touch stop; wait; for s in s[0-9]*; do v ${s#s} || echo bad-at-end-$s; done; "
     r"echo slots-$(ls s[0-9]* | wc -l); dmesg | grep -iE 'i.o error|time[d] out|hung.task' | head -3; "
-    r"stty echo; echo end-$((40+%(end)d))\n")
+    r"stty echo; for n in 1 2 3; do echo end-$((40+%(end)d)); sleep 1; done\n")
 PING = r"ip addr add 10.0.0.%d/24 dev eth0; ip link set eth0 up; "
 
 
