@@ -72,3 +72,4 @@ UNIT_disk_nvme        := $(UNIT_DISK) tests/unit/fake_nvme.c drivers/nvme/nvme.c
 FUZZ_disk_virtio      := $(UNIT_disk_virtio)
 FUZZ_disk_nvme        := $(UNIT_disk_nvme)
 UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/ata/ata.c
+FUZZ_disk_ata         := $(UNIT_disk_ata)

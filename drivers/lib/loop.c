@@ -4,12 +4,14 @@
 #include "drivers/protocols/pulse.h"
 #include "drivers/protocols/root.h"
 
+#define SETTLE 8u /* part of a second in which clients connect */
+
 static const struct start_info *start;
 static const struct loop_faults *own_faults;
 static struct pulse *pulse;
 static bool injectable;
 static u32 injected;
-static bool served;
+static cycles_t served; /* TSC since which it serves; 0: not yet */
 
 void loop_open(const struct start_info *info, const struct loop_faults *faults)
 {
@@ -52,10 +54,12 @@ static bool look(void)
 	u32 inject = __atomic_load_n(&pulse->inject, __ATOMIC_RELAXED);
 
 	if (unlikely(!served) && is_serving()) {
-		served = true;
-		__atomic_store_n(&pulse->served, tsc_now(), __ATOMIC_RELAXED);
+		served = tsc_now();
+		__atomic_store_n(&pulse->served, served, __ATOMIC_RELAXED);
 	}
-	fault = injectable && inject != injected;
+	/* Not before all clients have had the time to connect: what they do not see is no fault. */
+	fault = injectable && inject != injected && served &&
+		tsc_now() - served >= start->tsc_hz / SETTLE;
 	if (unlikely(fault)) {
 		injected = inject;
 		inject_fault(start, own_faults, inject & 0xff, inject >> 8);

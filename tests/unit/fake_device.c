@@ -64,17 +64,21 @@ void fake_interrupt(u32 number)
 		fake_device.interrupts |= fake_device.message_bit[number];
 }
 
+static u32 garble(u32 value)
+{
+	if (fake_device.garbled == 0)
+		return value;
+	fake_device.garbled--;
+	return value ^ fake_device.garble;
+}
+
 u32 mmio_read(const volatile void *at, u32 size)
 {
 	u64 offset = (u64)((const volatile u8 *)at - registers);
 
 	if (offset > FAKE_REGISTERS - size || offset % size)
 		abort();
-	if (fake_device.garbled > 0) {
-		fake_device.garbled--;
-		return fake_device.read((u32)offset, size) ^ fake_device.garble;
-	}
-	return fake_device.read((u32)offset, size);
+	return garble(fake_device.read((u32)offset, size));
 }
 
 void mmio_write(volatile void *at, u32 size, u32 value)
@@ -186,7 +190,7 @@ void port_write(u16 port, u32 size, u32 value);
 
 u32 port_read(u16 port, u32 size)
 {
-	return fake_device.port_read(port, size);
+	return garble(fake_device.port_read(port, size));
 }
 
 void port_write(u16 port, u32 size, u32 value)

@@ -140,3 +140,6 @@ class Bochs(Emulator):
         for one in (getattr(self, "listener", None), getattr(self, "second", None), self.serial):
             if one:
                 one.close()
+        for file, _ in self.options.disks:  # one that is killed leaves its lock behind
+            if os.path.exists(file + ".lock"):
+                os.unlink(file + ".lock")

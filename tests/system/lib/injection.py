@@ -11,26 +11,28 @@ SLOTS = 16  # of 64 KiB, of each writer
 
 # Each writer fills its slots with one of five patterns and flushes, then reads back that slot and another, past the page
 # cache; what every slot must hold lies in a file of the RAM disk. A reader keeps the disk busy meanwhile. At the end all
-# slots are read once more.
+# slots are read once more. The shell takes no line of more than 1,023 characters.
 WORK = (
-    r"stty -echo; dmesg -n 1; cd /tmp; for p in 0 1 2 3 4; do dd if=/dev/urandom of=p$p bs=64k count=1 2>/dev/null; "
+    r"stty -echo; dmesg -n 1; cd /tmp; for p in 0 1 2 3 4; do dd if=/dev/urandom of=p$p bs=64k count=1 2>n; "
     r"sha256sum <p$p >h$p; done; "
-    r"v() { dd if=/dev/vda bs=64k skip=$1 count=1 iflag=direct 2>/dev/null | sha256sum | cmp -s - h$(cat s$1); }; "
+    r"v() { dd if=/dev/vda bs=64k skip=$1 count=1 iflag=direct 2>n | sha256sum | cmp -s - h$(cat s$1); }; "
     r"w() { i=0; until [ -e stop ]; do s=$(($1*%(slots)d+i%%%(slots)d)); p=$(((i/%(slots)d+i)%%5)); "
-    r"dd if=p$p of=/dev/vda bs=8k seek=$((s*8)) count=8 oflag=direct conv=fsync 2>/dev/null || echo bad-write-$s; "
+    r"dd if=p$p of=/dev/vda bs=8k seek=$((s*8)) count=8 oflag=direct conv=fsync 2>n || echo bad-write-$s; "
     r"echo $p >s$s; v $s || echo bad-$s-$i; o=$(($1*%(slots)d+i*7%%%(slots)d)); [ ! -e s$o ] || v $o || echo bad-old-$o-$i; "
     r"i=$((i+1)); [ $((i%%4)) != 0 ] || echo round-$1-$i; done; }; "
-    r"r() { until [ -e stop ]; do dd if=/dev/vda of=/dev/null bs=512k count=6 iflag=direct 2>/dev/null || echo bad-read; done; }; "
+    r"r() { until [ -e stop ]; do dd if=/dev/vda of=/dev/null bs=512k count=6 iflag=direct 2>n || echo bad-read; done; }; "
     r"r & n=0; while [ $n -lt %(writers)d ]; do w $n & n=$((n+1)); done; "
     r"%(net)s"
     r"read x; touch stop; wait; for s in s[0-9]*; do v ${s#s} || echo bad-at-end-$s; done; "
-    r"echo slots-$(ls s[0-9]* | wc -l); dmesg | grep -iE 'i.o error|time[d] out|hung.task' | head -3; "
-    r"stty echo; echo end-$((40+%(end)d))\n")
+    r"echo slots-$(ls s[0-9]* | wc -l); dmesg | grep -iE 'i.o error|time[d] out|hung.task'; "
+    r"echo end-$((40+%(end)d))\n")
 PING = r"ip addr add 10.0.0.%d/24 dev eth0; ip link set eth0 up; "
 
 
 def work(end, address):
-    return WORK % {"slots": SLOTS, "writers": WRITERS, "end": end, "net": PING % address}
+    text = WORK % {"slots": SLOTS, "writers": WRITERS, "end": end, "net": PING % address}
+    assert len(text) < 1023, "more than the guest's shell takes in a line"
+    return text
 
 
 class Machine:
