@@ -11,7 +11,7 @@ from emulator import Emulator, Unusable
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 FIRST_DISK = 0x10  # PCI device
 DISKS = {
-    "virtio": "virtio-blk-pci,drive={drive},addr={address},disable-legacy=on",
+    "virtio": "virtio-blk-pci,drive={drive},addr={address},disable-legacy=on,iommu_platform=on",
     "nvme": "nvme,drive={drive},addr={address},serial={drive}",
 }
 DETERMINISTIC = ["-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1"]
