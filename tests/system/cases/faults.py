@@ -41,7 +41,7 @@ BOOTS = [
         Check("frail", r"root\] frail is killed by the operator", r"root\] frail is not restarted: 0 restarts",
               r"root\] linux-b(:disk@5,0)?: what it has of frail fails",
               r"^frail +domain +failed", r"^linux-b +partition +running",
-              r"^\[linux-b\] dd: .*error", r"^\[linux-b\] own-42$"),
+              r"^\[linux-b\] .*dd: .*error", r"^\[linux-b\] own-42$"),
     ]),
     boot("faults-no-replay", MACHINES["ramdisk-no-replay"], [("ramdisk", "kill")] * 8, well=False, share=0.1, timeout=150,
          checks=[Check("noticed", call=fails)]),
