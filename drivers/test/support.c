@@ -79,7 +79,8 @@ cap_t make(enum kind kind, cap_t payer, const void *args, size_t size)
 	cap_t slot = slot_next();
 	status_t s;
 
-	memcpy(thread_message(), args, size);
+	if (size)
+		memcpy(thread_message(), args, size);
 	s = sys_obj_create(kind, payer, slot);
 	want_status_at(kind, s, STATUS_OK, "obj_create of the kind that the line number says");
 	return s == STATUS_OK ? slot : CAP_NULL;
