@@ -303,18 +303,19 @@ TEST(machine_ioapic_level)
 	ioapic_write(m, &m->state->ioapic, IOAPIC_SELECT, 4, IOAPIC_REG_REDIRECTION + 2 * 9);
 	ioapic_write(m, &m->state->ioapic, IOAPIC_DATA, 4, 0x59 | 1 << 15);
 	machine_line(m, 9, true);
-	CHECK_EQ(v->run->pending.vector[1], BIT(0x59 - 64));
-	v->run->pending.vector[1] = 0; /* delivered: in service */
+	CHECK_EQ(v->run->pending.level[1], BIT(0x59 - 64));
+	v->run->pending.level[1] = 0; /* delivered: in service */
+	v->lapic->page->word[(LAPIC_TMR + 0x20) / 4] = 1u << (0x59 - 64);
 	v->lapic->page->word[(LAPIC_ISR + 0x20) / 4] = 1u << (0x59 - 64);
 	v->run->gpr[RDX] = LAPIC + LAPIC_EOI;
 	MEMORY_EXIT("\xc7\x02\x00\x00\x00\x00", LAPIC + LAPIC_EOI, EXIT_ACCESS_WRITE);
 	CHECK(v->run->dirty & GROUP_APIC);
-	CHECK_EQ(v->run->pending.vector[1], BIT(0x59 - 64)); /* still asserted */
+	CHECK_EQ(v->run->pending.level[1], BIT(0x59 - 64)); /* still asserted */
 	machine_line(m, 9, false);
-	v->run->pending.vector[1] = 0;
+	v->run->pending.level[1] = 0;
 	v->lapic->page->word[(LAPIC_ISR + 0x20) / 4] = 1u << (0x59 - 64);
 	MEMORY_EXIT("\xc7\x02\x00\x00\x00\x00", LAPIC + LAPIC_EOI, EXIT_ACCESS_WRITE);
-	CHECK_EQ(v->run->pending.vector[1], 0);
+	CHECK_EQ(v->run->pending.level[1], 0);
 }
 
 TEST(machine_nmi)
