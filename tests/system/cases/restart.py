@@ -8,7 +8,7 @@ BOOTS = [
         (r"end-42", KEY + "o"),
         (r"operator's prompt", r"start faulty\n"),
         (r"faulty: its VMM died twice", r"restart-vmm other\n"),
-        (r"other: its VMM is restarted by the operator", r"list\n"),
+        (r"other: a fresh VMM has taken the guest over", r"list\n"),
         (r"other +partition running", r"stop other\n"),
     ], checks=[
         Check("death", r"\] faulty died: .*\(vector 6", r"faulty: its VMM died over exit \d+ of vcpu 0 and is restarted",
