@@ -83,18 +83,20 @@ class Boot:
     itself off. edit: called with the Volume of its image before the start. counted: expression before
     "PASS name" and "FAIL name" lines, each of which is then a test of its own; whole: their sum must
     come too. disks: (kind, function) pairs for disks of tools/run: the function makes the image at a
-    path; a check finds the paths in the log's `disks` afterwards.
+    path; a check finds the paths in the log's `disks` afterwards. tries: how often it is booted until all is well; more than
+    once only for what the emulator is known to break (tests/README.md).
     """
 
     def __init__(self, name, system, checks, *, platform="qemu-svm", cpus=2, memory=1024,
                  steps=(), until=None, timeout=120, edit=None, counted=None, whole=True,
-                 panics=False, options=(), machine=(), disks=()):
+                 panics=False, options=(), machine=(), disks=(), tries=1):
         self.name, self.checks, self.platform = name, list(checks), platform
         self.system = os.path.join(TREE, system if "/" in system else f"tests/system/{system}")
         self.cpus, self.memory, self.steps, self.until = cpus, memory, list(steps), until
         self.timeout, self.edit = timeout, edit
         self.counted, self.whole, self.panics = counted, whole, panics
         self.options, self.machine, self.disks = list(options), list(machine), list(disks)
+        self.tries = tries
 
     def run(self, folder):
         """Boots and checks; returns [(name of the test, reason of its failure or None)]."""
@@ -102,12 +104,19 @@ class Boot:
         os.makedirs(folder, exist_ok=True)
         log_path = os.path.join(folder, "log")
         disks = [os.path.join(folder, f"disk{number}") for number in range(len(self.disks))]
-        try:
-            return self.run_with(folder, log_path, disks)
-        finally:
-            for path in disks:
-                if os.path.exists(path):
-                    os.unlink(path)
+        for left in reversed(range(self.tries)):
+            try:
+                results = self.run_with(folder, log_path, disks)
+            finally:
+                for path in disks:
+                    if os.path.exists(path):
+                        os.unlink(path)
+            if left and any(reason for _, reason in results):
+                print(f"{self.name} is booted again", flush=True)
+                os.replace(log_path, f"{log_path}.{left}")
+                continue
+            break
+        return results
 
     def run_with(self, folder, log_path, disks):
         for path, (_, make) in zip(disks, self.disks):
