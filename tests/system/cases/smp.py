@@ -19,7 +19,7 @@ BOOTS = [
         Check("own", r"^\[own\] smp: [1-9]\d* passed, 0 failed"),
         Check("shared", r"^\[shared\] smp: [1-9]\d* passed, 0 failed"),
         Check("ends-skipped", r"^\[shared\] PASS smp_pv_skipped"),
-    ], counted=r"\[shared\] ", timeout=120, tries=2),
+    ], counted=r"\[shared\] ", timeout=120),
     Boot("smp-linux-qemu-svm", "guests/systems/smp.dts", [
         Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
         Check("compute", r"^\[linux\] +4 [0-9a-f]{64} +/bin/busybox$"),
