@@ -229,7 +229,7 @@ void iommu_attach(struct iommu_source *s, bool on)
 	if (!s->unit)
 		return;
 	spin_lock(&s->unit->lock);
-	ops->attach(s, on ? s->ptable : IOMMU_BLOCKED);
+	ops->attach(s, on ? s->ptable : NULL);
 	spin_unlock(&s->unit->lock);
 }
 

@@ -11,7 +11,6 @@
 #define IOMMU_SIZE    0x4000ull /* bytes of registers of a unit; kept from ring 3 */
 #define IOMMU_ENTRIES 256       /* of a queue or log of one frame */
 #define IOMMU_DOMAINS 256       /* tags of translations, from 1, are below that */
-#define IOMMU_BLOCKED NULL
 #define IOMMU_NO_WAY  (~0u)
 #define MSI_ADDRESS   0xfee00000u
 
@@ -67,7 +66,7 @@ struct iommu_ops {
 	/* Blocks its DMA and takes its interrupts away; also after an open that failed. */
 	void (*close)(struct iommu_source *s);
 
-	/* Has its requests translated by `t`; IOMMU_BLOCKED: refused. */
+	/* Has its requests translated by `t`; NULL: refused. */
 	void (*attach)(struct iommu_source *s, const struct ptable *t);
 
 	/* Forgets translations. */

@@ -380,8 +380,7 @@ void vcpu_wake(struct vcpu *v)
 		thread_ready(v->thread);
 }
 
-static void return_exit(struct vcpu *v, unsigned kind) __attribute__((noreturn));
-static void return_exit(struct vcpu *v, unsigned kind)
+static __attribute__((noreturn)) void return_exit(struct vcpu *v, unsigned kind)
 {
 	struct cpu *c = cpu_self();
 	struct thread *t = v->thread;
@@ -472,16 +471,11 @@ void vcpu_continue(struct vcpu *v)
 	vcpu_ops->enter(v);
 }
 
-void vcpu_exited(struct vcpu *v)
+/* Those that the kernel may handle itself. Apart, so that the others save no registers. */
+static __attribute__((noinline, noreturn)) void exit_special(struct vcpu *v, unsigned kind)
 {
 	struct run_page *r = v->run;
-	unsigned kind;
 
-	if (unlikely(v->until_sample == 1))
-		v->left = sched_run_time(cpu_self());
-	kind = vcpu_ops->exit(v);
-	if (likely(kind < 64 && BIT(kind) & PLAIN_EXITS))
-		return_exit(v, kind);
 	switch (kind) {
 	case EXIT_IO:
 		if (!(r->exit.io.flags & (EXIT_IO_IN | EXIT_IO_STRING))) {
@@ -534,6 +528,18 @@ reenter:
 	if (unlikely(cpu_self()->resched || cpu_self()->works))
 		cpu_resume();
 	vcpu_continue(v);
+}
+
+void vcpu_exited(struct vcpu *v)
+{
+	unsigned kind;
+
+	if (unlikely(v->until_sample == 1))
+		v->left = sched_run_time(cpu_self());
+	kind = vcpu_ops->exit(v);
+	if (likely(kind < 64 && BIT(kind) & PLAIN_EXITS))
+		return_exit(v, kind);
+	exit_special(v, kind);
 }
 
 void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)

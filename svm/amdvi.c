@@ -5,7 +5,6 @@
 #include "svm/amdvi.h"
 
 #define BUS_FUNCTIONS 256
-#define LEVELS        4 /* each unit has them (3.4.2.6, HATS) */
 
 static void amdvi_wait(u64 entry[2], paddr_t pa, u32 value)
 {
@@ -18,7 +17,7 @@ static const char *amdvi_probe(struct iommu *u, bool *intremap)
 	(void)intremap; /* each unit can */
 	if (!(iommu_read64(u, AMDVI_FEATURES) & AMDVI_FEATURE_IA))
 		return "a unit is too old: it cannot forget everything at once";
-	u->levels = LEVELS;
+	u->levels = 4; /* each unit has them (3.4.2.6, HATS) */
 	u->domains = IOMMU_DOMAINS;
 	u->flush_map = true;
 	return NULL;
@@ -153,7 +152,7 @@ static void amdvi_close(struct iommu_source *s)
 		return; /* it was not opened */
 	if (entry[2])
 		__atomic_store_n(&entry[2], AMDVI_DTE_NO_IRQ, __ATOMIC_RELEASE);
-	amdvi_attach(s, IOMMU_BLOCKED);
+	amdvi_attach(s, NULL);
 }
 
 static void amdvi_flush(struct iommu_source *s)

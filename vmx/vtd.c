@@ -183,7 +183,7 @@ static u32 vtd_route(struct iommu_source *s, u32 vector, u32 apic_id, bool level
 
 static void vtd_close(struct iommu_source *s)
 {
-	vtd_attach(s, IOMMU_BLOCKED);
+	vtd_attach(s, NULL);
 	for (u32 i = 0; i < IOMMU_ENTRIES; i++)
 		if (s->unit->records[i][1] == vtd_irte_high(s->requester))
 			irte_set(s->unit, i, 0, 0);

@@ -220,7 +220,6 @@ void interrupt_settle(struct vcpu *v)
 	if (lapic->todo & LAPIC_TODO_DELIVER)
 		v->run->dirty |= GROUP_APIC;
 	flag_set(v, RUN_X2APIC, lapic_in_x2apic_mode(v->lapic));
-	flag_set(v, RUN_HARDWARE, m->hardware_interrupts);
 	if (lapic->todo)
 		lapic->todo = 0; /* BASE and EXTINT are looked at in any case */
 	deadline = v->state->periodic;

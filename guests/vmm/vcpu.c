@@ -138,7 +138,8 @@ static void reset_registers(struct vcpu *v)
 	run->shadow = 0;
 	run->activity = ACTIVITY_ACTIVE;
 	run->inject = 0;
-	run->flags = RUN_HLT_WAIT | (v->shares_cpu ? RUN_PAUSE_EXIT : 0);
+	run->flags = RUN_HLT_WAIT | (v->shares_cpu ? RUN_PAUSE_EXIT : 0) |
+		     (v->machine->hardware_interrupts ? RUN_HARDWARE : 0);
 	run->exceptions = 0;
 	run->timer = 0;
 	run->cr0 = CR0_ET | CR0_NW | CR0_CD;
