@@ -49,7 +49,7 @@ UNIT_lib              :=
 UNIT_console_mux      := drivers/console/mux.c drivers/console/keys.c drivers/lib/format.c
 UNIT_root_parts       := drivers/root/prompt.c drivers/root/report.c drivers/lib/format.c
 UNIT_root_description := tests/unit/root_reader.c \
-	$(addprefix drivers/root/,tree.c description.c volumes.c links.c config.c) \
+	$(addprefix drivers/root/,tree.c description.c volumes.c links.c interrupts.c config.c) \
 	drivers/lib/format.c
 UNIT_epoch            :=
 UNIT_watch            :=
