@@ -5,12 +5,13 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata virtio_net test
 # Folders of sources that several drivers share, and who is linked with which of them.
-DRIVERS_SHARED     := disk virtio
+DRIVERS_SHARED     := disk netcard virtio
 DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
 DRIVERS_ata        := disk
+DRIVERS_virtio_net := netcard virtio
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))

@@ -34,10 +34,10 @@ struct card_driver {
 
 	/*
 	 * Hands to card_sent, card_received, card_lost and card_link what the card has done;
-	 * `bits` are the event bits that were set since the last call, 0 after `start`, when the
-	 * link's state is told in any case. Interrupts are on afterwards, and nothing waits that
-	 * came before they were. False, with a line in the log: the card broke a rule, or asks for
-	 * a reset.
+	 * `bits` are the event bits that were set since the last call; with 0, as after `start`,
+	 * the link's state is told in any case. Interrupts are on afterwards, and nothing waits
+	 * that came before they were. False, with a line in the log: the card broke a rule, or asks
+	 * for a reset.
 	 */
 	bool (*poll)(struct card_server *s, u64 bits);
 };

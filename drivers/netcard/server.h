@@ -16,12 +16,12 @@
 
 #define CARD_FRAMES_MAX NET_QUEUE /* tags */
 #define CARD_PIECES     8u        /* of a frame, after those that adjoin were made one */
-#define CARD_VLAN_TAG   4u        /* bytes that a frame of the uplink may have more */
+#define CARD_MTU_MIN    68u       /* RFC 791: what every link of IPv4 takes */
 
 /* What a driver says of its card. */
 struct card_facts {
 	u8 mac[6];
-	u16 mtu;     /* bytes, as in struct net_server */
+	u16 mtu;     /* CARD_MTU_MIN to NET_MTU; its frames may be larger by NET_LINK_HEAD */
 	u32 takes;   /* NET_TAKES_... of the frames that it may be given */
 	u32 frames;  /* that may be under way, 1 to CARD_FRAMES_MAX */
 	u32 buffers; /* that may be posted, 1 to NET_QUEUE */
@@ -68,21 +68,32 @@ struct card_server {
 	const struct card_operations *card;
 	struct net_end end;
 	u64 bus; /* bus address of region 0 */
+	u64 now;
 	bool connected;
 	bool link;
 	bool failed;  /* the card could not be started: give up */
 	bool signal;  /* set the client's event bit, and clear this */
 	u64 damages;  /* times that the client broke the session */
+	u64 sent;     /* frames that the card is done with */
 	u64 received; /* frames */
-	u64 sent;     /* frames that the card has done with */
-	u32 first;    /* oldest tag, and number of them, under way or waiting for an older one */
+	u64 lost;     /* pieces with nothing good in them */
+
+	/* Frames that the card transmits, and those behind them that it has done. */
+	u32 first; /* tag */
 	u32 tags;
+	u32 taken; /* their pieces */
 	struct card_tag tag[CARD_FRAMES_MAX];
-	u32 posted;                           /* pieces that the card has, oldest first */
-	u32 parts;                            /* of a frame of which the rest is still to come */
-	u32 bytes;                            /* in those */
-	u32 length[NET_QUEUE];                /* of posted pieces, by index of `free` */
-	struct net_received part[NET_PIECES]; /* the parts */
+
+	/* Pieces that the card fills. */
+	u32 oldest; /* in `piece` */
+	u32 posted;
+	struct net_piece piece[NET_QUEUE];
+
+	/* A frame of which the rest is still to come. */
+	struct net_header header;
+	u32 parts;
+	u32 bytes;
+	struct net_piece part[NET_PIECES];
 };
 
 /* True if the facts can be. */
@@ -98,6 +109,9 @@ void card_server_init(struct card_server *s, const struct card_facts *f,
 /* Follows the connection, gives the card frames to transmit and pieces to fill. `now`: any
  * monotonous time. True if more waits that could be done at once. */
 bool card_server_round(struct card_server *s, u64 now);
+
+/* Transmits a frame of the driver's own, if there is room. */
+void card_server_own(struct card_server *s, const struct card_frame *f);
 
 /* Starts the card anew, for it does not do what it should: what it had to transmit is lost, what it
  * had to fill is posted again. False: it cannot be started. */
@@ -117,11 +131,10 @@ bool card_sent(struct card_server *s, u32 tag);
  * piece, is what the card says of it: copied from wherever the card can write, not checked yet.
  * False: that cannot be.
  */
-bool card_received(
-	struct card_server *s, const struct net_header *header, u32 bytes, bool more);
+bool card_received(struct card_server *s, const struct net_header *header, u32 bytes, bool more);
 
-/* The oldest piece that the card has holds a frame, or what is left of one, that is not good. False:
- * the card has none. */
+/* The oldest piece that the card has holds a frame, or what is left of one, that is not good.
+ * False: the card has none. */
 bool card_lost(struct card_server *s);
 
 /* The state of the card's link. Before the first call it is down. */
