@@ -5,13 +5,14 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata virtio_net test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata virtio_net e1000 test
 # Folders of sources that several drivers share, and who is linked with which of them.
 DRIVERS_SHARED     := disk netcard virtio
 DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
 DRIVERS_ata        := disk
 DRIVERS_virtio_net := netcard virtio
+DRIVERS_e1000      := netcard
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -74,3 +75,6 @@ FUZZ_disk_virtio      := $(UNIT_disk_virtio)
 FUZZ_disk_nvme        := $(UNIT_disk_nvme)
 UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/ata/ata.c
 FUZZ_disk_ata         := $(UNIT_disk_ata)
+UNIT_CARD             := tests/unit/fake_device.c tests/unit/card_work.c drivers/netcard/server.c
+UNIT_card_e1000       := $(UNIT_CARD) tests/unit/fake_e1000.c $(addprefix drivers/e1000/,e1000.c chip.c ring.c)
+FUZZ_card_e1000       := $(UNIT_card_e1000)
