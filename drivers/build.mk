@@ -67,8 +67,8 @@ UNIT_DISK             := tests/unit/fake_device.c tests/unit/disk_work.c drivers
 UNIT_disk_gpt         := drivers/disk/gpt.c
 UNIT_disk_server      := drivers/disk/server.c
 UNIT_disk_config      := $(UNIT_root_description) drivers/disk/config.c drivers/disk/gpt.c
-UNIT_disk_virtio      := $(UNIT_DISK) tests/unit/fake_virtio_blk.c drivers/virtio_blk/blk.c drivers/virtio/pci.c \
-	drivers/virtio/queue.c
+FAKE_VIRTIO           := tests/unit/fake_virtio.c drivers/virtio/pci.c drivers/virtio/queue.c
+UNIT_disk_virtio      := $(UNIT_DISK) $(FAKE_VIRTIO) tests/unit/fake_virtio_blk.c drivers/virtio_blk/blk.c
 UNIT_disk_nvme        := $(UNIT_DISK) tests/unit/fake_nvme.c drivers/nvme/nvme.c drivers/nvme/controller.c \
 	drivers/nvme/queue.c
 FUZZ_disk_virtio      := $(UNIT_disk_virtio)
