@@ -77,4 +77,6 @@ UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/ata/ata.c
 FUZZ_disk_ata         := $(UNIT_disk_ata)
 UNIT_CARD             := tests/unit/fake_device.c tests/unit/card_work.c drivers/netcard/server.c
 UNIT_card_e1000       := $(UNIT_CARD) tests/unit/fake_e1000.c $(addprefix drivers/e1000/,e1000.c chip.c ring.c)
+UNIT_card_virtio      := $(UNIT_CARD) $(FAKE_VIRTIO) tests/unit/fake_virtio_net.c drivers/virtio_net/net.c
+FUZZ_card_virtio      := $(UNIT_card_virtio)
 FUZZ_card_e1000       := $(UNIT_card_e1000)

@@ -99,7 +99,7 @@ static void wild_dma(u32 number)
 static bool open_session(const struct start_info *info, const struct card_facts *facts)
 {
 	const struct start_resource *r;
-	u64 bus;
+	u64 bus = 0;
 
 	for (u32 i = 0; (r = start_find(info, START_SESSION, i)) != NULL; i++) {
 		if (r->role != START_SERVER || strcmp(r->protocol, "net") != 0 ||

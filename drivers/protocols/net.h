@@ -44,9 +44,10 @@
 #include "drivers/protocols/entries.h"
 #include "drivers/protocols/epoch.h"
 
-#define NET_QUEUE     256u   /* entries of each queue */
-#define NET_PIECES    64u    /* of one frame */
-#define NET_PIECE_MIN 2048u  /* bytes of a piece in `free`: any frame of the link, and its header  \
+#define NET_QUEUE  256u /* entries of each queue */
+#define NET_PIECES 64u  /* of one frame */
+#define NET_PIECE_MIN                                                                              \
+	2048u                /* bytes of a piece in `free`: any frame of the link, and its header  \
 			      */
 #define NET_PIECE_MAX 65536u /* bytes of any piece */
 #define NET_FRAME_MIN 14u    /* bytes: header of an Ethernet frame; padding is the wire's affair */
