@@ -37,7 +37,7 @@ STEPS = [
 A, B = r"^\[linux-a\] ", r"^\[linux-b\] "
 PING = r"2 packets transmitted, 2 packets received"
 CHECKS = [
-    Check("driver", r"net\] PCI function 00:18\.0: a card with the address 52:54:00:", r"net\] .*the link is up"),
+    Check("driver", r"root\] net: PCI function 00:18\.0: a card with the address 52:54:00:", r"root\] net: .*: the link is up$"),
     Check("addresses", r"^\[linux-[ab]\] .*eth0: 10\.0\.2\.1[56]", r"^\[linux-[ab]\] .*eth0: 10\.0\.2\.1[56]"),
     Check("gateway", A + PING),
     Check("fetched", A + hashlib.sha256(FAST).hexdigest()),
@@ -49,5 +49,5 @@ CHECKS = [
     Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|I/O error"),
 ]
 
-BOOTS = [Boot("network-qemu-svm", "guests/systems/network.dts", CHECKS, steps=STEPS, timeout=240, options=["--net", "user"],
+BOOTS = [Boot("network-qemu-svm", "guests/systems/network.dts", CHECKS, steps=STEPS, timeout=330, options=["--net", "user"],
               disks=[("nvme", lambda path: blank(path, 64))], files={"fast": (FAST, 0), "slow": (SLOW, PAUSE)})]
