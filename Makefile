@@ -4,7 +4,9 @@ O      := build
 CC     := gcc
 LD     := ld
 WARN   := -Wall -Wextra -Werror -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes
-SYSTEM ?= guests/systems/demo.dts
+SYSTEM ?= guests/systems/network.dts
+# The machine of `make run`: a drive, whose image is kept, and a network card.
+MACHINE ?= --disk $(O)/drive.img,nvme,64M --net user
 OUT    ?= $(O)/bulkhead.img
 
 # Ring 3: freestanding, without the FPU unless a program asks.
@@ -31,13 +33,14 @@ run-setup:
 check-setup:
 	@tools/setup test
 
-# Those of guest-files that the description names.
-GUEST_FILES = $(shell grep -oshE 'vmlinuz[-0-9]*|[a-z0-9]+\.cpio' $(SYSTEM))
+# Those of guest-files that the description, or one that it includes, names.
+INCLUDED    = $(shell sed -n 's;^/include/ "\(.*\)";$(dir $(SYSTEM))\1;p' $(SYSTEM))
+GUEST_FILES = $(shell grep -oshE 'vmlinuz[-0-9]*|[a-z0-9]+\.cpio' $(SYSTEM) $(INCLUDED))
 
 run: run-setup
 	@$(MAKE) --no-print-directory programs
 	@$(if $(GUEST_FILES),tools/guest-files $(O)/guests $(GUEST_FILES))
-	tools/run $(SYSTEM) --timeout 0
+	tools/run $(SYSTEM) --timeout 0 $(MACHINE)
 
 image: run-setup
 	@$(MAKE) --no-print-directory programs

@@ -5,12 +5,14 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata virtio_net e1000 test
 # Folders of sources that several drivers share, and who is linked with which of them.
-DRIVERS_SHARED     := disk virtio
+DRIVERS_SHARED     := disk netcard virtio
 DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
 DRIVERS_ata        := disk
+DRIVERS_virtio_net := netcard virtio
+DRIVERS_e1000      := netcard
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -49,7 +51,7 @@ UNIT_lib              :=
 UNIT_console_mux      := drivers/console/mux.c drivers/console/keys.c drivers/lib/format.c
 UNIT_root_parts       := drivers/root/prompt.c drivers/root/report.c drivers/lib/format.c
 UNIT_root_description := tests/unit/root_reader.c \
-	$(addprefix drivers/root/,tree.c description.c volumes.c links.c config.c) \
+	$(addprefix drivers/root/,tree.c description.c volumes.c links.c interrupts.c config.c) \
 	drivers/lib/format.c
 UNIT_epoch            :=
 UNIT_watch            :=
@@ -65,11 +67,16 @@ UNIT_DISK             := tests/unit/fake_device.c tests/unit/disk_work.c drivers
 UNIT_disk_gpt         := drivers/disk/gpt.c
 UNIT_disk_server      := drivers/disk/server.c
 UNIT_disk_config      := $(UNIT_root_description) drivers/disk/config.c drivers/disk/gpt.c
-UNIT_disk_virtio      := $(UNIT_DISK) tests/unit/fake_virtio_blk.c drivers/virtio_blk/blk.c drivers/virtio/pci.c \
-	drivers/virtio/queue.c
+FAKE_VIRTIO           := tests/unit/fake_virtio.c drivers/virtio/pci.c drivers/virtio/queue.c
+UNIT_disk_virtio      := $(UNIT_DISK) $(FAKE_VIRTIO) tests/unit/fake_virtio_blk.c drivers/virtio_blk/blk.c
 UNIT_disk_nvme        := $(UNIT_DISK) tests/unit/fake_nvme.c drivers/nvme/nvme.c drivers/nvme/controller.c \
 	drivers/nvme/queue.c
 FUZZ_disk_virtio      := $(UNIT_disk_virtio)
 FUZZ_disk_nvme        := $(UNIT_disk_nvme)
 UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/ata/ata.c
 FUZZ_disk_ata         := $(UNIT_disk_ata)
+UNIT_CARD             := tests/unit/fake_device.c tests/unit/card_work.c drivers/netcard/server.c
+UNIT_card_e1000       := $(UNIT_CARD) tests/unit/fake_e1000.c $(addprefix drivers/e1000/,e1000.c chip.c ring.c)
+UNIT_card_virtio      := $(UNIT_CARD) $(FAKE_VIRTIO) tests/unit/fake_virtio_net.c drivers/virtio_net/net.c
+FUZZ_card_virtio      := $(UNIT_card_virtio)
+FUZZ_card_e1000       := $(UNIT_card_e1000)

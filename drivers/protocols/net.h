@@ -8,7 +8,7 @@
  * connection, as it does for every damaged entry.
  *
  * Connecting and restarts: epoch.h. The client writes `client` before it says hello, the server
- * `server` before it answers; of the server's, link, dropped and errors change at any time.
+ * `server` before it answers; of the server's, link, dropped, errors and waits change at any time.
  *
  * A *frame* is a struct net_header and an Ethernet frame without its check sequence, 14 to
  * NET_FRAME_MAX bytes (untagged or with VLAN tags), in one to NET_PIECES pieces of memory one after
@@ -22,7 +22,10 @@
  * `free`, client to server: empty pieces for reception, each of NET_PIECE_MIN bytes or more. The
  * server fills them in order. `received`, server to client: what is in each piece, in the order
  * of `free`; whole frames only. The client knows the places from what it posted and checks the
- * lengths against that. The client never tells the server of free pieces.
+ * lengths against that. A frame shorter than NET_FRAME_MIN is none: the server could do nothing
+ * with that piece, and the client passes over it. The client tells the server of free pieces only
+ * if it has `server.waits` set (net_wait_free), as a card's driver has while the card runs out of
+ * them.
  *
  * Drops: a cable loses frames and never delays others. A frame for a client whose free pieces or
  * `received` have no room is dropped and counted in server.dropped; so is what arrives while there
@@ -41,13 +44,16 @@
 #include "drivers/protocols/entries.h"
 #include "drivers/protocols/epoch.h"
 
-#define NET_QUEUE     256u   /* entries of each queue */
-#define NET_PIECES    64u    /* of one frame */
-#define NET_PIECE_MIN 1024u  /* bytes of a piece in `free` */
+#define NET_QUEUE  256u /* entries of each queue */
+#define NET_PIECES 64u  /* of one frame */
+#define NET_PIECE_MIN                                                                              \
+	2048u                /* bytes of a piece in `free`: any frame of the link, and its header  \
+			      */
 #define NET_PIECE_MAX 65536u /* bytes of any piece */
 #define NET_FRAME_MIN 14u    /* bytes: header of an Ethernet frame; padding is the wire's affair */
 #define NET_FRAME_MAX 65550u /* bytes of a frame after its net_header: virtio 1.2, 5.1.6.3.1 */
 #define NET_MTU       1500u
+#define NET_LINK_HEAD 18u /* bytes of a frame beside its payload: Ethernet header and VLAN tag */
 
 /* Size of the session: root makes it, both ends are told of it. */
 #define NET_DATA         0x4000u
@@ -112,7 +118,8 @@ struct net_server {
 	u32 link;    /* 1: the cable is in; the client's event bit is set when it changes */
 	u64 dropped; /* frames for the client that it had no room for */
 	u64 errors;  /* frames from the client that were refused */
-	u64 reserved[4];
+	u32 waits;   /* it waits for pieces in `free`; at any time */
+	u32 reserved[7];
 };
 static_assert(sizeof(struct net_server) == 64);
 
@@ -165,6 +172,33 @@ static inline u32 net_takes(u32 takes)
 	if (!(takes & NET_TAKES_CSUM))
 		return 0;
 	return takes & (NET_TAKES_TSO4 | NET_TAKES_TSO6) ? takes : NET_TAKES_CSUM;
+}
+
+/*
+ * True if a frame of `bytes` after its header may go to one that takes `takes` over a link of `mtu`
+ * bytes (0: not known). What the header claims is held against the size only.
+ */
+static inline bool net_header_fits(const struct net_header *h, u32 bytes, u32 takes, u32 mtu)
+{
+	u32 type = h->gso_type & ~NET_GSO_ECN;
+	u32 needs = type == NET_GSO_TCPV4   ? NET_TAKES_TSO4
+		    : type == NET_GSO_TCPV6 ? NET_TAKES_TSO6
+					    : 0;
+
+	if (bytes < NET_FRAME_MIN || bytes > NET_FRAME_MAX)
+		return false;
+	if (h->flags & NET_NEEDS_CSUM) {
+		needs |= NET_TAKES_CSUM;
+		if ((u32)h->csum_start + h->csum_offset + sizeof(u16) > bytes)
+			return false;
+	}
+	if (type == NET_GSO_NONE)
+		return (takes & needs) == needs && (mtu == 0 || bytes <= mtu + NET_LINK_HEAD);
+	if (h->gso_type & NET_GSO_ECN)
+		needs |= NET_TAKES_ECN;
+	/* a segmented frame has an unfinished checksum (virtio 1.2, 5.1.6.2.1) */
+	return (type == NET_GSO_TCPV4 || type == NET_GSO_TCPV6) && (takes & needs) == needs &&
+	       h->flags & NET_NEEDS_CSUM && h->gso_size != 0 && h->csum_start < bytes;
 }
 
 /* True if the piece lies in region 0, which has `data_size` bytes, and is not empty. */
@@ -285,6 +319,16 @@ static inline bool net_post(struct net_end *c, struct net_piece piece)
 	return true;
 }
 
+/* After net_post, of one piece or more. True: set the server's event bit, for it waits for them. */
+static inline bool net_post_done(struct net_end *c)
+{
+	u32 *waits = &c->session->server.waits;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(waits, __ATOMIC_RELAXED) != 0 &&
+	       __atomic_exchange_n(waits, 0, __ATOMIC_RELAXED) != 0;
+}
+
 /* Pieces that wait in `received`; *broken: the server broke the queue. */
 static inline u32 net_received_waiting(const struct net_end *c, bool *broken)
 {
@@ -351,12 +395,13 @@ static inline void net_server_close(struct net_end *s)
 }
 
 /*
- * The next frame that the client transmits: its pieces (private copies, checked) and the sum of
- * their lengths, within NET_FRAME_MAX and the header. Returns their number; 0: none waits, or the
- * client did damage (*broken: net_server_close).
+ * The next frame that the client transmits, behind `held` pieces that were taken before and are not
+ * released: its pieces (private copies, checked) and the sum of their lengths, within NET_FRAME_MAX
+ * and the header. Returns their number; 0: none waits, or the client did damage (*broken:
+ * net_server_close).
  */
-static inline u32 net_take(
-	const struct net_end *s, struct net_piece piece[NET_PIECES], u32 *bytes, bool *broken)
+static inline u32 net_take_next(const struct net_end *s, u32 held,
+	struct net_piece piece[NET_PIECES], u32 *bytes, bool *broken)
 {
 	const struct net_session *m = s->session;
 	u32 waiting;
@@ -366,9 +411,14 @@ static inline u32 net_take(
 	if (s->epoch.peer == 0)
 		return 0;
 	waiting = entries_waiting(&m->transmit_queue, s->transmit, NET_QUEUE, broken);
-	for (u32 i = 0; i < waiting && i < NET_PIECES; i++) {
-		__builtin_memcpy(
-			&piece[i], &m->transmit[(s->transmit + i) % NET_QUEUE], sizeof(piece[i]));
+	if (waiting <= held) {
+		*broken |= waiting < held;
+		return 0;
+	}
+	for (u32 i = 0; i < waiting - held && i < NET_PIECES; i++) {
+		u32 at = (s->transmit + held + i) % NET_QUEUE;
+
+		__builtin_memcpy(&piece[i], &m->transmit[at], sizeof(piece[i]));
 		__asm__ volatile("" ::: "memory"); /* the copy is checked, not the original */
 		if (!net_piece_ok(&piece[i], s->data_size))
 			break;
@@ -378,15 +428,58 @@ static inline u32 net_take(
 		if (!(piece[i].flags & NET_MORE))
 			return i + 1;
 	}
-	*broken |= waiting > 0;
+	*broken = true;
 	return 0;
 }
 
-/* The server is done with a frame of `count` pieces. True: set the client's event bit. */
+/* The same of a server that is done with each frame before it takes the next. */
+static inline u32 net_take(
+	const struct net_end *s, struct net_piece piece[NET_PIECES], u32 *bytes, bool *broken)
+{
+	return net_take_next(s, 0, piece, bytes, broken);
+}
+
+/* The server is done with one frame or more, of `count` pieces. True: set the client's event bit.
+ */
 static inline bool net_take_done(struct net_end *s, u32 count)
 {
 	entries_release(&s->session->transmit_queue, &s->transmit, count);
 	return __atomic_exchange_n(&s->session->client.waits, 0, __ATOMIC_RELAXED) != 0;
+}
+
+/*
+ * The piece of `free` behind `n` others, for a server that hands them on before they are filled: a
+ * private copy, checked. It is behind no more than `received` has room for. False: there is none
+ * yet, or the client did damage (*broken: net_server_close).
+ */
+static inline bool net_posted(const struct net_end *s, u32 n, struct net_piece *piece, bool *broken)
+{
+	const struct net_session *m = s->session;
+
+	*broken = false;
+	if (s->epoch.peer == 0 ||
+		n >= entries_waiting(&m->free_queue, s->free, NET_QUEUE, broken) ||
+		n >= entries_room(&m->received_queue, s->received, NET_QUEUE, broken))
+		return false;
+	__builtin_memcpy(piece, &m->free[(s->free + n) % NET_QUEUE], sizeof(*piece));
+	__asm__ volatile("" ::: "memory"); /* the copy is checked, not the original */
+	*broken = !net_piece_ok(piece, s->data_size) || piece->length < NET_PIECE_MIN;
+	return !*broken;
+}
+
+/* Asks to be told of the next pieces in `free`; true if there are some behind `n` others now, and
+ * no need. */
+static inline bool net_wait_free(struct net_end *s, u32 n)
+{
+	struct net_piece piece;
+	bool broken;
+
+	__atomic_store_n(&s->session->server.waits, 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!net_posted(s, n, &piece, &broken) && !broken)
+		return false;
+	__atomic_store_n(&s->session->server.waits, 0, __ATOMIC_RELAXED);
+	return true;
 }
 
 /*
@@ -397,24 +490,8 @@ static inline bool net_take_done(struct net_end *s, u32 count)
 static inline u32 net_place(
 	const struct net_end *s, u32 bytes, struct net_piece piece[NET_PIECES], bool *broken)
 {
-	const struct net_session *m = s->session;
-	u32 posted;
-	u32 room;
-
 	*broken = false;
-	if (s->epoch.peer == 0)
-		return 0;
-	posted = entries_waiting(&m->free_queue, s->free, NET_QUEUE, broken);
-	if (*broken)
-		return 0;
-	room = entries_room(&m->received_queue, s->received, NET_QUEUE, broken);
-	for (u32 i = 0; i < posted && i < room && i < NET_PIECES; i++) {
-		__builtin_memcpy(&piece[i], &m->free[(s->free + i) % NET_QUEUE], sizeof(piece[i]));
-		__asm__ volatile("" ::: "memory"); /* the copy is checked, not the original */
-		if (!net_piece_ok(&piece[i], s->data_size) || piece[i].length < NET_PIECE_MIN) {
-			*broken = true;
-			return 0;
-		}
+	for (u32 i = 0; i < NET_PIECES && net_posted(s, i, &piece[i], broken); i++) {
 		if (piece[i].length >= bytes) {
 			piece[i].length = bytes;
 			return i + 1;

@@ -229,6 +229,8 @@ bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 	const struct device_node *d = &m->node->device[i];
 	const struct bus_function *f = function_of(m, d);
 	struct start_resource *r = f ? resource_add(m, info, START_FUNCTION) : NULL;
+	char line[BUS_LINE];
+	struct interrupt to;
 
 	if (!r ||
 		!resource_grant(m, r, m->dev[i], RIGHT_CTL | (may_start(d, f) ? RIGHT_RUN : 0), 0))
@@ -242,11 +244,12 @@ bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 	}
 	if (f->msi || f->msix || !f->pin)
 		return true;
-	if (f->line != BUS_NO_LINE)
-		return resource_irq(m, info, f->line, true, d->phandle);
-	log_line("%s: PCI function %s has no messages, and its interrupt leads nowhere that is "
-		 "known",
+	if (bus_route(&table, &description.map, boot, f, &to))
+		return resource_irq(m, info, to, d->phandle);
+	bus_map_text(f, line);
+	log_line("%s: PCI function %s has no messages, and where its interrupt leads is not known",
 		m->node->name, number(d));
+	log_line("%s: write into the node \"pci\": %s", m->node->name, line);
 	return false;
 }
 

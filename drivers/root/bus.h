@@ -75,6 +75,22 @@ bool bus_compatible(const struct bus_function *f, const char *compatible);
 bool bus_shares_page(const struct bus_table *t, const struct bus_function *f, u32 bar);
 
 /*
+ * Where the pin of `f` leads: by the description's map, else by the routing that the bus domain
+ * read. A function behind a bridge has its bridge's pin, turned by its device number, unless the
+ * map knows it itself (PCI-to-PCI Bridge Architecture 1.2, 9.1). False: that is not known.
+ */
+bool bus_route(const struct bus_table *t, const struct interrupt_map *map,
+	const struct boot_info *machine, const struct bus_function *f, struct interrupt *out);
+
+/* The line of a description that gives the pin of `f` a route; INPUT and SENSE are for the reader
+ * to find out. */
+void bus_map_text(const struct bus_function *f, char line[BUS_LINE]);
+
+/* The GSI of line `line` of the ISA bus, by the firmware's overrides. `level`: unless they say
+ * otherwise. */
+struct interrupt bus_isa_interrupt(const struct boot_info *machine, u8 line, bool level);
+
+/*
  * The line of a description that names the function (a child of the node of segment 0's host
  * bridge); false: it is none that a driver would be given.
  */

@@ -183,6 +183,58 @@ u32 bus_requester(
 	return requester;
 }
 
+struct interrupt bus_isa_interrupt(const struct boot_info *machine, u8 line, bool level)
+{
+	struct interrupt found = {line, level ? BOOT_IRQ_LEVEL : 0};
+
+	for (u32 i = 0; i < machine->overrides && i < BOOT_MAX_OVERRIDES; i++) {
+		if (machine->override[i].isa_irq == line)
+			found = (struct interrupt){
+				machine->override[i].gsi, machine->override[i].flags};
+	}
+	return found;
+}
+
+static bool look_up(const struct interrupt_map *map, u32 function, u32 pin, struct interrupt *out)
+{
+	for (u32 i = 0; i < map->entries; i++) {
+		const struct interrupt_entry *e = &map->entry[i];
+
+		if (((e->address ^ function << 8) & map->address_mask) == 0 && e->pin == pin) {
+			*out = e->to;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool bus_route(const struct bus_table *t, const struct interrupt_map *map,
+	const struct boot_info *machine, const struct bus_function *f, struct interrupt *out)
+{
+	const struct bus_function *at = f;
+	u32 pin = f->pin;
+
+	/* The description's addresses are those of segment 0. */
+	for (u32 depth = 0; pin && at && at->function >> 16 == 0 && depth < DEPTH_MAX; depth++) {
+		if (look_up(map, at->function, pin, out))
+			return true;
+		pin = (pin - 1 + (at->function >> 3 & 31)) % 4 + 1;
+		at = bridge_to(t, 0, at->function >> 8 & 0xff);
+	}
+	if (f->pin && f->line != BUS_NO_LINE) {
+		*out = bus_isa_interrupt(machine, f->line, true);
+		return true;
+	}
+	return false;
+}
+
+void bus_map_text(const struct bus_function *f, char line[BUS_LINE])
+{
+	format(line, BUS_LINE,
+		"#interrupt-cells = <1>; interrupt-map = <%#x 0 0 %u &ioapic INPUT SENSE>;",
+		(f->function & 0xffff) << 8, f->pin);
+}
+
 bool bus_node_text(const struct bus_function *f, char line[BUS_LINE])
 {
 	const struct class_name *c = class_of(f);

@@ -433,6 +433,7 @@ bool description_read(struct description *d, const void *fdt, size_t size,
 		return false;
 	}
 	d->fault_injection = tree_has(&d->tree, domains, "fault-injection");
+	description_interrupts(d, boot);
 	fdt_for_each_subnode(node, fdt, domains)
 	{
 		if (d->nodes == NODES_MAX) {

@@ -15,10 +15,11 @@
 #define NODE_RAMS    8
 #define NODE_FILES                                                                                 \
 	16 /* kernel, initrd and BOOT_MODULES_MAX of the VMM, or a server's, and some more */
-#define LINKS_MAX    64
-#define NODE_NONE    0xffffffffu
-#define NODE_ROOT    0xfffffffeu /* root itself, as a client */
-#define PRIORITY_MAX 55u         /* priorities above it are root's */
+#define LINKS_MAX         64
+#define INTERRUPT_ENTRIES 128
+#define NODE_NONE         0xffffffffu
+#define NODE_ROOT         0xfffffffeu /* root itself, as a client */
+#define PRIORITY_MAX      55u         /* priorities above it are root's */
 
 enum node_class {
 	NODE_DOMAIN = 0,
@@ -91,6 +92,26 @@ struct link {
 	const char *protocol;
 };
 
+/* Where an interrupt pin leads. */
+struct interrupt {
+	u32 gsi;
+	u32 flags; /* BOOT_IRQ_* */
+};
+
+/* The pin `pin` (1 to 4: INTA to INTD) of the functions whose address, masked, is that of the
+ * entry: bus << 16 | device << 11 | function << 8. */
+struct interrupt_entry {
+	u32 address;
+	u32 pin;
+	struct interrupt to;
+};
+
+struct interrupt_map {
+	u32 address_mask;
+	u32 entries;
+	struct interrupt_entry entry[INTERRUPT_ENTRIES];
+};
+
 struct description {
 	struct tree tree;
 	u32 nodes;
@@ -101,6 +122,7 @@ struct description {
 	u32 serial;  /* the driver of the port that /chosen names, or NODE_NONE */
 	u32 bus;     /* the bus domain, or NODE_NONE */
 	bool fault_injection;
+	struct interrupt_map map; /* of the PCI bus; without entries: none */
 };
 
 /*
@@ -127,6 +149,10 @@ u32 description_file(struct description *d, struct domain_node *n, int node, con
 /* Reads the volumes that a domain keeps itself; part of description_read (volumes.c). */
 void description_volumes(
 	struct description *d, struct domain_node *n, const struct boot_info *boot);
+
+/* Reads `interrupt-map` of the PCI bus; part of description_read (interrupts.c). Entries that are
+ * wrong are complained of and left out. */
+void description_interrupts(struct description *d, const struct boot_info *boot);
 
 /* True if the node's program is a console server. */
 bool description_is_console(const struct description *d, const struct domain_node *n);

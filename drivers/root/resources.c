@@ -100,29 +100,21 @@ static bool add_threads(struct member *m, struct start_info *info)
 	return true;
 }
 
-bool resource_irq(struct member *m, struct start_info *info, u8 line, bool level, u32 phandle)
+bool resource_irq(struct member *m, struct start_info *info, struct interrupt from, u32 phandle)
 {
 	struct process *p = &m->process;
 	struct msg_create_irq *c = message;
 	struct start_resource *r = resource_add(m, info, START_IRQ);
-	u32 gsi = line;
-	u32 flags = level ? BOOT_IRQ_LEVEL : 0;
 
 	if (!r)
 		return false;
-	for (u32 i = 0; i < boot->overrides && i < BOOT_MAX_OVERRIDES; i++) {
-		if (boot->override[i].isa_irq == line) {
-			gsi = boot->override[i].gsi;
-			flags = boot->override[i].flags;
-		}
-	}
-	r->value = gsi;
+	r->value = from.gsi;
 	r->phandle = phandle;
 	r->bit = resource_bit(m);
 	*c = (struct msg_create_irq){
 		.source = ROOT_CAP_SYS,
-		.number = gsi,
-		.flags = flags,
+		.number = from.gsi,
+		.flags = from.flags,
 		.event = p->event,
 		.bits = BIT(r->bit),
 	};
@@ -168,7 +160,8 @@ static bool add_devices(struct member *m, struct start_info *info)
 		if (!add_ports(m, info, d, d->port, d->ports) ||
 			(d->more_ports && !add_ports(m, info, d, d->more_port, d->more_ports)))
 			return false;
-		if (d->has_irq && !resource_irq(m, info, d->isa_irq, false, d->phandle))
+		if (d->has_irq && !resource_irq(m, info, bus_isa_interrupt(boot, d->isa_irq, false),
+					  d->phandle))
 			return false;
 	}
 	return true;

@@ -15,9 +15,8 @@ bool resource_grant(struct member *m, struct start_resource *r, cap_t source, u6
 bool resource_map(
 	struct member *m, struct start_resource *r, cap_t mem, paddr_t base, u64 size, u64 flags);
 
-/* Makes an irq of the process's from line `line` of the ISA bus; `level`: unless the firmware says
- * otherwise. */
-bool resource_irq(struct member *m, struct start_info *info, u8 line, bool level, u32 phandle);
+/* Makes an irq of the process's. */
+bool resource_irq(struct member *m, struct start_info *info, struct interrupt from, u32 phandle);
 
 /* The next bit of the first thread's event; bits are shared when there are too many. */
 u32 resource_bit(struct member *m);

@@ -73,6 +73,8 @@ bool wire_follow(struct port *p)
 		p->shift = state == EPOCH_ANSWERED ? p->end.free - p->end.received : p->shift;
 		while (state == EPOCH_ANSWERED && post(p))
 			;
+		if (state == EPOCH_ANSWERED)
+			p->signal |= net_post_done(&p->end);
 	} while (state == EPOCH_LOST);
 	return changed;
 }
@@ -141,6 +143,8 @@ u32 wire_take(struct port *p, u8 buffer[sizeof(struct net_header) + NET_FRAME_MA
 		net_received_done(&p->end, count);
 		for (u32 i = 0; i < count; i++)
 			post(p);
+		if (count > 0)
+			p->signal |= net_post_done(&p->end);
 		return bytes;
 	}
 	count = net_take(&p->end, piece, &bytes, &broken);

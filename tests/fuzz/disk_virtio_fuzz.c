@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	features |= data[0] & 1 ? BIT(28) : 0;
 	features |= data[0] & 2 ? BIT(29) : 0;
 	fake_blk_init(features, data[0] & 4 ? 1 : 3);
-	fake_blk.queue_size = data[0] & 8 ? 128 : 16;
-	run(data + 1, size - 1, &virtio_blk_driver, step, FAKE_BLK_ACTS, &fake_blk.rules);
+	fake_virtio.queue_size = data[0] & 8 ? 128 : 16;
+	run(data + 1, size - 1, &virtio_blk_driver, step, FAKE_BLK_ACTS, &fake_virtio.rules);
 	return 0;
 }

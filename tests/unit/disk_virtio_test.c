@@ -58,7 +58,7 @@ static void work(u32 turns, bool restarts)
 	settle();
 	disk_work_compare(&w, fake_blk.medium);
 	CHECK_EQ(w.wrong + w.stray, 0);
-	CHECK_EQ(fake_blk.rules, 0);
+	CHECK_EQ(fake_virtio.rules, 0);
 	CHECK_EQ(fake_device.wild, 0);
 	CHECK_EQ(w.resets, 0);
 }
@@ -87,7 +87,7 @@ TEST(virtio_clients_come_and_go)
 	CHECK(disk_work_start(&w, &virtio_blk_driver, FAKE_CLIENTS));
 	work(2000, true);
 	fake_blk_init(ALL & ~INDIRECT, 3);
-	fake_blk.queue_size = 16; /* fewer descriptors than requests */
+	fake_virtio.queue_size = 16; /* fewer descriptors than requests */
 	CHECK(disk_work_start(&w, &virtio_blk_driver, FAKE_CLIENTS));
 	work(2000, true);
 }
@@ -118,11 +118,11 @@ TEST(virtio_refused)
 	fake_blk_init(ALL & ~VERSION_1, 3);
 	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
 	fake_blk_init(ALL, 3);
-	fake_blk.refuse = true;
+	fake_virtio.refuse = true;
 	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
 	fake_blk_init(ALL, 3);
-	fake_blk.no_reset = true;
-	fake_blk.status = 7;
+	fake_virtio.no_reset = true;
+	fake_virtio.status = 7;
 	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
 	CHECK(fake_device.waited >= 1000000);
 	for (u32 i = 0; i < 4; i++) { /* block sizes that cannot be */
@@ -133,7 +133,7 @@ TEST(virtio_refused)
 		CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
 	}
 	fake_blk_init(ALL, 3);
-	fake_blk.queue_size = 100;
+	fake_virtio.queue_size = 100;
 	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
 	fake_blk_init(ALL, 3);
 	fake_device.config[0x74 + 13] = 0; /* doorbells of no size */
@@ -205,7 +205,7 @@ TEST(virtio_device_that_stays_broken)
 		disk_work_client(&w, 0, i > 1);
 	}
 	disk_work_turn(&w);
-	fake_blk.no_reset = true;
+	fake_virtio.no_reset = true;
 	fake_blk_step(FAKE_BLK_JUMP);
 	disk_work_turn(&w);
 	CHECK(w.dead);

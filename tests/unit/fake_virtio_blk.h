@@ -1,11 +1,11 @@
 /*
- * A virtio block device as hardware would be, over fake_device.h: the registers of a modern device
- * with one queue, and a medium of its own. It does what the driver asks at the model's pace, and
- * what VIRTIO forbids when it is told to.
+ * A virtio block device as hardware would be, over fake_virtio.h: one queue, and a medium of its
+ * own. It does what the driver asks at the model's pace, and what VIRTIO forbids when it is told
+ * to.
  */
 #pragma once
 
-#include "tests/unit/fake_device.h"
+#include "tests/unit/fake_virtio.h"
 
 #define FAKE_BLK_SECTORS 2048u
 
@@ -25,16 +25,8 @@ enum fake_blk_act {
 };
 
 struct fake_blk {
-	u64 offered;
-	u8 status;
-	u16 queue_size;
 	u32 block_size;
 	u32 seg_max;
-	bool no_reset; /* it does not become reset */
-	bool refuse;   /* it refuses the features */
-	u64 features;
-	u32 resets;
-	u32 rules; /* times that the driver broke a rule */
 	u8 medium[FAKE_BLK_SECTORS * 512];
 };
 

@@ -121,6 +121,82 @@ TEST(net_receive)
 	CHECK(!broken);
 }
 
+/* A server that hands on frames and pieces before it is done with them. */
+TEST(net_held)
+{
+	struct net_piece in[NET_PIECES];
+	struct net_piece out[2] = {piece_at(0, 40), piece_at(100, 60)};
+	bool signal = false;
+	bool broken;
+	u32 bytes;
+
+	connect_ends();
+	for (u32 i = 0; i < 3; i++) {
+		out[0].length = 40 + i;
+		CHECK(net_send(&client, out, 2, &signal));
+	}
+	for (u32 i = 0; i < 3; i++) {
+		CHECK_EQ(net_take_next(&server, 2 * i, in, &bytes, &broken), 2);
+		CHECK_EQ(bytes, 100 + i);
+	}
+	CHECK_EQ(net_take_next(&server, 6, in, &bytes, &broken), 0);
+	CHECK(!broken);
+	CHECK_EQ(net_transmitting(&client), 6);
+	net_take_done(&server, 4);
+	CHECK_EQ(net_transmitting(&client), 2);
+	CHECK_EQ(net_take_next(&server, 0, in, &bytes, &broken), 2);
+	CHECK_EQ(bytes, 102);
+	/* the client takes back what it sent */
+	shared.session.transmit_queue.head--;
+	CHECK_EQ(net_take_next(&server, 2, in, &bytes, &broken), 0);
+	CHECK(broken);
+
+	connect_ends();
+	CHECK(!net_posted(&server, 0, in, &broken) && !broken);
+	CHECK(!net_wait_free(&server, 0));
+	CHECK(net_post(&client, piece_at(0, PIECE)) && net_post(&client, piece_at(PIECE, PIECE)));
+	CHECK(net_post_done(&client));
+	CHECK(!net_post_done(&client)); /* told once */
+	CHECK(net_wait_free(&server, 0) && net_wait_free(&server, 1));
+	CHECK_EQ(shared.session.server.waits, 0);
+	CHECK(net_posted(&server, 1, in, &broken) && in[0].offset == PIECE);
+	CHECK(!net_posted(&server, 2, in, &broken) && !broken);
+	/* `received` has room for one more only */
+	server.received += NET_QUEUE - 1;
+	CHECK(net_posted(&server, 0, in, &broken) && !net_posted(&server, 1, in, &broken));
+	CHECK(!broken);
+	shared.session.free[server.free % NET_QUEUE].offset = NET_DATA_SIZE;
+	CHECK(!net_posted(&server, 0, in, &broken) && broken);
+}
+
+TEST(net_header)
+{
+	struct net_header h = {0};
+
+	CHECK(net_header_fits(&h, NET_FRAME_MIN, 0, NET_MTU));
+	CHECK(!net_header_fits(&h, NET_FRAME_MIN - 1, 0, NET_MTU));
+	CHECK(net_header_fits(&h, NET_MTU + NET_LINK_HEAD, 0, NET_MTU));
+	CHECK(!net_header_fits(&h, NET_MTU + NET_LINK_HEAD + 1, 0, NET_MTU));
+	CHECK(net_header_fits(&h, NET_FRAME_MAX, 0, 0) &&
+		!net_header_fits(&h, NET_FRAME_MAX + 1, 0, 0));
+	h = (struct net_header){.flags = NET_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16};
+	CHECK(net_header_fits(&h, 52, NET_TAKES_CSUM, NET_MTU));
+	CHECK(!net_header_fits(&h, 51, NET_TAKES_CSUM, NET_MTU));
+	CHECK(!net_header_fits(&h, 52, NET_TAKES_ALL & ~NET_TAKES_CSUM, NET_MTU));
+	h.gso_type = NET_GSO_TCPV4;
+	CHECK(!net_header_fits(&h, 9000, NET_TAKES_ALL, NET_MTU)); /* segments of nothing */
+	h.gso_size = 1448;
+	CHECK(net_header_fits(&h, 9000, NET_TAKES_ALL, NET_MTU));
+	CHECK(!net_header_fits(&h, 9000, NET_TAKES_CSUM | NET_TAKES_TSO6, NET_MTU));
+	h.gso_type |= NET_GSO_ECN;
+	CHECK(!net_header_fits(&h, 9000, NET_TAKES_CSUM | NET_TAKES_TSO4, NET_MTU));
+	h.gso_type = 3; /* UDP */
+	CHECK(!net_header_fits(&h, 9000, NET_TAKES_ALL, NET_MTU));
+	h.flags = 0;
+	h.gso_type = NET_GSO_TCPV4;
+	CHECK(!net_header_fits(&h, 9000, NET_TAKES_ALL, NET_MTU));
+}
+
 TEST(net_restarts)
 {
 	struct net_piece place[NET_PIECES];

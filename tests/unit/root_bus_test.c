@@ -130,6 +130,85 @@ TEST(requester)
 	CHECK_EQ(requester(&machine, 0x10108), 0x10777);
 }
 
+/* From the map, through bridges, and from what the bus domain read. */
+TEST(route)
+{
+	static const struct interrupt_map none = {.address_mask = 0xffff00};
+	static const struct interrupt_map map = {
+		.address_mask = 0xfff800,
+		.entries = 4,
+		.entry =
+			{
+				{0x1800, 1, {20, BOOT_IRQ_LEVEL}},
+				{0x1800, 3, {22, BOOT_IRQ_LEVEL}},
+				{0x12000, 1, {30, BOOT_IRQ_LEVEL}},
+				{0x5000, 4, {40, BOOT_IRQ_LEVEL}},
+			},
+	};
+	static struct boot_info machine;
+	struct interrupt to = {0, 0};
+	struct bus_function *f;
+
+	memset(&table, 0, sizeof(table));
+	memset(&machine, 0, sizeof(machine));
+	f = add(3 << 3 | 2, 0x020000);
+	CHECK(!bus_route(&table, &map, &machine, f, &to)); /* no pin */
+	f->pin = 2;
+	CHECK(!bus_route(&table, &map, &machine, f, &to));
+	f->pin = 1;
+	CHECK(bus_route(&table, &map, &machine, f, &to)); /* the mask lets any function pass */
+	CHECK_EQ(to.gsi, 20);
+	f->pin = 3;
+	CHECK(bus_route(&table, &map, &machine, f, &to));
+	CHECK_EQ(to.gsi, 22);
+	f->line = 11;
+	CHECK(bus_route(&table, &map, &machine, f, &to)); /* the map goes before */
+	CHECK_EQ(to.gsi, 22);
+	CHECK(bus_route(&table, &none, &machine, f, &to));
+	CHECK_EQ(to.gsi, 11);
+	CHECK_EQ(to.flags, BOOT_IRQ_LEVEL);
+	machine.overrides = 1;
+	machine.override[0] =
+		(struct boot_override){11, 27, BOOT_IRQ_LEVEL | BOOT_IRQ_ACTIVE_LOW, 0};
+	CHECK(bus_route(&table, &none, &machine, f, &to));
+	CHECK_EQ(to.gsi, 27);
+	CHECK_EQ(to.flags, BOOT_IRQ_LEVEL | BOOT_IRQ_ACTIVE_LOW);
+
+	bridge(10 << 3, 1, 0);
+	f = add(1 << 8 | 4 << 3, 0x020000);
+	f->pin = 1; /* the map knows it */
+	CHECK(bus_route(&table, &map, &machine, f, &to));
+	CHECK_EQ(to.gsi, 30);
+	f = add(1 << 8 | 5 << 3, 0x020000);
+	f->pin = 3; /* C of device 5 is D at the bridge */
+	CHECK(bus_route(&table, &map, &machine, f, &to));
+	CHECK_EQ(to.gsi, 40);
+	f->pin = 2;
+	CHECK(!bus_route(&table, &map, &machine, f, &to));
+
+	bridge(0x500, 6, 0); /* two that lead to each other */
+	bridge(0x600, 5, 0);
+	f = add(0x608, 0x020000);
+	f->pin = 1;
+	CHECK(!bus_route(&table, &map, &machine, f, &to));
+	f = add(1 << 16 | 3 << 3, 0x020000); /* another segment */
+	f->pin = 1;
+	CHECK(!bus_route(&table, &map, &machine, f, &to));
+}
+
+TEST(map_line)
+{
+	char line[BUS_LINE];
+	struct bus_function *f;
+
+	memset(&table, 0, sizeof(table));
+	f = add(2 << 8 | 3 << 3, 0x020000);
+	f->pin = 2;
+	bus_map_text(f, line);
+	CHECK(strcmp(line, "#interrupt-cells = <1>; interrupt-map = <0x21800 0 0 2 &ioapic INPUT "
+			   "SENSE>;") == 0);
+}
+
 TEST(node)
 {
 	char line[BUS_LINE];

@@ -60,6 +60,9 @@ static bool read_tree(void)
 	boot.cpus = 2;
 	boot.cpu[0].apic_id = 0;
 	boot.cpu[1].apic_id = 4;
+	boot.ioapics = 2;
+	boot.ioapic[0].address = 0xfec10000;
+	boot.ioapic[1] = (struct boot_ioapic){.address = 0xfec00000, .gsi_base = 24};
 	boot.files = ARRAY_SIZE(files);
 	for (u32 i = 0; i < boot.files; i++)
 		strcpy(boot.file[i].name, files[i]);
@@ -277,6 +280,57 @@ TEST(description_wrong_nodes)
 			if (d.node[n].bad != (n == wrong[i].node))
 				test_fail(__FILE__, __LINE__, "case %zu: node %u: %s", i, n, said);
 		}
+		if (!strstr(said, wrong[i].said))
+			test_fail(__FILE__, __LINE__, "case %zu: \"%s\" is not in: %s", i,
+				wrong[i].said, said);
+	}
+}
+
+#define NIC       "pci { nic0:"
+#define APIC      "apic: interrupt-controller@fec00000 { reg = <0 0xfec00000 0 0x1000>; };"
+#define MAP(text) APIC " pci { #interrupt-cells = <1>; interrupt-map = " text "; nic0:"
+
+TEST(description_interrupt_map)
+{
+	static const struct {
+		const char *to;
+		u32 entries;
+		const char *said;
+	} wrong[] = {
+		{MAP("<0x1800 0 0 1 &apic 9>"), 0, "1 to 128 times 7 numbers"},
+		{MAP("\"text\""), 0, "must be numbers of 32 bits"},
+		{MAP("<0x1800 0 0 5 &apic 9 1>"), 0, "must be <BUS-DEVICE-FUNCTION"},
+		{MAP("<0x1800 0 0 0 &apic 9 1>"), 0, "must be <BUS-DEVICE-FUNCTION"},
+		{MAP("<0x1801 0 0 1 &apic 9 1>"), 0, "must be <BUS-DEVICE-FUNCTION"},
+		{MAP("<0x1800 0 0 1 &apic 9 4>"), 0, "must be <BUS-DEVICE-FUNCTION"},
+		{MAP("<0x1800 0 0 1 &cpu0 9 1>"), 0, "no I/O APIC at 0 with input 9"},
+		{MAP("<0x1800 0 0 1 77 9 1>"), 0, "refers to no node"},
+		{MAP("<0x1800 0 0 1 &apic 240 1>"), 0, "no I/O APIC at 0xfec00000 with input 240"},
+		{MAP("<0x1800 0 0 1 &apic 9 9 0x1800 0 0 2 &apic 9 1>"), 1, "must be <BUS"},
+		{MAP("<0x1800 0 0 1 &apic 9 1>; interrupt-map-mask = <7>"), 0, "<MASK 0 0 7>"},
+	};
+
+	CHECK(read_changed(NIC, MAP("<0x1800 0 0 1 &apic 9 1 0x2000 0 0 4 &apic 0 0>, "
+				    "<0x12300 0 0 2 &apic 23 2 0x100 0 0 3 &apic 1 3>")));
+	CHECK_EQ(said[0], 0);
+	CHECK_EQ(d.map.entries, 4);
+	CHECK_EQ(d.map.address_mask, 0xffff00);
+	CHECK_EQ(d.map.entry[0].address, 0x1800);
+	CHECK_EQ(d.map.entry[0].pin, 1);
+	CHECK_EQ(d.map.entry[0].to.gsi, 33);
+	CHECK_EQ(d.map.entry[0].to.flags, BOOT_IRQ_LEVEL | BOOT_IRQ_ACTIVE_LOW);
+	CHECK_EQ(d.map.entry[1].to.gsi, 24);
+	CHECK_EQ(d.map.entry[1].to.flags, 0);
+	CHECK_EQ(d.map.entry[2].to.flags, BOOT_IRQ_LEVEL);
+	CHECK_EQ(d.map.entry[3].to.flags, BOOT_IRQ_ACTIVE_LOW);
+	CHECK(read_changed(
+		NIC, MAP("<0x1800 0 0 1 &apic 9 1>; interrupt-map-mask = <0xf800 0 0 7>")));
+	CHECK_EQ(d.map.address_mask, 0xf800);
+	CHECK(read_changed("pci { nic0:", "pci { nic0:"));
+	CHECK_EQ(d.map.entries, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		CHECK(read_changed(NIC, wrong[i].to));
+		CHECK_EQ(d.map.entries, wrong[i].entries);
 		if (!strstr(said, wrong[i].said))
 			test_fail(__FILE__, __LINE__, "case %zu: \"%s\" is not in: %s", i,
 				wrong[i].said, said);

@@ -28,7 +28,7 @@ cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0
 clock: sync=none, time0={start}
 display_library: rfb, options="timeout=0"
 plugin_ctrl: es1370=0, sb16=0, speaker=0, gameport=0, parallel=0
-pci: enabled=1, chipset=i440fx
+pci: enabled=1, chipset=i440fx{slots}
 ata0: enabled=1
 ata0-master: type=disk, path="{disk}", mode=flat
 boot: disk
@@ -58,7 +58,7 @@ class Bochs(Emulator):
         text = CONFIGURATION.format(
             memory=options.memory, firmware=FIRMWARE, video=VIDEO, cpus=options.cpus, start=START,
             model=options.cpu or MODELS[options.platform], disk=self.own_disk(),
-            port=self.listener.getsockname()[1],
+            port=self.listener.getsockname()[1], slots=", slot1=e1000" if options.nets else "",
         )
         self.second = socket.socket() if self.line else None
         if self.second:
@@ -67,6 +67,8 @@ class Bochs(Emulator):
             text += f"com2: enabled=1, mode=socket-client, dev=127.0.0.1:{self.second.getsockname()[1]}\n"
         for file, _ in options.disks:  # one at most
             text += f"ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15\nata1-master: type=disk, path=\"{file}\", mode=flat\n"
+        for number, _ in enumerate(options.nets):  # one at most, too
+            text += f"e1000: card={number}, enabled=1, mac=52:54:00:12:34:56, ethmod=slirp\n"
         configuration = os.path.join(self.folder, "bochsrc")
         commands = os.path.join(self.folder, "commands")
         for path, content in ((configuration, text), (commands, "c\n")):

@@ -10,11 +10,17 @@ from emulator import Emulator, Unusable
 
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 FIRST_DISK = 0x10  # PCI device
+FIRST_NET = 0x18
 DISKS = {
     "virtio": "virtio-blk-pci,drive={drive},addr={address},disable-legacy=on,iommu_platform=on",
     "nvme": "nvme,drive={drive},addr={address},serial={drive}",
 }
 DETERMINISTIC = ["-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1"]
+NETS = {
+    "virtio": "virtio-net-pci,disable-legacy=on,iommu_platform=on,romfile=",
+    "e1000": "e1000,romfile=",
+    "e1000e": "e1000e,romfile=",
+}
 
 
 class Qemu(Emulator):
@@ -52,6 +58,11 @@ class Qemu(Emulator):
             self.command += [
                 "-drive", f"file={file},format=raw,if=none,id=disk{number},discard=unmap,detect-zeroes=off",
                 "-device", DISKS[kind].format(drive=f"disk{number}", address=f"{FIRST_DISK + number:x}"),
+            ]
+        for number, (kind, words) in enumerate(options.nets):
+            self.command += [
+                "-netdev", ",".join(["user", f"id=net{number}", *words]),
+                "-device", f"{NETS[kind]},netdev=net{number},addr={FIRST_NET + number:x}",
             ]
         if options.icount:
             shift = options.icount_shift

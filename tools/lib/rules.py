@@ -15,6 +15,7 @@ CHIPSET_SLOTS = (0, 1)  # host bridge and ISA bridge of the guest's machine
 DEFAULT_POOL_KIB = 256
 DEFAULT_DMA_KIB = 256
 MAX_PORTS = 32  # of a switch
+MAX_INTERRUPTS = 128  # INTERRUPT_ENTRIES of root
 MAX_GUEST_DEVICES = {  # MACHINE_DISKS, MACHINE_CARDS of the VMM; it has one of the others
     "guest-disk": (4, "virtio disks"),
     "guest-net": (4, "virtio network cards"),
@@ -96,6 +97,8 @@ class Rules:
         if root.child("cpus") and not of_kind(root, "cpu"):
             self.errors.add(root.child("cpus"), 'node "cpu@0" is missing')
         self.pci(of_kind(root, "function"))
+        for bus in of_kind(root, "pci"):
+            self.interrupt_map(bus)
         self.ports(of_kind(root, "uart"))
         for uart in of_kind(root, "uart"):
             self.sense(uart)
@@ -182,6 +185,34 @@ class Rules:
                 self.errors.add(node, "a guest has PCI bus 0 only", "reg")
             elif taken and cells[0] >> 11 & 31 in taken:
                 self.errors.add(node, "PCI devices 0 and 1 are the chipset's", "reg")
+
+    def interrupt_map(self, bus):
+        """Where pins of PCI functions lead: <address 0 0 pin, I/O APIC, input, sense>."""
+        cells, name = bus.cells("interrupt-map"), "interrupt-map"
+        mask = bus.cells("interrupt-map-mask")
+        if name in bus.props and "#interrupt-cells" not in bus.props:
+            self.errors.add(bus, '"interrupt-map" needs "#interrupt-cells"', name)
+        if len(mask) == 4 and (mask[0] & ~0xFFFF00 or mask[1:] != [0, 0, 7]):
+            self.errors.add(bus, "must be <MASK 0 0 7>, MASK within 0xffff00", "interrupt-map-mask")
+        if len(cells) % 7:
+            return
+        if len(cells) > 7 * MAX_INTERRUPTS:
+            message = f"{len(cells) // 7} pins, at most {MAX_INTERRUPTS} are supported"
+            self.errors.add(bus, message, name)
+        seen = set()
+        for at in range(0, len(cells), 7):
+            address, middle, low, pin, handle, _, sense = cells[at : at + 7]
+            controller = self.handles.get(handle)
+            if address & ~0xFFFF00 or middle or low or not 1 <= pin <= 4:
+                message = "each entry must begin <(bus << 16 | device << 11 | function << 8) 0 0 PIN>, PIN 1 to 4"
+                self.errors.add(bus, message, name)
+            elif controller is None or controller.kind != "ioapic":
+                self.errors.add(bus, f"entry {at // 7 + 1} names no interrupt controller", name)
+            elif sense > 3:
+                self.errors.add(bus, "the sense must be 0 to 3", name)
+            elif (address, pin) in seen:
+                self.errors.add(bus, f"pin {pin} of {address:#x} has two routes", name)
+            seen.add((address, pin))
 
     def domains(self):
         nodes = of_kind(self.root, "domain", "partition")

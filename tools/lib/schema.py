@@ -74,6 +74,9 @@ pci
   compatible        required  string pci-host-cam-generic
   #address-cells    required  u32 3..3
   #size-cells       required  u32 2..2
+  #interrupt-cells    optional  u32 1..1
+  interrupt-map-mask  optional  cells 4
+  interrupt-map       optional  cells 7*
   > *                     many      by-compatible
   | pci[0-9a-f]{1,4},[0-9a-f]{1,4}  function
   | pciclass,[0-9a-f]{4,6}          function

@@ -175,6 +175,8 @@ void virtio_net_backend_pull(struct machine *m, u8 number)
 			post(b, (b->next + j) % b->pieces);
 		b->next = (b->next + frame.pieces) % b->pieces;
 	}
+	if (i > 0)
+		tell(b, net_post_done(&b->end));
 	virtio_net_received(m, s);
 	if (broken) {
 		host_broken(b->peer);
@@ -208,6 +210,7 @@ static void connected(struct machine *m, struct backend_net *b, u32 number)
 	b->next = 0;
 	for (u32 i = 0; i < b->pieces; i++)
 		post(b, i);
+	tell(b, net_post_done(&b->end));
 	if (is_there(m, number))
 		virtio_net_connected(m, card(m, number), b->end.takes, b->end.server.mtu);
 	if (is_there(m, number) && b->lost)

@@ -105,7 +105,7 @@ static bool transmit_check(
 
 	h->num_buffers = 0;
 	h->flags &= NET_NEEDS_CSUM;
-	return virtio_net_header_fits(h, c->read_bytes - (u32)sizeof(*h), takes, mtu);
+	return net_header_fits(h, c->read_bytes - (u32)sizeof(*h), takes, mtu);
 }
 
 static void flow_learn(struct virtio_net *s, const struct virtqueue_chain *c, u32 pair)
@@ -243,7 +243,7 @@ static bool incoming_fits(const struct virtio_net *s, struct incoming *in)
 		wants & NET_TAKES_CSUM ? NET_NEEDS_CSUM | NET_DATA_VALID : NET_NEEDS_CSUM;
 	if (in->header.header_length > bytes)
 		in->header.header_length = (u16)bytes;
-	return virtio_net_header_fits(&in->header, bytes, wants, mtu);
+	return net_header_fits(&in->header, bytes, wants, mtu);
 }
 
 /* Copies `size` bytes at `offset` of header and frame to the start of a chain's buffers. */

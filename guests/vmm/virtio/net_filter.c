@@ -127,26 +127,3 @@ u32 virtio_net_flow(const u8 *head, u32 size)
 	hash *= 0x9e3779b1u; /* Fibonacci hashing: the high bits are well mixed */
 	return hash >> 24;
 }
-
-bool virtio_net_header_fits(const struct net_header *h, u32 bytes, u32 takes, u32 mtu)
-{
-	u32 type = h->gso_type & ~NET_GSO_ECN;
-	u32 needs = type == NET_GSO_TCPV4   ? NET_TAKES_TSO4
-		    : type == NET_GSO_TCPV6 ? NET_TAKES_TSO6
-					    : 0;
-
-	if (bytes < NET_FRAME_MIN || bytes > NET_FRAME_MAX)
-		return false;
-	if (h->flags & NET_NEEDS_CSUM) {
-		needs |= NET_TAKES_CSUM;
-		if ((u32)h->csum_start + h->csum_offset + CSUM_BYTES > bytes)
-			return false;
-	}
-	if (type == NET_GSO_NONE)
-		return (takes & needs) == needs && (!mtu || bytes <= mtu + ETHERNET + TAG);
-	if (h->gso_type & NET_GSO_ECN)
-		needs |= NET_TAKES_ECN;
-	/* a segmented frame has an unfinished checksum (5.1.6.2.1) */
-	return (type == NET_GSO_TCPV4 || type == NET_GSO_TCPV6) && (takes & needs) == needs &&
-	       h->flags & NET_NEEDS_CSUM && h->gso_size && h->csum_start < bytes;
-}

@@ -30,9 +30,3 @@ bool virtio_net_wanted(const struct virtio_net *s, const u8 *head, u32 size);
 
 /* Index of a frame's flow in s->flow: the same for both directions. */
 u32 virtio_net_flow(const u8 *head, u32 size);
-
-/*
- * Whether a frame of `bytes` fits its header, for a receiver that takes NET_TAKES_* `takes` and
- * that carries `mtu` bytes (0: any number) unsegmented.
- */
-bool virtio_net_header_fits(const struct net_header *h, u32 bytes, u32 takes, u32 mtu);

@@ -1,10 +1,12 @@
 """One boot of a machine with a system description, and the checks on what it printed."""
 
+import contextlib
 import os
 import re
 import subprocess
 
 import volume
+import web
 
 TREE = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../.."))
 RUN = os.path.join(TREE, "tools", "run")
@@ -96,18 +98,20 @@ class Boot:
     itself off. edit: called with the Volume of its image before the start. counted: expression before
     "PASS name" and "FAIL name" lines, each of which is then a test of its own; whole: their sum must
     come too. disks: (kind, function) pairs for disks of tools/run: the function makes the image at a
-    path; a check finds the paths in the log's `disks` afterwards.
+    path; a check finds the paths in the log's `disks` afterwards. files: what a web server on the
+    build host has, as web.serving wants it; PORT in what is typed stands for its port.
     """
 
     def __init__(self, name, system, checks, *, platform="qemu-svm", cpus=2, memory=1024,
                  steps=(), until=None, timeout=120, edit=None, counted=None, whole=True,
-                 panics=False, options=(), machine=(), disks=()):
+                 panics=False, options=(), machine=(), disks=(), files=None):
         self.name, self.checks, self.platform = name, list(checks), platform
         self.system = os.path.join(TREE, system if "/" in system else f"tests/system/{system}")
         self.cpus, self.memory, self.steps, self.until = cpus, memory, list(steps), until
         self.timeout, self.edit = timeout, edit
         self.counted, self.whole, self.panics = counted, whole, panics
         self.options, self.machine, self.disks = list(options), list(machine), list(disks)
+        self.files, self.port = files or {}, 0
         # QEMU with a thread for each CPU ends some boots so (tests/README.md); in others it is what must come.
         wanted = any("triple fault" in pattern for check in self.checks for pattern in check.patterns)
         self.broken = r"triple fault" if platform == "qemu-svm" and cpus > 1 and not wanted else None
@@ -140,7 +144,8 @@ class Boot:
         for path, (_, make) in zip(disks, self.disks):
             make(path)
         try:
-            said = self.boot(folder, log_path)
+            with web.serving(self.files) if self.files else contextlib.nullcontext(0) as self.port:
+                said = self.boot(folder, log_path)
         except (Failed, volume.Broken) as failure:
             return [(f"{self.name}.{check}", str(failure)) for check in ("end", *self.names())]
         with open(log_path, "rb") as text:
@@ -190,7 +195,7 @@ class Boot:
         for number, (kind, _) in enumerate(self.disks):
             command += ["--disk", f"{os.path.join(folder, f'disk{number}')},{kind}"]
         for wanted, answer in self.steps:
-            command += ["--send", f"{wanted}=>{answer}"]
+            command += ["--send", f"{wanted}=>{answer.replace('PORT', str(self.port))}"]
         if self.until:
             command += ["--until", self.until]
         return command + (["--", *self.machine] if self.machine else [])

@@ -42,10 +42,10 @@ class Machine:
         self.system, self.disk, self.others, self.kinds, self.settings = system, disk, others, kinds, settings
 
 
-def blank(path):
+def blank(path, mib=32):
     """An empty disk for both guests."""
     with open(path, "wb") as out:
-        out.truncate(32 << 20)
+        out.truncate(mib << 20)
 
 
 REAL = ("switch", "console", "uart", "bus")

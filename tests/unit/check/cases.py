@@ -262,6 +262,22 @@ SERVERS = [
 ]
 
 DEBUG = "debug = <&com3>;"
+MAP = "\t\tinterrupt-map = <0x1800 0 0 1 &ioapic 11 1>"
+INTERRUPTS = [
+    ("map-cells", "/pci", "number", [(MAP, "@@\t\tinterrupt-map = <0x1800 0 0 1 &ioapic 11>")]),
+    ("map-mask", "/pci", "must be <MASK 0 0 7>", [("<0xf800 0 0 7>", "<0xf800 0 0 3>@@")]),
+    ("map-address", "/pci", "each entry must begin", [(MAP, "@@\t\tinterrupt-map = <0x1801 0 0 1 &ioapic 11 1>")]),
+    ("map-middle", "/pci", "each entry must begin", [(MAP, "@@\t\tinterrupt-map = <0x1800 0 1 1 &ioapic 11 1>")]),
+    ("map-pin", "/pci", "PIN 1 to 4", [(MAP, "@@\t\tinterrupt-map = <0x1800 0 0 5 &ioapic 11 1>")]),
+    ("map-controller", "/pci", "entry 1 names no", [(MAP, "@@\t\tinterrupt-map = <0x1800 0 0 1 &cpu0 11 1>")]),
+    ("map-sense", "/pci", "0 to 3", [(MAP, "@@\t\tinterrupt-map = <0x1800 0 0 1 &ioapic 11 4>")]),
+    ("map-twice", "/pci", "pin 2 of 0x2000 has two routes",
+     [(MAP, "@@\t\tinterrupt-map = <0x2000 0 0 2 &ioapic 11 1>")]),
+    ("map-many", "/pci", "131 pins, at most 128",
+     [(MAP, "@@" + MAP + "".join(f", <{i << 8:#x} 0 0 3 &ioapic 11 1>" for i in range(128)))]),
+    ("map-alone", "/pci", 'needs "#interrupt-cells"', [("\t\t#interrupt-cells = <1>;\n", ""), (MAP, "@@" + MAP)]),
+]
+
 DEBUGGERS = [
     ("debug-console", A, "is the console's", [(DEBUG, "@@debug = <&com1>;")]),
     ("debug-no-driver", A, "no domain has access to", [(DEBUG, "@@debug = <&com2>;")]),
@@ -271,5 +287,5 @@ DEBUGGERS = [
     ("debug-wait", A, 'needs "debug"', [(DEBUG, ""), ("debug-wait;", "@@debug-wait;")]),
 ]
 
-CASES = DEBUGGERS + SERVERS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
+CASES = DEBUGGERS + SERVERS + INTERRUPTS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
 MORE = {"no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number", "volume-number"}
