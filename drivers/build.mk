@@ -71,5 +71,5 @@ UNIT_disk_nvme        := $(UNIT_DISK) tests/unit/fake_nvme.c drivers/nvme/nvme.c
 	drivers/nvme/queue.c
 FUZZ_disk_virtio      := $(UNIT_disk_virtio)
 FUZZ_disk_nvme        := $(UNIT_disk_nvme)
-UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/ata/ata.c
+UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/disk/ata.c drivers/ata/ata.c
 FUZZ_disk_ata         := $(UNIT_disk_ata)
