@@ -5,12 +5,13 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata ahci test
 # Folders of sources that several drivers share, and who is linked with which of them.
 DRIVERS_SHARED     := disk virtio
 DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
 DRIVERS_ata        := disk
+DRIVERS_ahci       := disk
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -73,3 +74,5 @@ FUZZ_disk_virtio      := $(UNIT_disk_virtio)
 FUZZ_disk_nvme        := $(UNIT_disk_nvme)
 UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/disk/ata.c drivers/ata/ata.c
 FUZZ_disk_ata         := $(UNIT_disk_ata)
+UNIT_disk_ahci        := $(UNIT_DISK) tests/unit/fake_ahci.c drivers/disk/ata.c drivers/ahci/ahci.c drivers/ahci/port.c
+FUZZ_disk_ahci        := $(UNIT_disk_ahci)

@@ -11,8 +11,9 @@ from emulator import Emulator, Unusable
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 FIRST_DISK = 0x10  # PCI device
 DISKS = {
-    "virtio": "virtio-blk-pci,drive={drive},addr={address},disable-legacy=on,iommu_platform=on",
-    "nvme": "nvme,drive={drive},addr={address},serial={drive}",
+    "virtio": ["virtio-blk-pci,drive={drive},addr={address},disable-legacy=on,iommu_platform=on"],
+    "nvme": ["nvme,drive={drive},addr={address},serial={drive}"],
+    "ahci": ["ahci,id={drive}-hba,addr={address}", "ide-hd,drive={drive},bus={drive}-hba.0,serial={drive}"],
 }
 DETERMINISTIC = ["-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1"]
 
@@ -51,8 +52,9 @@ class Qemu(Emulator):
         for number, (file, kind) in enumerate(options.disks):
             self.command += [
                 "-drive", f"file={file},format=raw,if=none,id=disk{number},discard=unmap,detect-zeroes=off",
-                "-device", DISKS[kind].format(drive=f"disk{number}", address=f"{FIRST_DISK + number:x}"),
             ]
+            for device in DISKS[kind]:
+                self.command += ["-device", device.format(drive=f"disk{number}", address=f"{FIRST_DISK + number:x}")]
         if options.icount:
             shift = options.icount_shift
             self.command += ["-icount", f"shift={shift},sleep=off", *DETERMINISTIC]

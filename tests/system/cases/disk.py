@@ -126,4 +126,6 @@ BOOTS = [
          [Check("table", r"disk-a: 32768 KiB from 1024 KiB on, for linux-a", r"disk-b: 32768 KiB from 33792 KiB on, for linux-b"),
           *checks(make_parted, MIB)],
          steps=STEPS, timeout=240, disks=[("nvme", make_parted)]),
+    Boot("disk-ahci-qemu-svm", "disk-ahci.dts", [Check("queue", r"port 0, 32 commands at once"), *checks(make, 0)], steps=STEPS,
+         timeout=240, disks=[("ahci", make)]),
 ]
