@@ -5,13 +5,14 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata ahci test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata ahci xhci test
 # Folders of sources that several drivers share, and who is linked with which of them.
 DRIVERS_SHARED     := disk virtio
 DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
 DRIVERS_ata        := disk
 DRIVERS_ahci       := disk
+DRIVERS_xhci       := disk
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -76,3 +77,6 @@ UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/disk/ata.c d
 FUZZ_disk_ata         := $(UNIT_disk_ata)
 UNIT_disk_ahci        := $(UNIT_DISK) tests/unit/fake_ahci.c drivers/disk/ata.c drivers/ahci/ahci.c drivers/ahci/port.c
 FUZZ_disk_ahci        := $(UNIT_disk_ahci)
+UNIT_disk_xhci        := $(UNIT_DISK) $(addprefix tests/unit/fake_,xhci.c xhci_regs.c stick.c) \
+	$(filter-out %/main.c,$(wildcard drivers/xhci/*.c))
+FUZZ_disk_xhci        := $(UNIT_disk_xhci)

@@ -166,6 +166,8 @@ void device_wait(const struct device *d, u64 us)
 {
 	(void)d;
 	fake_device.waited += us;
+	if (fake_device.while_waiting)
+		fake_device.while_waiting();
 }
 
 void device_stop(struct device *d)

@@ -27,11 +27,12 @@ struct fake_device {
 	bool started;   /* it may do DMA */
 	u64 interrupts; /* event bits set, taken by the test */
 	u64 message_bit[8];
-	u64 waited;     /* microseconds that the driver has waited */
-	u32 logs;       /* lines that the driver has logged */
-	char last[200]; /* the last of them */
-	u32 wild;       /* addresses outside what was attached */
-	u32 garbled;    /* next reads of registers that are changed by garble */
+	u64 waited;                  /* microseconds that the driver has waited */
+	void (*while_waiting)(void); /* what happens in each wait; NULL: nothing */
+	u32 logs;                    /* lines that the driver has logged */
+	char last[200];              /* the last of them */
+	u32 wild;                    /* addresses outside what was attached */
+	u32 garbled;                 /* next reads of registers that are changed by garble */
 	u32 garble;
 };
 
