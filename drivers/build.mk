@@ -5,12 +5,14 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata virtio_net e1000 test
+DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata ahci xhci virtio_net e1000 test
 # Folders of sources that several drivers share, and who is linked with which of them.
 DRIVERS_SHARED     := disk netcard virtio
 DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
 DRIVERS_ata        := disk
+DRIVERS_ahci       := disk
+DRIVERS_xhci       := disk
 DRIVERS_virtio_net := netcard virtio
 DRIVERS_e1000      := netcard
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
@@ -73,8 +75,13 @@ UNIT_disk_nvme        := $(UNIT_DISK) tests/unit/fake_nvme.c drivers/nvme/nvme.c
 	drivers/nvme/queue.c
 FUZZ_disk_virtio      := $(UNIT_disk_virtio)
 FUZZ_disk_nvme        := $(UNIT_disk_nvme)
-UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/ata/ata.c
+UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/disk/ata.c drivers/ata/ata.c
 FUZZ_disk_ata         := $(UNIT_disk_ata)
+UNIT_disk_ahci        := $(UNIT_DISK) tests/unit/fake_ahci.c drivers/disk/ata.c drivers/ahci/ahci.c drivers/ahci/port.c
+FUZZ_disk_ahci        := $(UNIT_disk_ahci)
+UNIT_disk_xhci        := $(UNIT_DISK) $(addprefix tests/unit/fake_,xhci.c xhci_regs.c stick.c) \
+	$(filter-out %/main.c,$(wildcard drivers/xhci/*.c))
+FUZZ_disk_xhci        := $(UNIT_disk_xhci)
 UNIT_CARD             := tests/unit/fake_device.c tests/unit/card_work.c drivers/netcard/server.c
 UNIT_card_e1000       := $(UNIT_CARD) tests/unit/fake_e1000.c $(addprefix drivers/e1000/,e1000.c chip.c ring.c)
 UNIT_card_virtio      := $(UNIT_CARD) $(FAKE_VIRTIO) tests/unit/fake_virtio_net.c drivers/virtio_net/net.c

@@ -87,51 +87,33 @@ static bool read_identity(u16 words[ATA_ID_WORDS])
 	return true;
 }
 
-static u64 id_number(const u16 *words, u32 count)
-{
-	u64 value = 0;
-
-	for (u32 i = count; i > 0; i--)
-		value = value << 16 | words[i - 1];
-	return value;
-}
-
 static bool identify(struct disk_geometry *g)
 {
 	u16 words[ATA_ID_WORDS];
-	u16 size;
-	u16 sets;
+	struct ata_identity id;
+	const char *why;
 
 	if (!read_identity(words))
 		return false;
-	if (~words[ATA_ID_CAPABILITIES] & (ATA_ID_CAP_DMA | ATA_ID_CAP_LBA)) {
-		device_log(device, "the disk has not both DMA and LBA");
+	why = ata_identify(words, &id);
+	if (!why && id.block_size != BLOCK_SECTOR)
+		why = "sectors of more than 512 bytes are not supported";
+	if (why) {
+		device_log(device, "the disk: %s", why);
 		return false;
 	}
-	sets = words[ATA_ID_SET_83];
-	if ((sets & ATA_ID_SIGNATURE_BITS) != ATA_ID_SIGNATURE)
-		sets = 0;
-	size = words[ATA_ID_SECTOR_SIZE];
-	if ((size & ATA_ID_SIGNATURE_BITS) != ATA_ID_SIGNATURE)
-		size = 0;
-	if (size & ATA_ID_LARGE_LOGICAL) {
-		device_log(device, "sectors of more than 512 bytes are not supported");
-		return false;
-	}
-	lba48 = sets & ATA_ID_SET_LBA48;
-	sectors = lba48 ? id_number(words + ATA_ID_SECTORS_48, 4)
-			: id_number(words + ATA_ID_SECTORS, 2);
+	lba48 = id.large;
+	sectors = id.sectors;
 	*g = (struct disk_geometry){
 		.sectors = sectors,
 		.block_size = BLOCK_SECTOR,
-		.physical_size = BLOCK_SECTOR << (size & ATA_ID_LARGE_PHYSICAL ? size & 7 : 0),
+		.physical_size = id.physical_size,
+		.features = id.flush ? BLOCK_CAN_FLUSH : 0,
 		.max_sectors = MAX_SECTORS,
 		.max_pieces = BLOCK_PIECES,
 		.tags = 1,
 		.bus_top = MASTER_TOP,
 	};
-	if (words[ATA_ID_SET_82] & ATA_ID_SET_CACHE || sets & ATA_ID_SET_FLUSH)
-		g->features = BLOCK_CAN_FLUSH;
 	return true;
 }
 

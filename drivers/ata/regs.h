@@ -1,10 +1,10 @@
 /*
- * Registers and commands of ATA (ATA/ATAPI-6, T13 1410D; sections are its) and of a PIIX-style bus
+ * Registers of an ATA channel (ATA/ATAPI-6, T13 1410D; sections are its) and of a PIIX-style bus
  * master (Programming Interface for Bus Master IDE Controller, revision 1.0).
  */
 #pragma once
 
-#include "kernel/abi/types.h"
+#include "drivers/disk/ata.h"
 
 /* 7: the command block, from its base on */
 #define ATA_DATA     0u
@@ -22,41 +22,7 @@
 #define ATA_CONTROL_NIEN BIT(1)
 #define ATA_CONTROL_SRST BIT(2)
 
-#define ATA_STATUS_ERR  BIT(0)
-#define ATA_STATUS_DRQ  BIT(3)
-#define ATA_STATUS_DF   BIT(5)
-#define ATA_STATUS_BSY  BIT(7)
-#define ATA_STATUS_NONE 0xffu /* nothing is there */
-
-#define ATA_DEVICE_LBA    BIT(6)
 #define ATA_DEVICE_LEGACY 0xa0u /* two bits that old devices want set */
-
-/* 8 */
-#define ATA_READ_DMA        0xc8u
-#define ATA_READ_DMA_EXT    0x25u
-#define ATA_WRITE_DMA       0xcau
-#define ATA_WRITE_DMA_EXT   0x35u
-#define ATA_FLUSH_CACHE     0xe7u
-#define ATA_FLUSH_CACHE_EXT 0xeau
-#define ATA_IDENTIFY        0xecu
-
-/* 8.15, table 27: words of the identification */
-#define ATA_ID_WORDS          256u
-#define ATA_ID_CAPABILITIES   49u
-#define ATA_ID_CAP_DMA        BIT(8)
-#define ATA_ID_CAP_LBA        BIT(9)
-#define ATA_ID_SECTORS        60u /* two words */
-#define ATA_ID_SET_82         82u
-#define ATA_ID_SET_CACHE      BIT(5) /* a write cache */
-#define ATA_ID_SET_83         83u
-#define ATA_ID_SET_LBA48      BIT(10)
-#define ATA_ID_SET_FLUSH      BIT(12)
-#define ATA_ID_SIGNATURE      0x4000u /* of words 83 and 106 */
-#define ATA_ID_SIGNATURE_BITS 0xc000u
-#define ATA_ID_SECTORS_48     100u /* four words */
-#define ATA_ID_SECTOR_SIZE    106u
-#define ATA_ID_LARGE_LOGICAL  BIT(12)
-#define ATA_ID_LARGE_PHYSICAL BIT(13)
 
 /* Bus master, 2.0: of the channel, from the base on; the second channel's are 8 further. */
 #define BM_COMMAND       0u

@@ -56,17 +56,17 @@ static int find_device(const void *fdt, u32 phandle)
 	return phandle ? fdt_node_offset_by_phandle(fdt, phandle) : -FDT_ERR_NOTFOUND;
 }
 
-u32 disk_config_number(const void *fdt, u64 size, u32 phandle, const char *name)
+u32 disk_config_number(const void *fdt, u64 size, u32 phandle, const char *name, u32 absent)
 {
 	const fdt32_t *cell;
 	int node;
 	int bytes;
 
 	if (fdt_check_full(fdt, size) != 0)
-		return 0;
+		return absent;
 	node = find_device(fdt, phandle);
 	cell = node < 0 ? NULL : fdt_getprop(fdt, node, name, &bytes);
-	return cell && bytes == 4 ? fdt32_ld(cell) : 0;
+	return cell && bytes == 4 ? fdt32_ld(cell) : absent;
 }
 
 u32 disk_config_read(

@@ -25,8 +25,9 @@ struct disk_volume_config {
 	char name[32];
 };
 
-/* The number `name` in the node of the device with `phandle` in such a tree; 0 if there is none. */
-u32 disk_config_number(const void *fdt, u64 size, u32 phandle, const char *name);
+/* The number `name` in the node of the device with `phandle` in such a tree, `absent` if there is
+ * none. */
+u32 disk_config_number(const void *fdt, u64 size, u32 phandle, const char *name, u32 absent);
 
 /*
  * Reads the volumes of the device with `phandle` in `fdt`, the program's tree of `size` bytes, in

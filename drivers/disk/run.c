@@ -277,7 +277,9 @@ static void read_config(const struct start_info *info, struct disk_geometry *g)
 	if (!r)
 		return;
 	volumes = disk_config_read((const void *)r->address, r->size, phandle, config);
-	g->unit = disk_config_number((const void *)r->address, r->size, phandle, "namespace");
+	if (driver->unit)
+		g->unit = disk_config_number(
+			(const void *)r->address, r->size, phandle, driver->unit, DISK_UNIT_FIRST);
 }
 
 /* A fault to order: the device is told to write where the driver has no memory. Nobody's data on
@@ -296,7 +298,7 @@ static void wild_dma(u32 number)
 int disk_run(struct start_info *info, const struct disk_driver *of)
 {
 	static const struct loop_faults faults = {.wild_dma = wild_dma};
-	struct disk_geometry g = {0};
+	struct disk_geometry g = {.unit = DISK_UNIT_FIRST};
 	u64 bits = 0;
 
 	driver = of;

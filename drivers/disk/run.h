@@ -18,7 +18,8 @@ struct disk_driver {
 	/* True if one more request can be submitted, of any kind that the geometry allows. */
 	bool (*room)(void);
 
-	/* Gives the device a request; it may wait for kick until it is told. */
+	/* Gives the device a request, which stays in its place until it is done; it may wait for
+	 * kick until it is told. */
 	void (*submit)(u32 tag, const struct disk_request *r);
 	void (*kick)(void);
 
@@ -34,7 +35,8 @@ struct disk_driver {
 	 * with a line in the log: it does not work any more. */
 	bool (*reset)(void);
 
-	u64 timeout_us; /* after which a request will not be answered any more */
+	u64 timeout_us;   /* after which a request will not be answered any more */
+	const char *unit; /* property of the device's node for g->unit; NULL: there is one disk */
 };
 
 /* Serves the disk; returns the program's exit code. */

@@ -17,11 +17,12 @@
 
 #define DISK_TAGS_MAX    64u
 #define DISK_CLIENTS_MAX 32u
+#define DISK_UNIT_FIRST  ~0u
 #define DISK_TURN        16u /* requests of one client before the others have their turn */
 
 /* What a driver says of its disk. */
 struct disk_geometry {
-	u32 unit;    /* before: which one the description wants, 0: the first */
+	u32 unit;    /* before: which one the description wants, or DISK_UNIT_FIRST */
 	u64 sectors; /* of 512 bytes, whole blocks */
 	u32 block_size;
 	u32 physical_size;

@@ -183,7 +183,7 @@ bool nvme_identify(struct nvme_controller *c, u32 nsid, struct nvme_namespace *n
 	u32 format;
 	u32 shift;
 
-	if (nsid == 0) {
+	if (nsid == NVME_NSID_ALL) {
 		if (!identify(c, NVME_CNS_ACTIVE, 0))
 			return false;
 		nsid = (u32)field(c, 0, 4);

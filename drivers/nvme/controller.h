@@ -46,8 +46,8 @@ bool nvme_start(struct nvme_controller *c);
 /* Stops the controller: nothing is under way any more, and its queues are gone. */
 bool nvme_stop(struct nvme_controller *c);
 
-/* Describes namespace `nsid`, or the first active one if it is 0. False, too: it has a format that
- * is not supported. */
+/* Describes namespace `nsid`, or the first active one if it is NVME_NSID_ALL. False, too: it has a
+ * format that is not supported. */
 bool nvme_identify(struct nvme_controller *c, u32 nsid, struct nvme_namespace *n);
 
 /* Makes c->queues I/O queues, which send the messages c->vector; fewer, at least one, if the

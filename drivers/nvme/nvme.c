@@ -243,4 +243,5 @@ const struct disk_driver nvme_driver = {
 	.poll = nvme_disk_poll,
 	.reset = nvme_disk_reset,
 	.timeout_us = TIMEOUT_US,
+	.unit = "namespace",
 };

@@ -31,7 +31,8 @@
 
 /* 3.1.6 */
 #define NVME_CSTS_RDY BIT(0)
-#define NVME_CSTS_CFS BIT(1) /* fatal */
+#define NVME_CSTS_CFS BIT(1)      /* fatal */
+#define NVME_NSID_ALL 0xffffffffu /* 6.1.2: names none */
 #define NVME_GONE     0xffffffffu
 
 /* 5: admin commands */

@@ -140,9 +140,13 @@ TEST(ata_refused)
 	refused("not both DMA and LBA");
 	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
 	fake_ata.id[106] = 0x5000;
+	fake_ata.id[117] = 2048;
 	refused("not supported");
+	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
+	fake_ata.id[106] = 0x5000; /* sectors of no bytes */
+	refused("of such a size");
 	fake_ata_init(0, 0, true);
-	CHECK(!start(1));
+	refused("no number of sectors");
 }
 
 static void ask_much(void)

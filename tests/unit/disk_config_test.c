@@ -107,9 +107,9 @@ TEST(disk_volumes)
 	CHECK(volume[3].kind == DISK_GPT_NAME && strcmp(volume[3].gpt_name, "home") == 0);
 	CHECK_EQ(volume[3].phandle, 0);
 	CHECK(volume[4].kind == DISK_GPT_UUID && volume[4].guid[0] == 0x67 && volume[4].read_only);
-	CHECK_EQ(disk_config_number(config, sizeof(config), phandle, "namespace"), 3);
-	CHECK_EQ(disk_config_number(config, sizeof(config), phandle, "reg"), 0);
-	CHECK_EQ(disk_config_number(config, sizeof(config), 0, "namespace"), 0);
+	CHECK_EQ(disk_config_number(config, sizeof(config), phandle, "namespace", 7), 3);
+	CHECK_EQ(disk_config_number(config, sizeof(config), phandle, "reg", 7), 7);
+	CHECK_EQ(disk_config_number(config, sizeof(config), 0, "namespace", 7), 7);
 	CHECK_EQ(volumes(0), 0);
 	CHECK_EQ(volumes(phandle + 1000), 0);
 }

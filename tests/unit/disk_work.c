@@ -13,6 +13,7 @@ bool disk_work_start(struct work *w, const struct disk_driver *driver, u32 clien
 
 	memset(w, 0, sizeof(*w));
 	w->driver = driver;
+	w->geometry.unit = DISK_UNIT_FIRST;
 	fake_device_memory(&w->device);
 	w->device.info = NULL;
 	if (!driver->open(&w->device, &w->geometry) || !disk_geometry_ok(g))

@@ -119,7 +119,7 @@ u32 device_capability(const struct device *d, u32 id, u32 after)
 volatile u8 *device_registers(const struct device *d, u32 bar, u64 offset, u64 size)
 {
 	(void)d;
-	return bar == 0 && offset <= FAKE_REGISTERS && size <= FAKE_REGISTERS - offset
+	return bar == fake_device.bar && offset <= FAKE_REGISTERS && size <= FAKE_REGISTERS - offset
 		       ? registers + offset
 		       : NULL;
 }

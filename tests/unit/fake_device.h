@@ -8,7 +8,7 @@
 
 #include "drivers/lib/device.h"
 
-#define FAKE_REGISTERS 0x8000u  /* bytes of BAR 0, all there is */
+#define FAKE_REGISTERS 0x8000u  /* bytes of its one BAR */
 #define FAKE_DMA       0x80000u /* bytes that device_alloc gives away */
 #define FAKE_DMA_BUS   0x100000ull
 #define FAKE_CLIENTS   3u
@@ -18,6 +18,7 @@
 
 struct fake_device {
 	u8 config[256];
+	u32 bar;                           /* number of the BAR that it has */
 	u32 (*read)(u32 offset, u32 size); /* of a register */
 	void (*write)(u32 offset, u32 size, u32 value);
 	u32 (*port_read)(u32 port, u32 size);

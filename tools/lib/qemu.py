@@ -12,8 +12,11 @@ FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 FIRST_DISK = 0x10  # PCI device
 FIRST_NET = 0x18
 DISKS = {
-    "virtio": "virtio-blk-pci,drive={drive},addr={address},disable-legacy=on,iommu_platform=on",
-    "nvme": "nvme,drive={drive},addr={address},serial={drive}",
+    "virtio": ["virtio-blk-pci,drive={drive},addr={address},disable-legacy=on,iommu_platform=on"],
+    "nvme": ["nvme,drive={drive},addr={address},serial={drive}"],
+    "usb": ["qemu-xhci,id={drive}-hc,addr={address}", "usb-storage,drive={drive},bus={drive}-hc.0"],
+    "ata": ["ide-hd,drive={drive},bus=ide.1"],
+    "ahci": ["ahci,id={drive}-hba,addr={address}", "ide-hd,drive={drive},bus={drive}-hba.0,serial={drive}"],
 }
 DETERMINISTIC = ["-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1"]
 NETS = {
@@ -24,7 +27,7 @@ NETS = {
 
 
 class Qemu(Emulator):
-    """A q35 machine with AMD-V (platform qemu-svm)."""
+    """A q35 machine, with an ATA disk an i440fx one, with AMD-V (platform qemu-svm)."""
 
     def prepare(self):
         options = self.options
@@ -36,10 +39,11 @@ class Qemu(Emulator):
         self.monitor_text, self.replies = b"", []
         for one in self.sockets:
             os.set_inheritable(one.fileno(), True)
+        self.machine = "pc" if "ata" in [kind for _, kind in options.disks] else "q35"
         threads = "multi" if options.cpus > 1 and not options.icount else "single"
         self.command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config",
-            "-machine", "q35", "-accel", f"tcg,thread={threads}",
+            "-machine", self.machine, "-accel", f"tcg,thread={threads}",
             "-cpu", options.cpu or "EPYC,+svm,+npt", "-smp", str(options.cpus),
             "-m", str(options.memory), "-bios", FIRMWARE, "-display", "none", "-vga", "std",
             "-drive", f"file={options.image},format=raw,if=none,id=boot,snapshot=on",
@@ -57,8 +61,9 @@ class Qemu(Emulator):
         for number, (file, kind) in enumerate(options.disks):
             self.command += [
                 "-drive", f"file={file},format=raw,if=none,id=disk{number},discard=unmap,detect-zeroes=off",
-                "-device", DISKS[kind].format(drive=f"disk{number}", address=f"{FIRST_DISK + number:x}"),
             ]
+            for device in DISKS[kind]:
+                self.command += ["-device", device.format(drive=f"disk{number}", address=f"{FIRST_DISK + number:x}")]
         for number, (kind, words) in enumerate(options.nets):
             self.command += [
                 "-netdev", ",".join(["user", f"id=net{number}", *words]),

@@ -86,6 +86,8 @@ function
   reg               required  cells 5
   dma-unprotected   optional  flag
   namespace         optional  u32 1..4294967294
+  sata-port         optional  u32 0..31
+  usb-port          optional  u32 1..255
   > partitions            optional  volumes
 
 volumes

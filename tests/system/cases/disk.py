@@ -31,6 +31,7 @@ EDGES = (r"dd if=/tmp/p of=/dev/vda bs=4k seek=8191 count=1 oflag=direct 2>/dev/
          r"dd if=/dev/vdb bs=64k iflag=direct 2>/dev/null | sha256sum; ")
 
 RESTARTS = 4
+WRONG = r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|^\[linux-.\] bad-"
 STEPS = [
     (r"(?s)\[linux-a\] / # .*\[linux-b\] / # |\[linux-b\] / # .*\[linux-a\] / # ",
      ROUND + r"; echo end-$((40+0))\n"),
@@ -48,6 +49,16 @@ STEPS = [
     (r"typing goes to linux-a", ROUND + r"; sync; echo sum-${a%% *}; poweroff\n"),
     (r"linux-a: its guest switched itself off", KEY + "2"),
     (r"typing goes to linux-b", r"sync; poweroff\n"),
+]
+
+# One guest, whose disk's driver is restarted once.
+ONE_STEPS = [
+    (r"\[linux-a\] / # ", ROUND + r"; echo end-$((40+0))\n"),
+    (r"end-40", KEY + "o"),
+    (r"operator's prompt", r"restart disk\n"),
+    (r"(?s)disk is restarted by the operator.*for linux-a:", KEY + "1"),
+    (r"typing goes to linux-a", ROUND + r"; sync; echo errors-$(dmesg | grep -ciE 'i/o error|blk_update|timeout'); "
+                                r"echo sum-${a%% *}; poweroff\n"),
 ]
 
 
@@ -80,21 +91,23 @@ def make_parted(path):
         image.write(table + gpt.header(sectors, end, 1, end - gpt.TABLE_SECTORS, uuid.UUID(int=2), table))
 
 
-def contents(make_image, first):
+def contents(make_image, first, guests=2):
     """A check that the image has what the guests wrote last, in their parts from `first` on, and is as it was else."""
+    parts = [(guest, first + number * PART) for number, guest in enumerate(("linux-a", "linux-b")[:guests])]
+
     def check(log):
         path = log.disks[0] + ".before"
         make_image(path)
         with open(log.disks[0], "rb") as disk, open(path, "rb") as before:
             for at in range(0, SIZE, MIB):
                 data, wanted = disk.read(MIB), before.read(MIB)
-                if first <= at < first + 2 * PART and (at - first) % PART < WRITTEN:
+                if first <= at < first + guests * PART and (at - first) % PART < WRITTEN:
                     continue
                 if at + MIB == first + PART:
                     data, wanted = data[:-EDGE], wanted[:-EDGE]
                 if data != wanted:
                     raise Failed(f"the image differs in the MiB at {at:#x}")
-            for guest, start in (("linux-a", first), ("linux-b", first + PART)):
+            for guest, start in parts:
                 disk.seek(start)
                 said = log.all(rf"^\[{guest}\] sum-([0-9a-f]{{64}})$")
                 if not said or said[-1] != hashlib.sha256(disk.read(WRITTEN)).hexdigest():
@@ -116,7 +129,7 @@ def checks(make_image, first):
         Check("shared", shared(first)),
         Check("restarts", *[r"disk is restarted by the operator"] * RESTARTS, b + r"rounds-[1-9]", b + "errors-0$", b + "end-43$"),
         Check("image", call=contents(make_image, first)),
-        Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|^\[linux-.\] bad-"),
+        Check("well", lacks=WRONG),
     ]
 
 
@@ -126,4 +139,12 @@ BOOTS = [
          [Check("table", r"disk-a: 32768 KiB from 1024 KiB on, for linux-a", r"disk-b: 32768 KiB from 33792 KiB on, for linux-b"),
           *checks(make_parted, MIB)],
          steps=STEPS, timeout=240, disks=[("nvme", make_parted)]),
+    Boot("disk-ahci-qemu-svm", "disk-ahci.dts", [Check("queue", r"port 0, 32 commands at once"), *checks(make, 0)], steps=STEPS,
+         timeout=240, disks=[("ahci", make)]),
+    Boot("disk-usb-qemu-svm", "disk-usb.dts", [Check("stick", r"port 1: a disk of 196608 blocks of 512"), *checks(make, 0)],
+         steps=STEPS, timeout=240, disks=[("usb", make)]),
+    Boot("disk-ata-qemu-svm", "guests/systems/disk-ata.dts",
+         [Check("restart", r"^\[linux-a\] end-40$", r"disk is restarted by the operator", r"^\[linux-a\] errors-0$"),
+          Check("image", call=contents(make, 0, guests=1)), Check("well", lacks=WRONG)],
+         steps=ONE_STEPS, timeout=150, disks=[("ata", make)]),
 ]

@@ -54,6 +54,8 @@ MACHINES = {
     "ramdisk": Machine("drivers.dts"),
     "ramdisk-no-replay": Machine("drivers-no-replay.dts"),
     "virtio-blk": Machine("drivers-virtio-blk.dts", "disk", REAL, disks=[("virtio", blank)]),
+    "ahci": Machine("drivers-ahci.dts", "disk", REAL, disks=[("ahci", blank)]),
+    "usb": Machine("drivers-usb.dts", "disk", REAL, disks=[("usb", blank)]),
     "nvme": Machine("drivers-nvme.dts", "disk", REAL, disks=[("nvme", blank)]),
 }
 

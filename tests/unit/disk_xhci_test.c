@@ -1,0 +1,320 @@
+/*
+ * Tests of the driver of USB disks against a model of the controller and a stick: speeds, hostile
+ * descriptors, clients that come and go, and what goes wrong at each layer.
+ */
+#include <stdlib.h>
+
+#include "drivers/xhci/descriptor.h"
+#include "drivers/xhci/ring.h"
+#include "drivers/xhci/xhci.h"
+#include "tests/unit/disk_work.h"
+#include "tests/unit/fake_xhci.h"
+#include "tests/unit/test.h"
+
+static struct work w;
+
+void check_failed(const char *at, int line, const char *what)
+{
+	test_fail(at, line, "%s", what);
+	abort();
+}
+
+/* While the driver waits, the stick works. */
+static void meanwhile(void)
+{
+	fake_xhci_step(FAKE_XHCI_GOOD);
+}
+
+static bool start(u32 clients)
+{
+	fake_device.idle = meanwhile;
+	return disk_work_start(&w, &xhci_driver, clients);
+}
+
+/* Turns, without anything new, until all is answered. */
+static void settle(void)
+{
+	for (int i = 0; i < 8000 && disk_work_open(&w) > 0 && !w.dead; i++) {
+		disk_work_turn(&w);
+		for (u32 c = 0; c < w.clients; c++)
+			disk_work_client(&w, c, false);
+		fake_xhci_step(FAKE_XHCI_GOOD);
+	}
+	CHECK_EQ(disk_work_open(&w), 0);
+}
+
+static void work(u32 turns, bool restarts)
+{
+	for (u32 i = 0; i < turns; i++) {
+		for (u32 c = 0; c < w.clients; c++) {
+			disk_work_client(&w, c, true);
+			if (restarts && random() % 40 == 0)
+				disk_work_restart(&w, c);
+		}
+		for (u32 k = 0; k < 20; k++) {
+			disk_work_turn(&w);
+			if (random() % 8)
+				fake_xhci_step(FAKE_XHCI_GOOD);
+		}
+	}
+	settle();
+	disk_work_compare(&w, fake_xhci.medium);
+	CHECK_EQ(w.wrong + w.stray, 0);
+	CHECK_EQ(fake_xhci.rules, 0);
+	CHECK_EQ(fake_device.wild, 0);
+	CHECK_EQ(w.resets, 0);
+}
+
+TEST(xhci_works)
+{
+	static const u32 speeds[] = {4, 3, 1};
+
+	for (u32 i = 0; i < 6; i++) {
+		fake_xhci_init(speeds[i / 2]);
+		fake_xhci.wide_contexts = i & 1;
+		fake_xhci.attentions = 2; /* it tells of its reset */
+		fake_xhci.no_cache = i & 1;
+		CHECK(start(FAKE_CLIENTS));
+		CHECK_EQ(fake_xhci.resets, 1);
+		CHECK_EQ(w.geometry.unit, FAKE_XHCI_PORT);
+		CHECK_EQ(w.geometry.sectors, FAKE_XHCI_SECTORS);
+		CHECK_EQ(w.geometry.block_size, 512);
+		CHECK_EQ(w.geometry.features, BLOCK_CAN_FLUSH);
+		work(300, false);
+		for (u32 c = 0; c < w.clients; c++)
+			CHECK(w.client[c].answers > 100);
+		CHECK(i & 1 ? fake_xhci.flushes == 1 : fake_xhci.flushes > 10);
+	}
+}
+
+TEST(xhci_clients_come_and_go)
+{
+	fake_xhci_init(4);
+	CHECK(start(FAKE_CLIENTS));
+	work(1000, true);
+}
+
+/* No interrupt is missed: the driver only works when one has come, or a client has asked. */
+TEST(xhci_interrupts)
+{
+	fake_xhci_init(3);
+	CHECK(start(1));
+	disk_work_turn(&w);
+	for (u32 i = 0; i < 300; i++) {
+		disk_work_client(&w, 0, true);
+		disk_work_turn(&w);
+		while (fake_xhci_step(FAKE_XHCI_GOOD)) {
+			CHECK(fake_device.interrupts);
+			disk_work_turn(&w);
+		}
+		disk_work_client(&w, 0, false);
+		CHECK_EQ(disk_work_open(&w), 0);
+	}
+	CHECK_EQ(w.wrong + w.stray, 0);
+}
+
+TEST(xhci_disks)
+{
+	fake_xhci_init(4);
+	fake_xhci.block_size = 4096;
+	fake_xhci.protected = true;
+	CHECK(start(1));
+	CHECK_EQ(w.geometry.sectors, FAKE_XHCI_SECTORS * 8);
+	CHECK(w.geometry.features & BLOCK_READ_ONLY);
+	fake_xhci_init(4);
+	fake_xhci.blocks = 1ull << 33;
+	CHECK(start(1));
+	CHECK_EQ(w.geometry.sectors, 1ull << 33);
+}
+
+static void come(void)
+{
+	if (fake_device.waited > 5000000)
+		fake_xhci.absent = false;
+	meanwhile();
+}
+
+/* A stick that is put in later. */
+TEST(xhci_waits_for_a_stick)
+{
+	fake_xhci_init(3);
+	fake_xhci.absent = true;
+	fake_device.idle = come;
+	CHECK(disk_work_start(&w, &xhci_driver, 1));
+	CHECK(fake_device.waited > 5000000 && fake_device.waited < 6000000);
+	work(50, false);
+}
+
+static void refused(const char *line)
+{
+	fake_device.last[0] = 0;
+	CHECK(!start(1));
+	if (!strstr(fake_device.last, line))
+		test_fail(__FILE__, __LINE__, "\"%s\" is not \"%s\"", fake_device.last, line);
+}
+
+TEST(xhci_refused)
+{
+	fake_xhci_init(4);
+	fake_xhci.never_reset = true;
+	refused("does not come out of its reset");
+	fake_xhci_init(4);
+	fake_device.bar = 1;
+	refused("not the registers");
+}
+
+static void ask_much(void)
+{
+	for (u32 i = 0; i < 4; i++) {
+		disk_work_turn(&w);
+		disk_work_client(&w, 0, i > 1);
+	}
+	disk_work_turn(&w);
+	CHECK(disk_work_open(&w) > 8);
+}
+
+/* What the stick says has failed is told of; what the transport loses is sent again, in each stage
+ * of a command. */
+TEST(xhci_errors)
+{
+	u64 resets[FAKE_XHCI_ACTS] = {0};
+	u64 errors[FAKE_XHCI_ACTS] = {0};
+
+	for (u32 i = 0; i < 4 * (FAKE_XHCI_ACTS - 1); i++) {
+		enum fake_xhci_act act = FAKE_XHCI_FAIL + i / 4;
+		u32 stages = i % 4;
+		bool again;
+
+		fake_xhci_init(4);
+		CHECK(start(1));
+		w.tolerant = true;
+		ask_much();
+		for (u32 k = 0; k < stages; k++) {
+			CHECK(fake_xhci_step(FAKE_XHCI_GOOD));
+			disk_work_turn(&w);
+		}
+		if (!fake_xhci_step(act))
+			continue;
+		again = act == FAKE_XHCI_SILENT; /* run.c finds out by the time */
+		if (again) {
+			CHECK(xhci_driver.reset());
+			disk_server_again(&w.server, w.now);
+		}
+		for (u32 k = 0; k < 6; k++) {
+			disk_work_turn(&w);
+			fake_xhci_step(FAKE_XHCI_GOOD);
+		}
+		CHECK(!w.dead);
+		CHECK(w.resets <= 1);
+		if (act == FAKE_XHCI_UNPLUG || act == FAKE_XHCI_FATAL)
+			CHECK_EQ(w.resets, 1);
+		if (act == FAKE_XHCI_STRAY || act == FAKE_XHCI_FAIL || act == FAKE_XHCI_ATTENTION)
+			CHECK_EQ(w.resets, 0);
+		if (act == FAKE_XHCI_ERROR)
+			CHECK_EQ(fake_xhci.recoveries, 1);
+		if (act == FAKE_XHCI_UNPLUG || act == FAKE_XHCI_FATAL)
+			CHECK_EQ(fake_xhci.resets, 2);
+		settle();
+		CHECK(w.client[0].errors <= 1);
+		errors[act] += w.client[0].errors;
+		resets[act] += w.resets;
+		CHECK_EQ(w.wrong + w.stray, 0);
+		CHECK_EQ(fake_device.wild, 0);
+		CHECK_EQ(fake_xhci.rules, 0);
+		w.resets = 0;
+		work(20, false);
+	}
+	for (u32 act = FAKE_XHCI_FAIL; act < FAKE_XHCI_ACTS; act++) {
+		bool tells = act == FAKE_XHCI_FAIL || act == FAKE_XHCI_SHORT ||
+			     act == FAKE_XHCI_RESIDUE || act == FAKE_XHCI_STALL;
+		bool breaks = act == FAKE_XHCI_ERROR || act == FAKE_XHCI_BAD_STATUS ||
+			      act == FAKE_XHCI_UNPLUG || act == FAKE_XHCI_FATAL;
+
+		CHECK_EQ(errors[act] > 0, tells);
+		CHECK(resets[act] > 0 || !breaks);
+	}
+}
+
+/* What does not help is followed by what is stronger; another stick is not taken for the same. */
+TEST(xhci_stays_broken)
+{
+	for (u32 i = 0; i < 4; i++) {
+		fake_xhci_init(4);
+		CHECK(start(1));
+		ask_much();
+		fake_xhci.crooked_recovery = true;
+		fake_xhci.absent = i == 1;
+		fake_xhci.never_reset = i == 2;
+		fake_xhci.blocks += i == 3;
+		CHECK(fake_xhci_step(FAKE_XHCI_ERROR));
+		disk_work_turn(&w);
+		CHECK_EQ(w.dead, i > 0);
+		CHECK_EQ(fake_xhci.resets, 2);
+		if (i > 0)
+			CHECK(strstr(fake_device.last, i == 1   ? "gone"
+						       : i == 2 ? "out of its reset"
+								: "another"));
+	}
+}
+
+/* Every cut and every changed byte of a configuration: no read beyond it, and nothing else than
+ * bulk endpoints is taken. */
+TEST(xhci_descriptors)
+{
+	struct usb_storage s;
+	u8 good[64];
+	u32 size;
+
+	fake_xhci_init(4);
+	size = fake_xhci.config_size;
+	memcpy(good, fake_xhci.config, sizeof(good));
+	CHECK(usb_find_storage(good, size, true, &s));
+	CHECK_EQ(s.in.address, 0x81);
+	CHECK_EQ(s.in.burst, 3);
+	CHECK_EQ(s.out.address, 2);
+	CHECK_EQ(s.out.burst, 15);
+	CHECK_EQ(s.out.packet, 1024);
+	CHECK(!usb_find_storage(good, size, false, &s)); /* packets of another speed */
+	for (u32 cut = 0; cut < size; cut++) {
+		u8 *copy = malloc(cut + 1);
+
+		memcpy(copy, good, cut);
+		CHECK_EQ(usb_find_storage(copy, cut, true, &s), cut >= 38);
+		free(copy);
+	}
+	for (u32 i = 0; i < size * 256; i++) {
+		u8 *copy = malloc(size);
+
+		memcpy(copy, good, size);
+		copy[i / 256] = (u8)i;
+		if (usb_find_storage(copy, size, true, &s)) {
+			CHECK(s.in.address & 0x80 && s.in.address & 0xf);
+			CHECK(s.out.address > 0 && s.out.address < 16);
+			CHECK(s.in.packet == 1024 && s.out.packet == 1024);
+			CHECK(s.in.burst < 16 && s.out.burst < 16 && s.configuration);
+		}
+		free(copy);
+	}
+}
+
+/* A transfer over the end of its ring: the link belongs to it, and its first TRB comes last. */
+TEST(xhci_ring)
+{
+	static struct xhci_trb trb[XHCI_RING_SIZE];
+	struct xhci_ring r = {.trb = trb, .bus = 0x1000};
+
+	xhci_ring_init(&r);
+	for (u32 i = 0; i < 5 * XHCI_RING_SIZE; i++) {
+		u32 at = r.at;
+		u32 cycle = r.cycle;
+
+		CHECK_EQ(xhci_ring_put(&r, i, 0, XHCI_TRB_CHAIN), 0x1000 + 16 * at);
+		CHECK((trb[at].control & XHCI_TRB_CYCLE) != cycle);
+		xhci_ring_put(&r, i, 0, 0);
+		CHECK((trb[at].control & XHCI_TRB_CYCLE) != cycle);
+		xhci_ring_give(&r);
+		CHECK_EQ(trb[at].control, XHCI_TRB_CHAIN | cycle);
+		if (at == XHCI_RING_SIZE - 2)
+			CHECK(trb[XHCI_RING_SIZE - 1].control & XHCI_TRB_CHAIN);
+	}
+}
