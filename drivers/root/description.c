@@ -352,6 +352,7 @@ static void read_node(struct description *d, int offset, const struct boot_info 
 	n->on_exit_restart = on_exit && strcmp(on_exit, "restart") == 0;
 	n->fpu = tree_has(t, offset, "fpu");
 	n->test_authority = tree_has(t, offset, "test-authority");
+	n->dma_faults_allowed = tree_has(t, offset, "dma-faults-allowed");
 	if (tree_has(t, offset, "memory-region"))
 		tree_complain(t, offset,
 			"\"memory-region\" is not in this version: the program runs without it");
