@@ -33,7 +33,7 @@ struct pulse {
 	/* the program's */
 	u32 answered __attribute__((aligned(64)));
 	u32 opened; /* not 0: the program has a loop that answers */
-	u32 can;    /* PULSE_CAN_* */
+	u32 can;    /* PULSE_CAN_*, before `opened` is set */
 	u64 served; /* TSC at which the loop first had a client connected, or began if it has no
 		       such clients; 0: not yet */
 };

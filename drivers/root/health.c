@@ -191,7 +191,7 @@ void health_inject(struct member *m, const char *fault)
 		supervise_end(m, "is killed by the operator");
 	} else if (!p) {
 		say("not supported: %s has no heartbeat\n", name);
-	} else if (i == PULSE_WILD_DMA &&
+	} else if (i == PULSE_WILD_DMA && __atomic_load_n(&p->opened, __ATOMIC_ACQUIRE) &&
 		   !(__atomic_load_n(&p->can, __ATOMIC_RELAXED) & PULSE_CAN_DMA)) {
 		say("not supported: %s has no device that does DMA\n", name);
 	} else {
