@@ -20,7 +20,8 @@ enum pulse_fault {
 	PULSE_WILD_WRITE = 2, /* writes where it has no memory, or none to write to */
 	PULSE_BAD_RING = 3,   /* nonsense in its words of all its sessions */
 	PULSE_WILD_DMA = 4,   /* its device is told to reach beyond its memory */
-	PULSE_FAULTS = 5,
+	PULSE_STALE_RING = 5, /* indices of the past in all its sessions */
+	PULSE_FAULTS = 6,
 };
 
 /* pulse.can */

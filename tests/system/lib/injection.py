@@ -5,7 +5,8 @@ import random
 from boot import Boot, Check, Failed
 
 KEY = r"\x1d"  # Ctrl-]
-KINDS = ("kill", "hang", "wild-write", "bad-ring")
+RINGS = ("bad-ring", "stale-ring")
+KINDS = ("kill", "hang", "wild-write", *RINGS)
 WRITERS = 2  # in each guest, beside one that reads all the time
 SLOTS = 16  # of 64 KiB, of each writer
 
@@ -63,7 +64,7 @@ MACHINES = {
 def pairs(machine):
     """Every (domain, fault) but those that lose what this script waits for: what stands in a broken ring of bytes."""
     return [(target, kind) for target in (machine.disk, *machine.others) for kind in machine.kinds
-            if (kind != "bad-ring" or target not in ("console", "uart", "bus")) and (kind != "wild-dma" or target == machine.disk)]
+            if (kind not in RINGS or target not in ("console", "uart", "bus")) and (kind != "wild-dma" or target == machine.disk)]
 
 
 def choose(machine, number, seed):
