@@ -125,13 +125,15 @@ system: programs guest-files $(TESTS)/locked.efi
 system-%: programs guest-files $(TESTS)/locked.efi
 	@tests/system/run --logs $(TESTS)/system $*
 
-# A VMM (SOAK=vmm) or drivers and servers (SOAK=drivers) killed KILLS times under guests that work.
+# A VMM (SOAK=vmm) or drivers and servers (SOAK=drivers) killed KILLS times under guests that work; COUNT system calls with
+# random arguments (SOAK=syscalls).
 KILLS    ?= 1000
+COUNT    ?= 10000000
 SOAK     ?= vmm
 WORKLOAD ?=
 .PHONY: soak
 soak: programs guest-files
-	@tests/soak --mode $(SOAK) --kills $(KILLS) $(WORKLOAD:%=--workload %) --logs $(TESTS)/soak
+	@tests/soak --mode $(SOAK) --kills $(KILLS) --count $(COUNT) $(WORKLOAD:%=--workload %) --logs $(TESTS)/soak
 
 # EFI programs of the system tests are linked as the loader is.
 $(TESTS)/efi/%.o: tests/system/efi/%.c

@@ -45,51 +45,66 @@ static void wild_write(const struct start_info *info, u32 number)
 	program_exit(1);
 }
 
+/* How a program spoils the words of a session that are its own to write. */
+struct spoiler {
+	u64 state;
+	bool stale; /* an index of the past, of which the peer could take all entries for new; else
+		       nonsense */
+};
+
+static void spoil(struct spoiler *s, u32 *index, u32 size)
+{
+	u32 wrong = nonsense(&s->state);
+
+	if (s->stale)
+		wrong = __atomic_load_n(index, __ATOMIC_RELAXED) - size - 1 - wrong % size;
+	__atomic_store_n(index, wrong, __ATOMIC_RELEASE);
+}
+
 /* The words of a server of `block`. A head that is too far, or answers to what was never asked. */
-static void bad_block(struct block_session *s, u64 *state)
+static void bad_block(struct block_session *s, struct spoiler *p)
 {
-	for (u32 i = 0; i < BLOCK_QUEUE; i++)
-		s->completion[i] = (struct block_completion){nonsense(state), nonsense(state)};
-	__atomic_store_n(&s->requests.tail, nonsense(state), __ATOMIC_RELEASE);
-	__atomic_store_n(&s->completions.head, nonsense(state), __ATOMIC_RELEASE);
+	for (u32 i = 0; i < BLOCK_QUEUE && !p->stale; i++)
+		s->completion[i] =
+			(struct block_completion){nonsense(&p->state), nonsense(&p->state)};
+	spoil(p, &s->requests.tail, BLOCK_QUEUE);
+	spoil(p, &s->completions.head, BLOCK_QUEUE);
 }
 
-static void bad_net(struct net_session *s, bool server, u64 *state)
+static void bad_net(struct net_session *s, bool server, struct spoiler *p)
 {
-	for (u32 i = 0; server && i < NET_QUEUE; i++)
-		s->received[i] = (struct net_received){nonsense(state), nonsense(state)};
-	__atomic_store_n(server ? &s->transmit_queue.tail : &s->transmit_queue.head,
-		nonsense(state), __ATOMIC_RELEASE);
-	__atomic_store_n(server ? &s->received_queue.head : &s->received_queue.tail,
-		nonsense(state), __ATOMIC_RELEASE);
+	for (u32 i = 0; server && i < NET_QUEUE && !p->stale; i++)
+		s->received[i] = (struct net_received){nonsense(&p->state), nonsense(&p->state)};
+	spoil(p, server ? &s->transmit_queue.tail : &s->transmit_queue.head, NET_QUEUE);
+	spoil(p, server ? &s->received_queue.head : &s->received_queue.tail, NET_QUEUE);
 }
 
-static void bad_bytes(struct console_session *s, bool server, u64 *state)
+static void bad_bytes(struct console_session *s, bool server, struct spoiler *p)
 {
 	struct ring *in = server ? &s->to_server.ring : &s->to_client.ring;
 	struct ring *out = server ? &s->to_client.ring : &s->to_server.ring;
 
-	__atomic_store_n(&in->tail, nonsense(state), __ATOMIC_RELEASE);
-	__atomic_store_n(&out->head, nonsense(state), __ATOMIC_RELEASE);
+	spoil(p, &in->tail, CONSOLE_RING_SIZE);
+	spoil(p, &out->head, CONSOLE_RING_SIZE);
 }
 
 /* The peers are told to look, and get the time to do so: this program's next honest step would hide
  * some of it. */
-static void bad_ring(const struct start_info *info, u32 number)
+static void bad_rings(const struct start_info *info, u32 number, bool stale)
 {
 	const struct start_resource *r;
-	u64 state = number;
+	struct spoiler p = {.state = number, .stale = stale};
 	u64 bits;
 
 	for (u32 i = 0; (r = start_find(info, START_SESSION, i)) != NULL; i++) {
 		bool server = r->role == START_SERVER;
 
 		if (strcmp(r->protocol, "block") == 0 && server)
-			bad_block((struct block_session *)r->address, &state);
+			bad_block((struct block_session *)r->address, &p);
 		else if (strcmp(r->protocol, "net") == 0)
-			bad_net((struct net_session *)r->address, server, &state);
+			bad_net((struct net_session *)r->address, server, &p);
 		else if (strcmp(r->protocol, "console") == 0 || strcmp(r->protocol, "serial") == 0)
-			bad_bytes((struct console_session *)r->address, server, &state);
+			bad_bytes((struct console_session *)r->address, server, &p);
 		else
 			continue;
 		sys_event_signal(r->cap, r->value);
@@ -108,7 +123,8 @@ void inject_fault(
 		wild_write(info, number);
 		break;
 	case PULSE_BAD_RING:
-		bad_ring(info, number);
+	case PULSE_STALE_RING:
+		bad_rings(info, number, fault == PULSE_STALE_RING);
 		break;
 	case PULSE_WILD_DMA:
 		if (faults && faults->wild_dma)

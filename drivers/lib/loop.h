@@ -40,6 +40,7 @@ void loop_peer_broken(cap_t session);
 
 /* --- inject.c --- */
 
-/* Does what enum pulse_fault names; returns from PULSE_BAD_RING and PULSE_WILD_DMA. */
+/* Does what enum pulse_fault names; returns from PULSE_BAD_RING, PULSE_STALE_RING and
+ * PULSE_WILD_DMA. */
 void inject_fault(
 	const struct start_info *info, const struct loop_faults *faults, u32 fault, u32 number);

@@ -20,7 +20,8 @@ enum pulse_fault {
 	PULSE_WILD_WRITE = 2, /* writes where it has no memory, or none to write to */
 	PULSE_BAD_RING = 3,   /* nonsense in its words of all its sessions */
 	PULSE_WILD_DMA = 4,   /* its device is told to reach beyond its memory */
-	PULSE_FAULTS = 5,
+	PULSE_STALE_RING = 5, /* indices of the past in all its sessions */
+	PULSE_FAULTS = 6,
 };
 
 /* pulse.can */
@@ -33,7 +34,7 @@ struct pulse {
 	/* the program's */
 	u32 answered __attribute__((aligned(64)));
 	u32 opened; /* not 0: the program has a loop that answers */
-	u32 can;    /* PULSE_CAN_* */
+	u32 can;    /* PULSE_CAN_*, before `opened` is set */
 	u64 served; /* TSC at which the loop first had a client connected, or began if it has no
 		       such clients; 0: not yet */
 };

@@ -254,7 +254,7 @@ bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 }
 
 /* The member whose node has access to the function, or NULL. */
-static const char *owner_of(u32 function)
+static struct member *owner_of(u32 function)
 {
 	for (u32 i = 0; i < members; i++) {
 		const struct domain_node *n = member[i].node;
@@ -262,16 +262,16 @@ static const char *owner_of(u32 function)
 		for (u32 k = 0; k < n->devices; k++) {
 			if (n->device[k].kind == DEVICE_FUNCTION &&
 				n->device[k].function == function)
-				return n->name;
+				return &member[i];
 		}
 	}
 	return NULL;
 }
 
-const char *bus_requester_owner(u32 requester)
+struct member *bus_requester_owner(u32 requester)
 {
 	for (u32 i = 0; i < table.functions; i++) {
-		const char *owner = owner_of(table.function[i].function);
+		struct member *owner = owner_of(table.function[i].function);
 
 		if (owner && bus_requester(&table, boot, &table.function[i]) == requester)
 			return owner;
@@ -295,7 +295,8 @@ void bus_list(void)
 		return;
 	for (u32 i = 0; i < table.functions; i++) {
 		const struct bus_function *f = &table.function[i];
-		u32 n = bus_text(f, owner_of(f->function), fence_of(f), lines);
+		const struct member *owner = owner_of(f->function);
+		u32 n = bus_text(f, owner ? owner->node->name : NULL, fence_of(f), lines);
 
 		for (u32 k = 0; k < n; k++)
 			say("%s\n", lines[k]);

@@ -36,8 +36,8 @@ void bus_devices_reset(struct member *m);
 /* Adds function `i` of the node's devices to the start page of the member's process. */
 bool bus_devices_add(struct member *m, struct start_info *info, u32 i);
 
-/* The name of the member that has a function whose requests carry that ID, or NULL. */
-const char *bus_requester_owner(u32 requester);
+/* The member that has a function whose requests carry that ID, or NULL. */
+struct member *bus_requester_owner(u32 requester);
 
 /* The operator's commands. */
 void bus_list(void);

@@ -164,6 +164,20 @@ static bool read_function(struct tree *t, struct device_node *v, int node)
 	return true;
 }
 
+/* A node that has the same PCI function by another name, or NODE_NONE. */
+static u32 function_owner(const struct description *d, const struct device_node *v)
+{
+	for (u32 i = 0; i < d->nodes; i++) {
+		for (u32 k = 0; k < d->node[i].devices; k++) {
+			if (v->kind == DEVICE_FUNCTION &&
+				d->node[i].device[k].kind == DEVICE_FUNCTION &&
+				d->node[i].device[k].function == v->function)
+				return i;
+		}
+	}
+	return NODE_NONE;
+}
+
 /* Reads the device at `node`, which `n` has access to. */
 static bool read_device(struct description *d, struct domain_node *n, int node)
 {
@@ -209,13 +223,17 @@ static void read_access(struct description *d, struct domain_node *n)
 		u32 other =
 			node < 0 ? NODE_NONE : description_driver(d, fdt_get_phandle(t->fdt, node));
 
-		if (other != NODE_NONE) {
-			tree_complain(t, n->offset, "device %s is already given to %s",
-				fdt_get_name(t->fdt, node, NULL), d->node[other].name);
+		if (node < 0 || (other == NODE_NONE && !read_device(d, n, node))) {
 			n->bad = true;
-		} else if (node < 0 || !read_device(d, n, node)) {
-			n->bad = true;
+			continue;
 		}
+		if (other == NODE_NONE)
+			other = function_owner(d, &n->device[n->devices - 1]);
+		if (other == NODE_NONE)
+			continue;
+		tree_complain(t, n->offset, "device %s is already given to %s",
+			fdt_get_name(t->fdt, node, NULL), d->node[other].name);
+		n->bad = true;
 	}
 }
 
@@ -352,6 +370,7 @@ static void read_node(struct description *d, int offset, const struct boot_info 
 	n->on_exit_restart = on_exit && strcmp(on_exit, "restart") == 0;
 	n->fpu = tree_has(t, offset, "fpu");
 	n->test_authority = tree_has(t, offset, "test-authority");
+	n->dma_faults_allowed = tree_has(t, offset, "dma-faults-allowed");
 	if (tree_has(t, offset, "memory-region"))
 		tree_complain(t, offset,
 			"\"memory-region\" is not in this version: the program runs without it");

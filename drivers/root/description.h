@@ -73,6 +73,7 @@ struct domain_node {
 	bool on_exit_restart;
 	bool fpu;
 	bool test_authority;
+	bool dma_faults_allowed; /* what an IOMMU refuses its functions does not end it */
 	u32 devices;
 	struct device_node device[NODE_DEVICES];
 	u32 rams;

@@ -1,4 +1,4 @@
-/* An IOMMU's fault in words. */
+/* An IOMMU's fault in words, and what it means. */
 #include "drivers/root/faults.h"
 
 void fault_text(const struct msg_dma_fault *f, const char *owner, char line[FAULT_LINE])
@@ -26,4 +26,9 @@ void fault_text(const struct msg_dma_fault *f, const char *owner, char line[FAUL
 		format(to, size, "was stopped by the IOMMU at %#lx (code %u)", f->address,
 			f->reason);
 	}
+}
+
+bool fault_counts(const struct msg_dma_fault *f)
+{
+	return f->kind == DMA_FAULT_ADDRESS || f->kind == DMA_FAULT_INTERRUPT;
 }

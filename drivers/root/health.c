@@ -171,7 +171,7 @@ void health_show(struct member *m)
 }
 
 static const char *const fault_name[PULSE_FAULTS] = {
-	"kill", "hang", "wild-write", "bad-ring", "wild-dma"};
+	"kill", "hang", "wild-write", "bad-ring", "wild-dma", "stale-ring"};
 
 void health_inject(struct member *m, const char *fault)
 {
@@ -184,14 +184,14 @@ void health_inject(struct member *m, const char *fault)
 	if (!description.fault_injection) {
 		say("not allowed: it needs \"fault-injection;\" in /domains of the description\n");
 	} else if (i == PULSE_FAULTS) {
-		say("usage: inject NAME kill|hang|wild-write|bad-ring|wild-dma\n");
+		say("usage: inject NAME kill|hang|wild-write|bad-ring|stale-ring|wild-dma\n");
 	} else if (m->node->class != NODE_DOMAIN || m->state != MEMBER_RUNNING) {
 		say("%s is no domain that runs\n", name);
 	} else if (i == PULSE_NONE) {
 		supervise_end(m, "is killed by the operator");
 	} else if (!p) {
 		say("not supported: %s has no heartbeat\n", name);
-	} else if (i == PULSE_WILD_DMA &&
+	} else if (i == PULSE_WILD_DMA && __atomic_load_n(&p->opened, __ATOMIC_ACQUIRE) &&
 		   !(__atomic_load_n(&p->can, __ATOMIC_RELAXED) & PULSE_CAN_DMA)) {
 		say("not supported: %s has no device that does DMA\n", name);
 	} else {

@@ -3,6 +3,7 @@
 
 #include "drivers/root/bus.h"
 #include "drivers/root/config.h"
+#include "drivers/root/faults.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/watch.h"
@@ -104,6 +105,7 @@ static bool run(struct member *m)
 {
 	bool make_guest = m->node->class == NODE_PARTITION && m->guest.vm == CAP_NULL;
 
+	faults_begin(m);
 	if (process_make(m) && (!make_guest || guest_make(m)) && process_run(m)) {
 		m->state = MEMBER_RUNNING;
 		return true;

@@ -1,65 +1,11 @@
 /* Misbehaviour: what a broken or hostile program may do to itself, and must not do to others. */
 #include "drivers/test/test.h"
 
-#define WILD_CALLS 200000u
+#define MULTIPLIER  0x9e3779b97f4a7c15ull
+#define KEEP_US     50000u
+#define STORM_FIRST 0x100000ull
 
 static volatile u64 fault_address = 8;
-static u64 state = 0x9e3779b97f4a7c15ull;
-
-/* xorshift64 (Marsaglia): the same sequence at each run. */
-static u64 random_next(void)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state;
-}
-
-/* A value that a checker may have forgotten. */
-static u64 random_argument(void)
-{
-	static const u64 edge[] = {0, 1, PAGE_SIZE, PAGE_SIZE - 1, ~0ull, ~0ull - PAGE_SIZE + 1,
-		BIT(63), BIT(47), ABI_USER_END, ABI_STUB, 0xffffffff80000000ull, CAP_MAX,
-		0xffffffffull, BIT(32), START_RESOURCES, START_INFO};
-	u64 r = random_next();
-
-	switch (r % 4) {
-	case 0:
-		return r >> 8 & 0x3f; /* a capability or an operation */
-	case 1:
-		return edge[(r >> 8) % ARRAY_SIZE(edge)];
-	case 2:
-		return (r >> 8 & 0xfffff) << PAGE_SHIFT;
-	default:
-		return random_next();
-	}
-}
-
-/* Calls that would end the test or wait for ever. */
-static bool is_harmless_only(u64 number, u64 op)
-{
-	return (number == SYS_SYS_CTL && op == SYS_CTL_EXIT) || number == SYS_IPC_REPLY_WAIT ||
-	       number == SYS_EVENT_WAIT || number == SYS_VCPU_RUN;
-}
-
-static void wild(void)
-{
-	u64 ok = 0;
-
-	for (u32 i = 0; i < WILD_CALLS; i++) {
-		u64 number = random_next() % (SYS_COUNT + 2);
-		u64 op = random_argument();
-		u64 *message = thread_message();
-
-		for (u32 k = 0; k < 12; k++)
-			message[k] = random_argument();
-		if (is_harmless_only(number, op))
-			continue;
-		ok += sys_any(number, random_argument(), op, random_argument(), random_argument(),
-			      random_argument(), random_argument(), NULL) == STATUS_OK;
-	}
-	log_line("wild: %u calls made, %lu accepted", WILD_CALLS, ok);
-}
 
 /* Makes objects until the pool is empty, and goes on asking. */
 static void pool(void)
@@ -91,6 +37,38 @@ static void overflow(u64 depth)
 	frame[0] += frame[depth % 64];
 }
 
+/* Sets the event bits of all its peers for ever. */
+static void storm(void)
+{
+	const struct start_resource *r;
+
+	for (u64 round = 1;; round++) {
+		for (u32 i = 0; (r = start_find(info, START_SESSION, i)) != NULL; i++)
+			sys_event_signal(r->cap, r->value);
+		if (round >= STORM_FIRST && (round & (round - 1)) == 0)
+			log_line("storm: %lu times", round);
+	}
+}
+
+/* Not misbehaviour, but who would notice it of others: all of the heap keeps what stands there. */
+static void keep(void)
+{
+	const struct start_resource *r = start_find(info, START_HEAP, 0);
+	u64 words = r ? r->size / sizeof(u64) : 0;
+	volatile u64 *word = r ? (volatile u64 *)r->address : NULL;
+
+	check(words > 0);
+	for (u64 i = 0; i < words; i++)
+		word[i] = ~(i * MULTIPLIER);
+	for (u64 round = 0;; round++) {
+		for (u64 i = 0; i < words; i++)
+			check(word[i] == ~(i * MULTIPLIER));
+		if ((round & (round - 1)) == 0)
+			log_line("keep: looked %lu times at %lu words", round + 1, words);
+		wait_bits(0, KEEP_US);
+	}
+}
+
 void mode_run(const char *mode)
 {
 	log_line("mode %s", mode);
@@ -102,8 +80,8 @@ void mode_run(const char *mode)
 		check(mode == NULL);
 	else if (strcmp(mode, "stack") == 0)
 		overflow(0);
-	else if (strcmp(mode, "wild") == 0)
-		wild();
+	else if (strncmp(mode, "wild", 4) == 0)
+		wild_run(mode + 4);
 	else if (strcmp(mode, "pool") == 0)
 		pool();
 	else if (strcmp(mode, "flood") == 0)
@@ -112,9 +90,10 @@ void mode_run(const char *mode)
 	else if (strcmp(mode, "loop") == 0)
 		for (;;)
 			asm volatile("pause");
-	else if (strcmp(mode, "idle") == 0)
-		for (;;)
-			wait_bits(BIT(32), 1000000000);
+	else if (strcmp(mode, "storm") == 0)
+		storm();
+	else if (strcmp(mode, "keep") == 0)
+		keep();
 	else
 		log_line("there is no mode \"%s\"", mode);
 }

@@ -81,6 +81,10 @@ u32 other_cpu(void);
 
 /* Misbehaviour that a description asks for by `args`; see main.c. */
 void mode_run(const char *mode);
+
+/* Makes system calls with random arguments. `numbers`: how many, and the seed, each of which may be
+ * left out. */
+void wild_run(const char *numbers);
 void bench_run(void);
 
 extern const char child_page[], child_server[], child_echo[], child_bad_server[], child_caller[],

@@ -108,6 +108,26 @@ TEST(a_broken_queue_begins_anew)
 	CHECK(disk_done(VIRTIO_BLK_S_OK));
 }
 
+/* Events in a row that tell of nothing are an accusation; those with answers between them are not.
+ */
+TEST(a_server_that_floods)
+{
+	disk_start(true);
+	for (u32 i = 0; i < 3000; i++) {
+		if (i % 500 == 0) {
+			disk_request(VIRTIO_BLK_T_IN, 9, 512, true);
+			server_serve_all();
+			CHECK(disk_done(VIRTIO_BLK_S_OK));
+		}
+		server_event();
+	}
+	CHECK_EQ(host.broken, 0);
+	for (u32 i = 0; i < 1000; i++)
+		server_event();
+	CHECK_EQ(host.broken, 1);
+	CHECK(host_machine.virtio.block[0].connected);
+}
+
 /* A server that is given up: what it had and what follows fails, until there is one again. */
 TEST(a_server_that_is_gone)
 {

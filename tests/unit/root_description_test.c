@@ -136,6 +136,30 @@ static bool read_with(const char *more)
 	"uart2 { compatible = \"bulkhead,domain\"; program = \"uart.elf\"; cpus = <&cpu0>; "       \
 	"access = <&com2>; }; "
 
+/* One function is given to one domain, whatever nodes name it. */
+TEST(description_function_twice)
+{
+	static const char *const other[] = {"nic0", "again"};
+	static char source[8192];
+
+	for (u32 i = 0; i < 2; i++) {
+		snprintf(source, sizeof(source),
+			"%s/ { pci { compatible = \"pci-host-cam-generic\"; again: again@3,0 { "
+			"reg = <0x1800 0 0 0 0>; compatible = \"pciclass,020000\"; }; };\n"
+			"domains { first { compatible = \"bulkhead,domain\"; program = "
+			"\"uart.elf\"; "
+			"cpus = <&cpu0>; access = <&nic0>; };\n"
+			"second { compatible = \"bulkhead,domain\"; program = \"uart.elf\"; "
+			"cpus = <&cpu0>; access = <&%s>; }; }; };\n",
+			good, other[i]);
+		compile(source);
+		CHECK(read_tree());
+		CHECK(strstr(said, "/domains/second: device ") &&
+			strstr(said, " is already given to first"));
+		CHECK(!d.node[3].bad && d.node[4].bad);
+	}
+}
+
 /* A partition's own line to a debugger. */
 TEST(description_debug)
 {

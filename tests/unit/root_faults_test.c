@@ -29,3 +29,20 @@ TEST(words)
 		"a-name-of-thirty-one-characters: PCI function 00:05.0 was stopped by the IOMMU at "
 		"0xffffffffffffffff (code 4294967295)"));
 }
+
+TEST(what_counts)
+{
+	const struct {
+		u32 kind;
+		bool counts;
+	} cases[] = {
+		{DMA_FAULT_ADDRESS, true},
+		{DMA_FAULT_INTERRUPT, true},
+		{DMA_FAULT_BLOCKED, false},
+		{DMA_FAULT_OTHER, false},
+	};
+
+	for (u32 i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CHECK(fault_counts(&(struct msg_dma_fault){.kind = cases[i].kind}) ==
+			cases[i].counts);
+}

@@ -141,6 +141,7 @@ domain
   heartbeat-ms      optional  u32 0..60000
   fpu               optional  flag
   test-authority    optional  flag
+  dma-faults-allowed optional flag
   > ethernet-ports        optional  ports
   > volumes               optional  memory-volumes
 

@@ -1,17 +1,22 @@
 """Guests that try what they must not, and end by a triple fault, a jump to nowhere, a reset, a halt or never, beside a Linux
 guest that must not notice."""
 
-from boot import GO_ON, Boot, Check
+from boot import GO_ON, Boot, Check, Failed
 
 KEY = r"\x1d"  # Ctrl-]
 
+# Of what the guest has on its disk, past its page cache.
+SUM = r"echo disk-$(dd if=/dev/vda bs=64k count=8 iflag=direct 2>n | sha256sum); "
+
 STEPS = [
-    (r"\[undisturbed\] .*/ # ", r"echo first-$((40+1))\n"),
+    (r"\[undisturbed\] .*/ # ", r"dd if=bin/busybox of=/dev/vda bs=64k count=8 oflag=direct 2>n; " + SUM +
+     r"echo first-$((40+1))\n"),
     (r"first-41", KEY + "o"),
     (r"bulkhead> ", r"stop halting\n"),
     (r"halting is stopped by the operator", r"start again\n"),
     (r"(?s)(again: its guest reset itself.*){3}", r"stop again\n"),
-    (r"again is stopped by the operator", r"start several\n"),
+    (r"again is stopped by the operator", r"start devices\n"),
+    (r"\[devices\] devices: ", r"start several\n"),
     (r"\[several\] smp: ", ""),
 ]
 # A loop with interrupts off, of a higher priority than Linux.
@@ -33,7 +38,7 @@ FAULTS = [
 OFF = [
     (r"", r"list\n"),
     (r"MiB of memory are free", KEY + "1"),
-    (r"typing goes to undisturbed", r"echo second-$((40+2)); dmesg | grep -cE 'BUG|Oops|stall'\n"),
+    (r"typing goes to undisturbed", SUM + r"echo second-$((40+2)); dmesg | grep -cE 'BUG|Oops|stall'\n"),
     (r"second-42", r"poweroff\n"),
 ]
 STAYS_ON = [
@@ -41,6 +46,15 @@ STAYS_ON = [
     (r"operator's prompt", r"poweroff\n"),
     (r"the operator powers the machine off", ""),
 ]
+
+
+def kept(log):
+    """What the guest wrote to its disk is what it read of it, before and after the others' tries."""
+    sums = log.all(r"^\[undisturbed\] disk-([0-9a-f]{64}) +-$")
+    if len(sums) != 2 or sums[0] != sums[1]:
+        raise Failed(f"sums of its disk: {sums}")
+
+
 CHECKS = [
     Check("hello", r"^\[hello\] hello from a small guest: one two$", r"root\] hello: its guest switched itself off"),
     Check("sector", r"^\[sector\] sector: the timer ticks$", r"^\[sector\] sector: PASS$",
@@ -50,6 +64,9 @@ CHECKS = [
           r"^\[again\] hello from a small guest: reset"),
     Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41",
           r"^\[undisturbed\] second-42\n(.*\n)*?\[undisturbed\] 0$"),
+    Check("disk", call=kept),
+    Check("devices", r"^\[devices\] PASS device 1041$", r"^\[devices\] PASS device 1042$", r"^\[devices\] PASS device 1044$",
+          r"^\[devices\] devices: 3 passed, 0 failed"),
     Check("events", r"^\[events\] events: [1-9]\d* passed, 0 failed", lacks=r"^\[events\] FAIL"),
     Check("several", r"^\[several\] smp: [1-9]\d* passed, 0 failed", lacks=r"^\[several\] FAIL"),
     Check("states", r"^undisturbed +partition +running", r"^hello +partition +off", r"^sector +partition +off",
