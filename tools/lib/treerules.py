@@ -19,7 +19,7 @@ WALLS = {
     "guests": ("kernel/abi/", "drivers/lib/", "drivers/protocols/"),
 }
 # A driver's folder may include these of drivers/, and no other driver's.
-SHARED_DRIVERS = ("drivers/lib/", "drivers/protocols/", "drivers/disk/", "drivers/virtio/")
+SHARED_DRIVERS = ("drivers/lib/", "drivers/protocols/", "drivers/disk/", "drivers/virtio/", "drivers/keyboard/")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 VENDOR = re.compile(r"\b(VMCS|VMCB|vmcs|vmcb)\b")
 OPEN = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
