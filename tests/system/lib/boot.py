@@ -43,6 +43,19 @@ class Log:
                 raise Failed(f"{pattern!r} is not {where}")
             at = match.end()
 
+    def said(self, prefix):
+        """The lines with the prefix, without it. One that another's line interrupts is shown again, whole: it counts once."""
+        found, cut = [], False
+        for line in self.text.splitlines():
+            mine = re.match(prefix, line)
+            if mine:
+                text = line[mine.end():]
+                if cut and found and text.startswith(found[-1]):
+                    found.pop()
+                found.append(text)
+            cut = not mine
+        return found
+
     def refuse(self, pattern):
         match = self.find(pattern)
         if match:
@@ -153,7 +166,8 @@ class Boot:
 
     def cases(self, log):
         """The tests that a program or guest ran itself, and that it came to its end."""
-        found = re.findall(rf"^{self.counted}(PASS|FAIL) (.+)$", log.text, re.M)
+        said = [re.fullmatch(r"(PASS|FAIL) (.+)", line) for line in log.said(self.counted)]
+        found = [line.groups() for line in said if line]
         results = [(f"{self.name}.{spelled(name)}", None if verdict == "PASS" else name)
                    for verdict, name in found]
         if not self.whole:

@@ -60,23 +60,9 @@ SHELL = (
     r"read x; touch /tmp/stop; wait; stty echo; echo end-$((40+2))\n")
 
 
-def said(log, name):
-    """The lines of a guest. One that another's line interrupts is shown again, whole: it counts once."""
-    found, cut = [], False
-    for line in log.text.splitlines():
-        mine = line.startswith(f"[{name}] ")
-        text = line[len(name) + 3:]
-        if mine and cut and found and text.startswith(found[-1]):
-            found.pop()
-        if mine:
-            found.append(text)
-        cut = not mine
-    return found
-
-
 def lines(log):
     """Every line of the shell's once, whole and in order."""
-    found = [line for line in said(log, "linux") if re.match(r"(line|bad|last)-\S+( \S+)?$", line)]
+    found = [line for line in log.said(r"\[linux\] ") if re.match(r"(line|bad|last)-\S+( \S+)?$", line)]
     wanted = [f"line-{number} {TEXT}" for number in range(len(found) - 1)] + [f"last-{len(found) - 1}"]
     for have, want in zip(found, wanted):
         if have != want:
@@ -94,7 +80,7 @@ COMPILE = (
 
 def compiled(log):
     """Each compilation passed and gave the same program, and each line of the clock is there once and in order."""
-    text = said(log, "linux")
+    text = log.said(r"\[linux\] ")
     results = [line for line in text if re.match(r"compile-test: ", line)]
     programs = {line.split()[2] for line in results if re.fullmatch(r"compile-test: PASS \w{16}, \d+ passed, 0 failed", line)}
     ticks = [line for line in text if re.match(r"tick-\S+( \S+)?$", line)]
