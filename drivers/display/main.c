@@ -180,7 +180,11 @@ int main(struct start_info *info)
 			look_at(&keyboard[i], &keyboard_broken[i]);
 			changed |= take_keys(&keyboard[i]);
 		}
-		changed |= console_status_get(&session->status, &status_version, status);
+		/* Another console, or view: painted anew, whatever else may have written there. */
+		if (console_status_get(&session->status, &status_version, status)) {
+			paint.known = false;
+			changed = true;
+		}
 		now = tsc_now();
 		if (changed && now >= next) {
 			paint_show(&paint, terminal, status);

@@ -147,8 +147,9 @@ void paint_show(struct paint *p, const struct terminal *t, const char *status)
 {
 	const struct grid *g = &t->grid;
 
-	if (!p->known)
+	if (!p->cleared)
 		clear(p);
+	p->cleared = true;
 	for (u32 row = 0; row < g->rows; row++) {
 		const struct cell *cell = grid_view(g, row);
 

@@ -15,7 +15,8 @@ struct paint {
 	u32 scale;                     /* pixels of a pixel of the font, each way */
 	u32 columns, rows;             /* of text; the last row is the status line */
 	u32 colour[PAINT_COLOURS + 2]; /* as pixels; then the status line's two */
-	bool known;                    /* `shown` is what stands there */
+	bool cleared;
+	bool known; /* `shown` is what stands there; false: all of it is painted */
 	struct cell shown[GRID_COLUMNS_MAX * GRID_ROWS_MAX];
 };
 
