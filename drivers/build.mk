@@ -5,9 +5,9 @@ LIBRUNTIME := $(O)/lib/libruntime.a
 LIBFDT     ?= /usr/lib/x86_64-linux-gnu/libfdt.a
 PROGRAM_LD := drivers/lib/program.ld
 
-DRIVERS_NAMES := root uart console bus ramdisk switch virtio_blk nvme ata ahci xhci virtio_net e1000 test
+DRIVERS_NAMES := root uart console display i8042 bus ramdisk switch virtio_blk nvme ata ahci xhci virtio_net e1000 test
 # Folders of sources that several drivers share, and who is linked with which of them.
-DRIVERS_SHARED     := disk netcard virtio
+DRIVERS_SHARED     := disk keyboard netcard virtio
 DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
 DRIVERS_ata        := disk
@@ -15,6 +15,10 @@ DRIVERS_ahci       := disk
 DRIVERS_xhci       := disk
 DRIVERS_virtio_net := netcard virtio
 DRIVERS_e1000      := netcard
+DRIVERS_i8042      := keyboard
+# The loader's font is the screen's, too.
+DRIVERS_FONT            := $(O)/drivers/display/font.o
+DRIVERS_OBJECTS_display := $(DRIVERS_FONT)
 PROGRAMS      += $(DRIVERS_NAMES:%=$(O)/programs/%.elf)
 
 drivers_objects = $(patsubst %,$(O)/%.o,$(sort $(wildcard $(1)/*.c $(1)/*.S)))
@@ -24,12 +28,16 @@ $(DRIVERS_OBJECTS): $(O)/%.o: %
 	@mkdir -p $(@D)
 	$(CC) $(USER_CFLAGS) -c -o $@ $<
 
+$(DRIVERS_FONT): boot/font.c
+	@mkdir -p $(@D)
+	$(CC) $(USER_CFLAGS) -c -o $@ $<
+
 $(LIBRUNTIME): $(call drivers_objects,drivers/lib)
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-drivers_program_objects = $(foreach d,$(1) $(DRIVERS_$(1)),$(call drivers_objects,drivers/$(d)))
+drivers_program_objects = $(foreach d,$(1) $(DRIVERS_$(1)),$(call drivers_objects,drivers/$(d))) $(DRIVERS_OBJECTS_$(1))
 
 # Programs are kept with their symbols (.debug) beside what goes into the image.
 define drivers_program
@@ -45,7 +53,7 @@ $(foreach p,$(filter-out root,$(DRIVERS_NAMES)),$(eval $(call drivers_program,$(
 $(DRIVERS_NAMES:%=$(O)/programs/%.elf): %.elf: %.debug
 	objcopy --strip-all $< $@
 
--include $(DRIVERS_OBJECTS:.o=.d)
+-include $(DRIVERS_OBJECTS:.o=.d) $(DRIVERS_FONT:.o=.d)
 
 # Sources of the unit tests, for tests/build.mk.
 UNIT_ring             :=
@@ -87,3 +95,13 @@ UNIT_card_e1000       := $(UNIT_CARD) tests/unit/fake_e1000.c $(addprefix driver
 UNIT_card_virtio      := $(UNIT_CARD) $(FAKE_VIRTIO) tests/unit/fake_virtio_net.c drivers/virtio_net/net.c
 FUZZ_card_virtio      := $(UNIT_card_virtio)
 FUZZ_card_e1000       := $(UNIT_card_e1000)
+UNIT_TERMINAL         := $(addprefix drivers/display/,grid.c parse.c control.c colour.c) drivers/lib/format.c
+UNIT_PAINT            := $(UNIT_TERMINAL) $(addprefix drivers/display/,paint.c glyph.c) boot/font.c
+UNIT_KEYBOARD         := $(wildcard drivers/keyboard/*.c) drivers/i8042/scan.c
+UNIT_display_terminal := $(UNIT_TERMINAL)
+UNIT_display_paint    := $(UNIT_PAINT)
+UNIT_display_keys     := drivers/display/keys.c
+UNIT_keyboard         := $(UNIT_KEYBOARD)
+UNIT_i8042            := drivers/i8042/i8042.c
+FUZZ_display          := $(UNIT_PAINT) drivers/display/keys.c
+FUZZ_keyboard         := $(UNIT_KEYBOARD) drivers/i8042/i8042.c

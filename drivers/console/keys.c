@@ -1,6 +1,7 @@
 /* The console's keyboard: the escape key, and who gets what is typed. */
 #include "drivers/console/mux.h"
 #include "drivers/lib/lib.h"
+#include "drivers/protocols/console.h"
 
 #define KEY_HELLO   0x0c /* ^L: the operator comes to root's prompt */
 #define KEY_GOODBYE 0x04 /* ^D: the operator leaves it */
@@ -45,6 +46,8 @@ void mux_select(struct mux *m, u64 now, u32 client)
 	}
 	if (m->selected != MUX_NONE && m->selected != client && m->client[m->selected].operator)
 		m->deliver(m->selected, KEY_GOODBYE);
+	if (m->alone && m->selected != client)
+		mux_plain(m);
 	m->selected = client;
 	if (m->client[client].operator) {
 		mux_notice(m, now, "typing goes to the operator's prompt%s",
@@ -58,6 +61,8 @@ void mux_select(struct mux *m, u64 now, u32 client)
 
 static void toggle_alone(struct mux *m, u64 now)
 {
+	if (m->alone)
+		mux_plain(m);
 	mux_notice(m, now, m->alone ? "all consoles are shown" : "only %s is shown",
 		m->selected == MUX_NONE ? "nothing" : m->client[m->selected].name);
 	m->alone = !m->alone;
@@ -66,6 +71,22 @@ static void toggle_alone(struct mux *m, u64 now)
 		m->client[i].pending = !m->alone && m->client[i].length > 0;
 		m->client[i].due = now;
 	}
+}
+
+void mux_status(const struct mux *m, char *text, u32 size)
+{
+	const struct mux_client *c = m->selected == MUX_NONE ? NULL : &m->client[m->selected];
+	u32 at = (u32)format(text, size, " %c %s %c %s  ", CONSOLE_EMPHASIS,
+		!c           ? "nobody"
+		: c->operator? "operator's prompt"
+			     : c->name,
+		CONSOLE_EMPHASIS, m->alone ? "alone" : "and all others");
+
+	for (u32 i = 1; guest(m, i) != MUX_NONE && i < 10 && at < size; i++)
+		at += (u32)format(text + at, size - at, "%s%u %s", i == 1 ? "  Alt-F" : "  F", i,
+			m->client[guest(m, i)].name);
+	if (at < size)
+		format(text + at, size - at, "  F11 one/all  F12 operator  Shift-PgUp");
 }
 
 static void help(struct mux *m, u64 now)

@@ -202,6 +202,11 @@ u64 mux_time(struct mux *m, u64 now)
 	return next;
 }
 
+void mux_plain(struct mux *m)
+{
+	put_text(m, "\033[?47l\033[!p");
+}
+
 void mux_notice(struct mux *m, u64 now, const char *text, ...)
 {
 	char line[160];

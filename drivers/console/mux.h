@@ -1,6 +1,6 @@
 /*
  * The console's line discipline: several byte streams shown on one terminal, and one keyboard given
- * to one of them.
+ * to one of them. Each terminal of the console has one of its own.
  *
  * Shown together, every line of a client carries the prefix "[name] "; lines of different clients
  * never mix. A line that is not complete (a prompt) is shown when its client has been quiet for a
@@ -76,6 +76,14 @@ void mux_key(struct mux *m, u64 now, u8 byte);
 
 /* Gives the keyboard to a client. */
 void mux_select(struct mux *m, u64 now, u32 client);
+
+/* What the terminal may show beside the text (struct console_status): who has the keyboard, and the
+ * keys that change it. `text` has `size` bytes. */
+void mux_status(const struct mux *m, char *text, u32 size);
+
+/* The terminal forgets what a client that was shown alone has set: modes, colours, scrolling region
+ * (DECSTR), and its other screen. */
+void mux_plain(struct mux *m);
 
 /* A line of the console's own: "[console] TEXT". */
 void mux_notice(struct mux *m, u64 now, const char *text, ...)

@@ -57,6 +57,10 @@
  * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`
  * - DMA: address, size: zeroed memory for the program's functions to read and write, lost at a
  *   restart; cap: its mem, which may be attached to a dev
+ * - FRAMEBUFFER: address, size: the framebuffer that the firmware left, mapped write-combining:
+ *   writes only; value: width and, from bit 32 on, height in pixels of 4 bytes; bit: bytes from
+ * line to line; role: enum boot_pixel_format; phandle: of the node. What the log said before is in
+ *   STATE then (protocols/display.h)
  * - PULSE: address: struct pulse (protocols/pulse.h), writable; value: PULSE_INJECT or 0; bit: own
  *   event bit that root sets. Domains only
  */
@@ -80,6 +84,7 @@ enum start_kind {
 	START_REGISTERS = 17,
 	START_DMA = 18,
 	START_PULSE = 19,
+	START_FRAMEBUFFER = 20,
 };
 
 /*

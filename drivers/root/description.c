@@ -3,14 +3,16 @@
 
 #include "drivers/lib/lib.h"
 #include "drivers/protocols/bus.h"
+#include "drivers/protocols/display.h"
 #include "drivers/root/description.h"
 #include "drivers/root/restart.h"
 
 #define SCHEMA   "bulkhead,system-v1"
 #define PCI_HOST "pci-host-cam-generic"
+#define SCREEN   "simple-framebuffer"
 
 #define DEFAULT_CONSOLE_PRIORITY                                                                   \
-	40 /* of the console server and serial drivers: the operator's way in */
+	40 /* of the console server and the drivers of ports and screen: the operator's way in */
 #define DEFAULT_DOMAIN_PRIORITY    20
 #define DEFAULT_PARTITION_PRIORITY 10
 #define DEFAULT_RESTART_TIMES      5
@@ -75,7 +77,8 @@ static void read_times(struct description *d, struct domain_node *n)
 
 	if (n->class == NODE_PARTITION)
 		priority = DEFAULT_PARTITION_PRIORITY;
-	else if ((n->devices > 0 && n->device[0].kind == DEVICE_PORTS) ||
+	else if ((n->devices > 0 && (n->device[0].kind == DEVICE_PORTS ||
+					    n->device[0].kind == DEVICE_FRAMEBUFFER)) ||
 		 description_is_console(d, n))
 		priority = DEFAULT_CONSOLE_PRIORITY;
 	n->priority = tree_u32(t, n->offset, "priority", priority, 1, PRIORITY_MAX, &n->bad);
@@ -189,12 +192,17 @@ static bool read_device(struct description *d, struct domain_node *n, int node)
 	if (tree_compatible(t, node, PCI_HOST)) {
 		v->kind = DEVICE_PCI_HOST;
 		n->state = sizeof(struct bus_table);
+	} else if (tree_compatible(t, node, SCREEN)) {
+		v->kind = DEVICE_FRAMEBUFFER;
+		n->state = DISPLAY_STATE_SIZE;
 	} else if (parent >= 0 && tree_compatible(t, parent, PCI_HOST)) {
 		if (!read_function(t, v, node))
 			return false;
 	} else if (parent < 0 || !tree_compatible(t, parent, "isa")) {
 		tree_complain(t, n->offset,
-			"\"access\" to %s: it is no PCI host bridge, and not on an ISA or PCI bus",
+			"\"access\" to %s: it is no PCI host bridge or framebuffer, and not on an "
+			"ISA or PCI "
+			"bus",
 			fdt_get_name(t->fdt, node, NULL));
 		return false;
 	} else if (!read_ports(t, v, node)) {
@@ -436,6 +444,7 @@ bool description_read(struct description *d, const void *fdt, size_t size,
 	d->links = 0;
 	d->console = NODE_NONE;
 	d->serial = NODE_NONE;
+	d->display = NODE_NONE;
 	d->bus = NODE_NONE;
 	if (!tree_open(&d->tree, fdt, size, complain))
 		return false;

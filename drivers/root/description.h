@@ -27,9 +27,10 @@ enum node_class {
 };
 
 enum device_kind {
-	DEVICE_PORTS = 0,    /* on the ISA bus: ports, and a line */
-	DEVICE_PCI_HOST = 1, /* the host bridge: configuration space, for the bus domain */
-	DEVICE_FUNCTION = 2, /* a PCI function */
+	DEVICE_PORTS = 0,       /* on the ISA bus: ports, and a line */
+	DEVICE_PCI_HOST = 1,    /* the host bridge: configuration space, for the bus domain */
+	DEVICE_FUNCTION = 2,    /* a PCI function */
+	DEVICE_FRAMEBUFFER = 3, /* the one that the firmware left */
 };
 
 struct device_node {
@@ -81,7 +82,7 @@ struct domain_node {
 	u32 files;
 	u32 file[NODE_FILES];         /* indices of boot_info.file[]: what `boot` or volumes name */
 	u32 file_phandle[NODE_FILES]; /* of the volume; 0: of `boot` */
-	u64 state;                    /* bytes of START_STATE that its volumes need; 0: none */
+	u64 state; /* bytes of START_STATE that its volumes or its screen need; 0: none */
 };
 
 /* A session to make. */
@@ -121,6 +122,7 @@ struct description {
 	struct link link[LINKS_MAX];
 	u32 console; /* the console server, or NODE_NONE */
 	u32 serial;  /* the driver of the port that /chosen names, or NODE_NONE */
+	u32 display; /* the driver of the framebuffer, or NODE_NONE */
 	u32 bus;     /* the bus domain, or NODE_NONE */
 	bool fault_injection;
 	struct interrupt_map map; /* of the PCI bus; without entries: none */

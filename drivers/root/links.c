@@ -262,19 +262,64 @@ static void find_console(struct description *d)
 	}
 }
 
+/* The driver of the framebuffer is a terminal of the console, too. */
+static void find_display(struct description *d)
+{
+	for (u32 i = 0; i < d->nodes && d->display == NODE_NONE; i++) {
+		if (d->node[i].devices > 0 && d->node[i].device[0].kind == DEVICE_FRAMEBUFFER)
+			d->display = i;
+	}
+}
+
+/* Makes the driver `server` a terminal of the console, if there are both. */
+static void link_terminal(struct description *d, u32 server)
+{
+	struct link link = {.client = d->console, .server = server, .protocol = "serial"};
+
+	if (d->console == NODE_NONE || server == NODE_NONE)
+		return;
+	link.phandle = d->node[server].device[0].phandle;
+	add(d, -1, link, d->node[d->console].name);
+}
+
+/* The keyboards of the screen: each entry of `keyboard` names a device whose driver gives keys. */
+static void link_keyboards(struct description *d, u32 client)
+{
+	struct tree *t = &d->tree;
+	int node = d->node[client].offset;
+	int count = tree_cells(t, node, "keyboard");
+
+	for (int i = 0; i < count; i++) {
+		struct link link = {.client = client, .protocol = "serial"};
+		int target = tree_target(t, node, "keyboard", i);
+
+		if (target < 0)
+			continue;
+		link.phandle = tree_cell(t, node, "keyboard", i);
+		link.server = description_driver(d, link.phandle);
+		if (link.server == NODE_NONE || link.server == client ||
+			is_taken(d, link.phandle, link.protocol)) {
+			tree_complain(t, node, "\"keyboard\" %s: %s",
+				fdt_get_name(t->fdt, target, NULL),
+				link.server == NODE_NONE || link.server == client
+					? "no other domain drives that"
+					: "it is given already");
+			continue;
+		}
+		add(d, node, link, d->node[client].name);
+	}
+}
+
 void description_link(struct description *d)
 {
 	struct tree *t = &d->tree;
 
 	find_console(d);
+	find_display(d);
 	if (d->console != NODE_NONE)
 		add(d, -1, (struct link){NODE_ROOT, d->console, 0, "", "console"}, "root");
-	if (d->console != NODE_NONE && d->serial != NODE_NONE) {
-		struct link link = {
-			d->console, d->serial, d->node[d->serial].device[0].phandle, "", "serial"};
-
-		add(d, -1, link, d->node[d->console].name);
-	}
+	link_terminal(d, d->serial);
+	link_terminal(d, d->display);
 	for (u32 i = 0; i < d->nodes && d->bus == NODE_NONE; i++) {
 		const struct device_node *v = d->node[i].device;
 
@@ -289,6 +334,8 @@ void description_link(struct description *d)
 
 		if (d->node[i].class == NODE_PARTITION && tree_has(t, node, "debug"))
 			link_debug(d, i);
+		if (d->node[i].class == NODE_DOMAIN && tree_has(t, node, "keyboard"))
+			link_keyboards(d, i);
 		for (;;) {
 			node = fdt_next_node(t->fdt, node, &depth);
 			if (node < 0 || depth <= 0)

@@ -3,6 +3,7 @@
  * kernel's log first, so that there is one order; root reads it back, keeps the recent part and
  * shows it on the operator's console.
  */
+#include "drivers/protocols/display.h"
 #include "drivers/protocols/root.h"
 #include "drivers/root/machine.h"
 #include "drivers/root/operator.h"
@@ -12,6 +13,7 @@
 
 static char recent[RECENT_SIZE];
 static u64 recent_head; /* bytes ever written */
+static u64 shown_head;  /* what the kernel has shown itself ends here */
 static cap_t log_event;
 
 /* Writes `size` bytes that lie in the message page as a line of the log. */
@@ -60,6 +62,26 @@ void log_drain(bool forward)
 		if (forward)
 			operator_log(text, (u32)out.rdi);
 	}
+}
+
+void log_shown(void)
+{
+	shown_head = recent_head;
+}
+
+void log_leave(const struct memory *state)
+{
+	u64 from = recent_head > RECENT_SIZE ? recent_head - RECENT_SIZE : 0;
+	struct display_state *d;
+
+	if (shown_head - from > DISPLAY_LOG)
+		from = shown_head - DISPLAY_LOG;
+	d = from < shown_head ? memory_open_part(state, ALIGN_UP(sizeof(*d), PAGE_SIZE)) : NULL;
+	if (!d)
+		return;
+	while (from < shown_head)
+		d->log[d->log_size++] = recent[from++ % RECENT_SIZE];
+	memory_close();
 }
 
 void log_recent(void (*print)(const char *text, u32 size))

@@ -107,5 +107,12 @@ void log_start(void);
  * console. */
 void log_drain(bool forward);
 
+/* What the kernel has shown itself ends here. */
+void log_shown(void);
+
+/* Leaves those lines, the recent ones, in the state of the display's driver (protocols/display.h),
+ * which shows them again. */
+void log_leave(const struct memory *state);
+
 /* Prints the recent lines through `print`. */
 void log_recent(void (*print)(const char *text, u32 size));

@@ -48,7 +48,7 @@ static void start_all(void)
 				waiting++;
 				continue;
 			}
-			if (i == description.serial && description.console != NODE_NONE &&
+			if (member_is_terminal(m) && description.console != NODE_NONE &&
 				!description.node[description.console].bad)
 				operator_take_over();
 			if (member_start(m))

@@ -148,7 +148,11 @@ bool member_renew(struct member *m);
  * which it is WAITING. */
 void member_suspend(struct member *m);
 
-/* True for the console server and the driver of its port, which carry the operator's prompt. */
+/* True for a driver that shows the consoles: of the serial port or of the screen. */
+bool member_is_terminal(const struct member *m);
+
+/* True for the console server and the drivers of its terminals, which carry the operator's prompt.
+ */
 bool member_is_way_in(const struct member *m);
 
 /* Logs "NAME: WHAT: status" and returns false, or returns true if `s` is OK. */

@@ -136,6 +136,8 @@ bool member_start(struct member *m)
 		m->state = MEMBER_FAILED;
 		return false;
 	}
+	if (m->index == description.display)
+		log_leave(&m->kept);
 	if (!bus_devices_make(m)) {
 		member_stop(m, MEMBER_FAILED);
 		return false;
@@ -158,6 +160,18 @@ void member_suspend(struct member *m)
 	m->state = MEMBER_WAITING;
 }
 
+static bool lives(u32 i)
+{
+	return i != NODE_NONE && member[i].state != MEMBER_FAILED && member[i].state != MEMBER_OFF;
+}
+
+/* True if the console server and one of its terminals run, or may yet. */
+static bool has_way_in(void)
+{
+	return lives(description.console) &&
+	       (lives(description.serial) || lives(description.display));
+}
+
 void member_stop(struct member *m, enum member_state state)
 {
 	process_end(m);
@@ -167,13 +181,18 @@ void member_stop(struct member *m, enum member_state state)
 	m->state = state;
 	if (state != MEMBER_STOPPED)
 		sessions_give_up(m);
-	if (state == MEMBER_FAILED && member_is_way_in(m))
+	if (state != MEMBER_STOPPED && member_is_way_in(m) && !has_way_in())
 		operator_give_up();
+}
+
+bool member_is_terminal(const struct member *m)
+{
+	return m->index == description.serial || m->index == description.display;
 }
 
 bool member_is_way_in(const struct member *m)
 {
-	return m->index == description.console || m->index == description.serial;
+	return m->index == description.console || member_is_terminal(m);
 }
 
 u64 member_ram(const struct member *m)

@@ -42,6 +42,7 @@ void operator_take_over(void)
 	sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_QUIET, 1, 0, 0, NULL);
 	/* What the kernel has shown itself need not be shown again. */
 	log_drain(false);
+	log_shown();
 	up = true;
 }
 

@@ -139,6 +139,39 @@ static bool add_ports(
 	return true;
 }
 
+/* Maps the framebuffer that the firmware left. Without one the program gets none, and says so. */
+static bool add_framebuffer(struct member *m, struct start_info *info, const struct device_node *d)
+{
+	const struct boot_framebuffer *f = &boot->framebuffer;
+	u64 offset = f->base % PAGE_SIZE;
+	struct process *p = &m->process;
+	struct msg_create_mem *c = message;
+	struct start_resource *r;
+
+	if (f->format == BOOT_PIXEL_NONE)
+		return true;
+	r = resource_add(m, info, START_FRAMEBUFFER);
+	*c = (struct msg_create_mem){
+		.parent = ROOT_CAP_DEVICE,
+		.cache = MEM_CACHE_WC,
+		.offset = f->base - offset,
+		.size = ALIGN_UP(f->size + offset, PAGE_SIZE),
+	};
+	if (!r ||
+		!member_ok(m, object_new(KIND_MEM, p->domain, &p->window[p->windows]),
+			"framebuffer") ||
+		!resource_map(m, r, p->window[p->windows++], f->base - offset, f->size + offset,
+			MAP_READ | MAP_WRITE))
+		return false;
+	r->address += offset;
+	r->size = f->size;
+	r->value = f->width | (u64)f->height << 32;
+	r->bit = f->pitch;
+	r->role = f->format;
+	r->phandle = d->phandle;
+	return true;
+}
+
 static bool add_devices(struct member *m, struct start_info *info)
 {
 	for (u32 i = 0; i < m->node->devices; i++) {
@@ -150,6 +183,11 @@ static bool add_devices(struct member *m, struct start_info *info)
 			if (!r || !resource_grant(m, r, ROOT_CAP_SYS, RIGHT_PCI, 0))
 				return false;
 			r->phandle = d->phandle;
+			continue;
+		}
+		if (d->kind == DEVICE_FRAMEBUFFER) {
+			if (!add_framebuffer(m, info, d))
+				return false;
 			continue;
 		}
 		if (d->kind == DEVICE_FUNCTION) {

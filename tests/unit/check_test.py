@@ -13,7 +13,7 @@ TREE = os.path.dirname(os.path.dirname(HERE))
 CHECK = os.path.join(TREE, "tools", "check")
 GOOD = os.path.join(HERE, "check", "good.dts")
 DEMO = os.path.join(TREE, "guests", "systems", "demo.dts")
-NAMES = ["uart.elf", "console.elf", "nvme.elf", "e1000e.elf", "switch.elf", "vmm.elf", "vmlinuz",
+NAMES = ["uart.elf", "display.elf", "i8042.elf", "console.elf", "nvme.elf", "e1000e.elf", "switch.elf", "vmm.elf", "vmlinuz",
          "guest.elf", "a.cpio", "b.cpio", "ramdisk.elf", "tools.img", "system.img"]
 
 

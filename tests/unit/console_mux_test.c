@@ -225,6 +225,47 @@ TEST(mux_alone)
 	CHECK(strstr(screen, "[b] hidden\r\n[b] lines\r\n") != NULL);
 }
 
+/* What a client has set while it was alone ends with that. */
+TEST(mux_alone_leaves_a_plain_terminal)
+{
+	setup();
+	type("\x1ds");
+	put(1, "\033[?1049h\033[2;3r\033[31mred");
+	screen_size = 0;
+	type("\x1d"
+	     "2");
+	CHECK(strncmp(screen, "\033[?47l\033[!p", strlen("\033[?47l\033[!p")) == 0);
+	CHECK(strstr(screen, "typing goes to b, and it alone is shown") != NULL);
+	screen_size = 0;
+	type("\x1ds");
+	CHECK(strncmp(screen, "\033[?47l\033[!p", strlen("\033[?47l\033[!p")) == 0);
+	screen_size = 0;
+	type("\x1d"
+	     "1");
+	CHECK(strchr(screen, '\033') == NULL);
+}
+
+TEST(mux_status_says_who_has_the_keyboard)
+{
+	char text[200];
+
+	setup();
+	mux_status(&m, text, sizeof(text));
+	CHECK(strstr(text, "\001 a \001 and all others") != NULL);
+	CHECK(strstr(text, "Alt-F1 a  F2 b  F11") != NULL);
+	type("\x1do\x1ds");
+	mux_status(&m, text, sizeof(text));
+	CHECK(strstr(text, "\001 operator's prompt \001 alone") != NULL);
+	for (u32 size = 1; size < sizeof(text); size++) {
+		char *cut = malloc(size);
+
+		mux_status(&m, cut, size);
+		CHECK(strlen(cut) < size);
+		CHECK(strncmp(cut, text, strlen(cut)) == 0);
+		free(cut);
+	}
+}
+
 TEST(mux_hidden_store_is_bounded)
 {
 	setup();

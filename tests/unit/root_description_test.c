@@ -160,6 +160,44 @@ TEST(description_function_twice)
 	}
 }
 
+#define SCREEN                                                                                     \
+	"screen { compatible = \"bulkhead,domain\"; program = \"uart.elf\"; cpus = <&cpu0>; "      \
+	"access = <&fb>; keyboard = <&kbd>; }; "
+#define KEYBOARD                                                                                   \
+	"keys { compatible = \"bulkhead,domain\"; program = \"uart.elf\"; cpus = <&cpu0>; "        \
+	"access = <&kbd>; }; "
+#define SCREEN_HARDWARE                                                                            \
+	" }; chosen { fb: framebuffer { compatible = \"simple-framebuffer\"; }; }; "               \
+	"isa { kbd: i8042@i60 { compatible = \"pnpPNP,303\"; reg = <1 0x60 1 1 0x64 1>; "          \
+	"interrupts = <1 0>; }; }; dummy { "
+
+/* The screen is a terminal of the console, and a client of its keyboards. */
+TEST(description_screen)
+{
+	const struct link *l;
+
+	CHECK(read_with(SCREEN KEYBOARD SCREEN_HARDWARE));
+	CHECK_EQ(said[0], 0);
+	CHECK_EQ(d.display, 3);
+	CHECK_EQ(d.node[3].device[0].kind, DEVICE_FRAMEBUFFER);
+	CHECK(d.node[3].state > 0);
+	CHECK_EQ(d.node[3].priority, d.node[0].priority);
+	CHECK(d.node[4].device[0].port == 0x60 && d.node[4].device[0].more_port == 0x64);
+	CHECK_EQ(d.links, 6);
+	l = &d.link[2];
+	CHECK(l->client == 1 && l->server == 3 && strcmp(l->protocol, "serial") == 0);
+	l = &d.link[5];
+	CHECK(l->client == 3 && l->server == 4 && strcmp(l->protocol, "serial") == 0);
+	CHECK_EQ(l->phandle, d.node[4].device[0].phandle);
+	CHECK(read_with(SCREEN SCREEN_HARDWARE));
+	CHECK(strstr(said, "\"keyboard\" i8042@i60: no other domain drives that") != NULL);
+	CHECK(read_with(SCREEN KEYBOARD "screen { keyboard = <&kbd &kbd>; };" SCREEN_HARDWARE));
+	CHECK(strstr(said, "\"keyboard\" i8042@i60: it is given already") != NULL);
+	CHECK_EQ(d.links, 6);
+	CHECK(read_with(SCREEN "screen { keyboard = <&com1>; };" SCREEN_HARDWARE));
+	CHECK(strstr(said, "it is given already") != NULL); /* the console's */
+}
+
 /* A partition's own line to a debugger. */
 TEST(description_debug)
 {

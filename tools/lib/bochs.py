@@ -7,7 +7,6 @@ import socket
 import subprocess
 import time
 
-import png
 import rfb
 from emulator import Emulator, Unusable
 
@@ -124,15 +123,15 @@ class Bochs(Emulator):
             return 1, f"the emulator stopped: {self.cause}"
         return super().ended()
 
-    def screenshot(self, path):
+    def picture(self):
         if self.screen_port is None or self.process.poll() is not None:
-            raise Unusable("no screenshot: Bochs shows its screen only while it runs")
+            raise Unusable("no picture: Bochs shows its screen only while it runs")
         screen = None
         try:
             screen = rfb.Screen(self.screen_port)
-            png.write(path, *screen.picture())
+            return screen.picture()
         except (rfb.Refused, OSError) as error:
-            raise Unusable(f"no screenshot: {error}") from error
+            raise Unusable(f"no picture of the screen: {error}") from error
         finally:
             if screen:
                 screen.close()

@@ -27,7 +27,7 @@ class Emulator:
     """One emulated machine.
 
     A subclass sets `command` in prepare(), and may set `sockets` (kept open in the child). With
-    `line`, it sets line.port, the second serial port. After start(), `serial` is a non-blocking socket, `messages` the emulator's own output, `ending` is
+    `line`, it sets line.port, the second serial port. After start(), `serial` is a non-blocking socket, or None if the machine has no serial port (options.console is "screen"), `messages` the emulator's own output, `ending` is
     None or, once the machine stopped by itself, (exit status, reason).
     """
 
@@ -66,7 +66,8 @@ class Emulator:
         self.messages = self.process.stdout
         os.set_blocking(self.messages.fileno(), False)
         self.connect()
-        self.serial.setblocking(False)
+        if self.serial:
+            self.serial.setblocking(False)
 
     def sources(self):
         """Files to wait for besides the serial port: (file, what to call when it is readable)."""
@@ -97,8 +98,13 @@ class Emulator:
         how = f"signal {-code}" if code < 0 else f"status {code}"
         return 1, f"the emulator ended with {how}"
 
-    def screenshot(self, path):
-        raise Unusable("no screenshots on this platform")
+    def picture(self):
+        """The screen: width, height, and three bytes for each pixel from the top left on."""
+        raise Unusable("no screen on this platform")
+
+    def press(self, modifiers, key):
+        """Presses and releases a key (keys.py) of the machine's keyboard."""
+        raise Unusable("no keyboard on this platform")
 
     def stop(self):
         """Ends the process and waits for it; may be called at any time, and twice."""

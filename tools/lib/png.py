@@ -19,11 +19,11 @@ def write(path, width, height, pixels):
         out.write(chunk(b"IDAT", zlib.compress(lines, 6)) + chunk(b"IEND", b""))
 
 
-def from_ppm(source, path):
-    """Turns a binary PPM (P6, 8 bits) into a PNG."""
+def read_ppm(source):
+    """(width, height, pixels) of a binary PPM (P6, 8 bits)."""
     with open(source, "rb") as dump:
         data = dump.read()
     head = re.match(rb"P6\s+(\d+)\s+(\d+)\s+255\s", data)
     if not head:
         raise ValueError(f"{source} is not a binary PPM")
-    write(path, int(head.group(1)), int(head.group(2)), data[head.end() :])
+    return int(head.group(1)), int(head.group(2)), data[head.end() :]

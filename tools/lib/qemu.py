@@ -11,6 +11,7 @@ from emulator import Emulator, Unusable
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 FIRST_DISK = 0x10  # PCI device
 FIRST_NET = 0x18
+HOLD = 10  # ms that a key is held
 DISKS = {
     "virtio": ["virtio-blk-pci,drive={drive},addr={address},disable-legacy=on,iommu_platform=on"],
     "nvme": ["nvme,drive={drive},addr={address},serial={drive}"],
@@ -33,9 +34,11 @@ class Qemu(Emulator):
         options = self.options
         if not os.path.exists(FIRMWARE):
             raise Unusable(f"{FIRMWARE} is missing: see tools/setup")
-        self.serial, serial = socket.socketpair()
         self.monitor, monitor = socket.socketpair()
-        self.sockets = [serial, monitor]
+        self.sockets = [monitor]
+        if options.console == "serial":
+            self.serial, serial = socket.socketpair()
+            self.sockets.append(serial)
         self.monitor_text, self.replies = b"", []
         for one in self.sockets:
             os.set_inheritable(one.fileno(), True)
@@ -48,11 +51,12 @@ class Qemu(Emulator):
             "-m", str(options.memory), "-bios", FIRMWARE, "-display", "none", "-vga", "std",
             "-drive", f"file={options.image},format=raw,if=none,id=boot,snapshot=on",
             "-device", "ide-hd,drive=boot,bus=ide.0,bootindex=9",
-            "-chardev", f"socket,id=serial,fd={serial.fileno()}", "-serial", "chardev:serial",
             "-chardev", f"socket,id=monitor,fd={monitor.fileno()}",
             "-mon", "chardev=monitor,mode=control",
             "-no-reboot", "-no-shutdown",
         ]
+        if self.serial:
+            self.command += ["-chardev", f"socket,id=serial,fd={serial.fileno()}", "-serial", "chardev:serial"]
         if self.line:
             self.line.port, com2 = socket.socketpair()
             self.sockets.append(com2)
@@ -123,12 +127,16 @@ class Qemu(Emulator):
             time.sleep(0.01)
         return self.replies[-1] if self.replies else {}
 
-    def screenshot(self, path):
+    def picture(self):
         dump = os.path.join(self.folder, "screen.ppm")
         answer = self.ask("screendump", filename=dump)
         if "return" not in answer:
-            raise Unusable("QEMU gave no screenshot")
-        png.from_ppm(dump, path)
+            raise Unusable("QEMU shows no screen")
+        return png.read_ppm(dump)
+
+    def press(self, modifiers, key):
+        codes = [{"type": "qcode", "data": one} for one in (*modifiers, key)]
+        self.ask("send-key", keys=codes, **{"hold-time": HOLD})
 
     def stop(self):
         super().stop()

@@ -107,6 +107,11 @@ class Rules:
             if len(cells) == 6 and (cells[0], cells[2], cells[3], cells[5]) != (1, 8, 1, 1):
                 self.errors.add(channel, "reg must be <1 PORT 8 1 PORT 1>: command and control block", "reg")
             self.sense(channel)
+        for controller in of_kind(root, "i8042"):
+            cells = controller.cells("reg")
+            if len(cells) == 6 and (cells[0], cells[2], cells[3], cells[5]) != (1, 1, 1, 1):
+                self.errors.add(controller, "reg must be <1 PORT 1 1 PORT 1>: data and command port", "reg")
+            self.sense(controller)
         for disk in of_kind(root, "volumes"):
             self.areas(disk.children, BLOCK, "blocks of 512 bytes")
             if len(disk.children) > MAX_DISK_VOLUMES:
@@ -230,6 +235,27 @@ class Rules:
                     message = f"device {device.path} is already given to {owner}"
                     self.errors.add(node, message, "access")
                 self.owners.setdefault(device.path, node)
+        self.screens(nodes)
+
+    def screens(self, nodes):
+        """What is about the screen stands with who drives it; a keyboard is some domain's, and one screen's."""
+        for node in nodes:
+            if any(device.kind == "framebuffer" for device in self.targets(node, "access")):
+                continue
+            for name in ("keyboard", "scale"):
+                if name in node.props:
+                    self.errors.add(node, f'"{name}" needs "access" to the framebuffer', name)
+        keyboards = {}
+        for node in nodes:
+            for device in self.targets(node, "keyboard"):
+                if device.kind not in ("i8042", "uart", "function"):
+                    continue  # which was noted
+                owner = self.owners.get(device.path)
+                if owner is None or owner is node:
+                    self.errors.add(node, f"no other domain has access to {device.path}", "keyboard")
+                elif device.path in keyboards:
+                    self.errors.add(node, f"{device.path} is given twice", "keyboard")
+                keyboards[device.path] = node
 
     def processors(self, node):
         cpus = node.cells("cpus")
@@ -446,7 +472,7 @@ def unit_of(node):
         return (f"{cells[0]:x}",)
     if kind in ("uart", "guest-uart") and len(cells) == 3:
         return (f"i{cells[1]:x}",)
-    if kind == "ata" and len(cells) == 6:
+    if kind in ("ata", "i8042") and len(cells) == 6:
         return (f"i{cells[1]:x}",)
     if kind in ("function", *MAX_GUEST_DEVICES) and len(cells) == 5:
         device, function = cells[0] >> 11 & 31, cells[0] >> 8 & 7

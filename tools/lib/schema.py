@@ -33,6 +33,10 @@ root
 chosen
   stdout-path       optional  string
   panic             optional  string halt|reboot
+  > framebuffer           optional  framebuffer
+
+framebuffer
+  compatible        required  string simple-framebuffer
 
 cpus
   #address-cells    required  u32 1..1
@@ -57,6 +61,13 @@ isa
   > *                     many      by-compatible
   | ns16550a              uart
   | bulkhead,ata-channel  ata
+  | pnpPNP,303            i8042
+
+i8042
+  compatible        required  string
+  reg               required  cells 6
+  interrupts        required  cells 2
+  interrupt-parent  optional  ref ioapic
 
 ata
   compatible        required  string
@@ -129,7 +140,10 @@ domain
   program           required  file
   args              optional  string
   cpus              required  refs cpu
-  access            optional  refs uart|ata|function|pci
+  access            optional  refs uart|ata|i8042|framebuffer|function|pci
+  keyboard          optional  refs i8042|uart|function
+  layout            optional  string us|de|uk
+  scale             optional  u32 1..8
   memory-region     optional  refs shared
   priority          optional  u32 1..63
   budget-us         optional  u32 1..
@@ -276,6 +290,7 @@ guest-entropy
 NAMES = {
     "uart": "serial port",
     "ata": "ATA channel",
+    "i8042": "keyboard controller",
     "function": "PCI function",
     "volume": "volume (partition@)",
     "gpt-volume": "volume in a GUID partition table",

@@ -1,15 +1,21 @@
-"""Runs an emulated machine: serial port to standard output, keys and script to the serial port."""
+"""Runs an emulated machine: serial port or screen to standard output, keys and script the other way."""
 
 import os
 import selectors
 import sys
 import time
 
+import keys
+from emulator import Unusable
+from screentext import Watcher
+
 CHUNK = 16  # bytes of a 16550's FIFO
 PACE = 0.02  # seconds between chunks
 PANIC_GRACE = 1.0  # seconds to show what follows "PANIC:"
 DRAIN = 0.3  # seconds to read what is left when the machine has ended
 TICK = 0.1
+LOOK = 0.5  # seconds between looks at the screen
+KEY_PACE = 0.04  # seconds between keys
 
 
 class Session:
@@ -22,10 +28,13 @@ class Session:
         self.timeout = timeout
         self.queue, self.next_chunk = b"", 0.0
         self.panic_end = None
+        self.watcher = None if emulator.serial else Watcher()
+        self.next_look = 0.0
         self.selector = selectors.DefaultSelector()
 
     def run(self):
-        self.watch(self.emulator.serial, self.read_serial)
+        if self.emulator.serial:
+            self.watch(self.emulator.serial, self.read_serial)
         for source, call in self.emulator.sources():
             self.watch(source, call)
         if self.emulator.line:
@@ -53,12 +62,16 @@ class Session:
             if not key.data():
                 self.selector.unregister(key.fileobj)
         self.type()
+        self.look()
         if self.emulator.line:
             self.emulator.line.flush()
 
     def type(self):
         now = time.monotonic()
         if not self.queue or now < self.next_chunk:
+            return
+        if self.watcher:
+            self.press()
             return
         try:
             sent = self.emulator.serial.send(self.queue[:CHUNK])
@@ -68,6 +81,32 @@ class Session:
             sent = len(self.queue)
         self.queue, self.next_chunk = self.queue[sent:], now + PACE
 
+    def press(self):
+        """Presses the next key; a named one is several bytes."""
+        named = keys.NAMED.match(self.queue)
+        length = named.end() if named else 1
+        for modifiers, key in keys.keys_of(self.queue[:length]):
+            self.emulator.press(modifiers, key)
+        self.queue, self.next_chunk = self.queue[length:], time.monotonic() + KEY_PACE
+
+    def look(self):
+        """Looks at the screen, when it is time."""
+        if not self.watcher or time.monotonic() < self.next_look or self.emulator.ending:
+            return
+        try:
+            self.take(self.watcher.look(*self.emulator.picture()))
+        except (Unusable, OSError, ValueError):
+            pass  # there is none yet, or no more
+        self.next_look = time.monotonic() + LOOK
+
+    def take(self, data):
+        """What the machine said."""
+        show(data)
+        if self.log:
+            self.log.write(data)
+            self.log.flush()
+        self.queue += self.script.feed(data)
+
     def read_serial(self):
         try:
             data = self.emulator.serial.recv(65536)
@@ -76,11 +115,7 @@ class Session:
         except ConnectionError:
             return False
         if data:
-            show(data)
-            if self.log:
-                self.log.write(data)
-                self.log.flush()
-            self.queue += self.script.feed(data)
+            self.take(data)
         return bool(data)
 
     def read_keys(self):

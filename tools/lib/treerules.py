@@ -19,7 +19,7 @@ WALLS = {
     "guests": ("kernel/abi/", "drivers/lib/", "drivers/protocols/"),
 }
 # A driver's folder may include these of drivers/, and no other driver's.
-SHARED_DRIVERS = ("drivers/lib/", "drivers/protocols/", "drivers/disk/", "drivers/netcard/", "drivers/virtio/")
+SHARED_DRIVERS = tuple(f"drivers/{name}/" for name in ("lib", "protocols", "disk", "keyboard", "netcard", "virtio"))
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 VENDOR = re.compile(r"\b(VMCS|VMCB|vmcs|vmcb)\b")
 OPEN = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")

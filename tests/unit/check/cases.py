@@ -119,7 +119,7 @@ FILES = [
 REFERENCES = [
     ("nowhere", "/domains/uart", "points nowhere", [("access = <&com1>", "@@access = <0x99>")]),
     ("cpu-kind", "/domains/uart", "not at a cpu", [("cpus = <&cpu0>", "@@cpus = <&com1>")]),
-    ("access-kind", "/domains/uart", "not at a serial port or ATA channel or PCI function",
+    ("access-kind", "/domains/uart", "not at a serial port or ATA channel or keyboard controller or framebuffer or PCI function",
      [("access = <&com1>", "@@access = <&vol_a>")]),
     ("console-kind", A + "/machine/isa/serial@i3f8", "not at a domain",
      [("backend = <&console>", "@@backend = <&port_a>")]),
@@ -287,5 +287,16 @@ DEBUGGERS = [
     ("debug-wait", A, 'needs "debug"', [(DEBUG, ""), ("debug-wait;", "@@debug-wait;")]),
 ]
 
-CASES = DEBUGGERS + SERVERS + INTERRUPTS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
-MORE = {"no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number", "volume-number"}
+SCREEN, KEYS = "/domains/display", "access = <&kbd>;"
+SCREENS = [
+    ("screen-keyboard", SCREEN, "no other domain has access to", [(KEYS, ""), ("keyboard = <&kbd>", "@@keyboard = <&kbd>")]),
+    ("screen-keyboard-twice", SCREEN, "is given twice", [("keyboard = <&kbd>", "@@keyboard = <&kbd &kbd>")]),
+    ("screen-keyboard-kind", SCREEN, "not at a keyboard controller", [("keyboard = <&kbd>", "@@keyboard = <&fb>")]),
+    ("screen-scale", SCREEN, "must be 1 to 8", [("scale = <2>", "@@scale = <9>")]),
+    ("screen-missing", SCREEN, 'needs "access" to the framebuffer', [("access = <&fb>;", ""), ("scale =", "@@scale =")]),
+    ("keyboard-layout", "/domains/i8042", 'must be "us"', [('layout = "de"', '@@layout = "xx"')]),
+    ("i8042-reg", "/isa/i8042@i60", "data and command port", [("reg = <1 0x60 1 1 0x64 1>", "@@reg = <1 0x60 2 1 0x64 1>")]),
+]
+
+CASES = SCREENS + DEBUGGERS + SERVERS + INTERRUPTS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
+MORE = {"screen-missing", "no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number", "volume-number"}

@@ -1,0 +1,48 @@
+"""A machine without a serial port, used from its screen and keyboard: what is checked was read from the screen."""
+
+from boot import Boot, Check
+
+A, B = r"^\[linux-a\] ", r"^\[linux-b\] "
+BOTH = r"(?s)linux-a\] Enter 'help'.*linux-b\] Enter 'help'|linux-b\] Enter 'help'.*linux-a\] Enter 'help'"
+
+# The hot keys, each followed by what it leads to; then the drivers fail under what is shown.
+STEPS = [
+    (BOTH, r"echo in-$(hostname)-$((6*7)); echo 'AbC {[|]} \"~@#' | tr a-z A-Z\n"),
+    (r"in-a-42", r"<alt-f2>"),
+    (r"typing goes to linux-b", r"echo in-$(hostname)-$((6*8))\n"),
+    (r"in-b-48", r"<alt-left>"),
+    (r"typing goes to linux-a", r"echo again-$(hostname)-$((6*9))\n"),
+    (r"again-a-54", r"<alt-f12>"),
+    (r"typing goes to the operator's prompt", r"list\n"),
+    (r"MiB of memory are free", r"inject display kill\n"),
+    (r"display is restarted \(1\)", r"inject i8042 kill\n"),
+    (r"i8042 is restarted \(1\)", r"restart console\n"),
+    (r"console is restarted", r"stats display\n"),
+    (r"deaths", r"<alt-f1>"),
+    # Shown alone, a program has the whole screen.
+    (r"typing goes to linux-a", r"<alt-f11>"),
+    (r"only linux-a is shown", r"printf '\\033[2J\\033[5;10Hp%s\\033[7mq\\033[m\\n' laced; sleep 2\n"),
+    (r"placedq", r"<alt-f11>"),
+    (r"all consoles are shown", r"seq 900 1000; echo end-$((7*7))\n"),
+    (r"end-49", r"<shift-pgup><shift-pgup><shift-pgup><shift-pgup>"),
+    (r"(?m)^\[linux-a\] 905$", r"x\x7fpoweroff\n"),
+    (r"linux-a: its guest switched itself off", r"<alt-f2>poweroff\n"),
+]
+CHECKS = [
+    Check("log", r"^\[ +\d+\.\d+ 0 root\] display: 1280 x 800 pixels, 160 columns, 49 rows"),
+    Check("early-log", r"^\[ +\d+\.\d+ 0 kernel\] Bulkhead: 2 CPUs"),
+    Check("guest-a", A + r"in-a-42$", A + r"ABC \{\[\|\]\} \"~@#$", A + r"again-a-54$"),
+    Check("guest-b", B + r"in-b-48$"),
+    Check("status", r"^ +linux-b +and all others +Alt-F1 linux-a +F2 linux-b", r"^ +operator's prompt +and all others ",
+          r"^ +linux-a +alone "),
+    Check("operator", r"^bulkhead> list", r"^i8042 +domain +running", r"^display +domain +running"),
+    Check("restart", r"display is restarted \(1\)", r"i8042 is restarted \(1\)", r"console is restarted by the operator"),
+    Check("cursor-motion", r"^         placedq$"),
+    Check("looks-back", A + r"end-49$", A + r"905$"),
+    Check("off", r"linux-a: its guest switched itself off"),
+]
+
+BOOTS = [
+    Boot("screen-qemu-svm", "guests/systems/screen.dts", CHECKS, steps=STEPS, timeout=240,
+         options=("--console", "screen")),
+]
