@@ -107,8 +107,12 @@ static void draw(struct paint *p, u32 row, u32 column, struct cell c)
 	if (c.look & LOOK_UNDERLINE)
 		glyph[GLYPH_HEIGHT - 1] = 0xff;
 	for (u32 y = 0; y < GLYPH_HEIGHT; y++) {
-		for (u32 x = 0; x < width; x++)
-			line[x] = (glyph[y] & 0x80u >> x / p->scale) != 0 ? fore : back;
+		u32 *to = line;
+
+		for (u32 bit = 0x80; bit > 0; bit >>= 1) {
+			for (u32 i = 0; i < p->scale; i++)
+				*to++ = glyph[y] & bit ? fore : back;
+		}
 		for (u32 i = 0; i < p->scale; i++)
 			memcpy((u32 *)line_at(p, (row * GLYPH_HEIGHT + y) * p->scale + i) +
 					column * width,

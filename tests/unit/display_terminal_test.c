@@ -66,8 +66,9 @@ static const struct cell *cell_at(u32 row, u32 column)
 static void fill(void)
 {
 	put("\033[H");
-	for (char c = 'a'; c < 'a' + (char)ROWS; c++) {
-		char line[8] = {c, c, c, c < 'a' + (char)ROWS - 1 ? '\r' : 0, '\n'};
+	for (u32 row = 0; row < ROWS; row++) {
+		char c = (char)('a' + row);
+		char line[8] = {c, c, c, row < ROWS - 1 ? '\r' : 0, '\n'};
 
 		put(line);
 	}
