@@ -9,9 +9,9 @@
 #include "drivers/lib/loop.h"
 #include "drivers/lib/port.h"
 
-#define POLL_US    10000ull   /* until the first interrupt has come */
-#define CONTROL_US 1000000ull /* afterwards, against a lost one */
-#define BYTES_MAX  256u       /* in a turn */
+#define POLL_US    10000ull  /* until the first interrupt has come */
+#define CONTROL_US 100000ull /* afterwards, against a lost one: 16 bytes are kept */
+#define BYTES_MAX  256u      /* in a turn */
 
 static const struct start_info *start;
 static struct channel channel;

@@ -12,6 +12,7 @@ FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 FIRST_DISK = 0x10  # PCI device
 FIRST_NET = 0x18
 HOLD = 10  # ms that a key is held
+PAUSE = 0.04  # s after it: the controller keeps 16 bytes, and a busy host may stop the machine for a moment
 DISKS = {
     "virtio": ["virtio-blk-pci,drive={drive},addr={address},disable-legacy=on,iommu_platform=on"],
     "nvme": ["nvme,drive={drive},addr={address},serial={drive}"],
@@ -137,6 +138,7 @@ class Qemu(Emulator):
     def press(self, modifiers, key):
         codes = [{"type": "qcode", "data": one} for one in (*modifiers, key)]
         self.ask("send-key", keys=codes, **{"hold-time": HOLD})
+        time.sleep(PAUSE)
 
     def stop(self):
         super().stop()

@@ -11,7 +11,7 @@ ENDED = r"disk let its device reach for what it was not given"
 WATCHES = r"\[keeper\] keeper: pass \d"
 
 BOOTS = [
-    boot("dma-vtd-qemu-svm", MACHINES["nvme-iommu"], FAULTS, seed=SEED, share=0, timeout=200, checks=[
+    boot("dma-vtd-qemu-svm", MACHINES["nvme-iommu"], FAULTS, seed=SEED, share=0, timeout=300, checks=[
         Check("named", *[BEYOND, ENDED, r"disk is restarted \(\d\)"] * len(FAULTS)),
         Check("kept", *[ENDED] * len(FAULTS), WATCHES, lacks=r"keeper: somebody wrote"),
     ]),
