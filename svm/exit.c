@@ -230,17 +230,30 @@ static unsigned decode(struct vcpu *v, struct vmcb *b)
 	return (u32)code == (u32)SVM_EXIT_INVALID ? EXIT_ENTRY_FAILED : EXIT_UNKNOWN;
 }
 
+/* Takes the guest's TPR. Returns the event whose delivery the exit cut short: a virtual interrupt
+ * that is still asked for, which QEMU calls an exception in EXITINTINFO, else `event`. */
+static __attribute__((noinline)) u64 changed_vintr(struct vcpu *v, struct vmcb *b, u64 event)
+{
+	u64 mine = svm_virtual(b) ? svm_take_back(b) : 0;
+
+	/* Bits 3:0 are in the APIC page alone. */
+	if ((v->apic[APIC_TPR] ^ b->vintr << 4) & APIC_TPR_CLASS)
+		v->apic[APIC_TPR] = (u8)(b->vintr << 4);
+	return mine ? mine : event;
+}
+
 unsigned svm_exit(struct vcpu *v)
 {
 	struct vmcb *b = svm_vmcb(v);
 	struct run_page *r = v->run;
+	u64 event = b->exit_int_info;
 	unsigned kind;
 
 	r->gpr[RAX] = b->rax;
 	r->gpr[RSP] = b->rsp;
-	/* Bits 3:0 are in the APIC page alone. */
-	if (unlikely((v->apic[APIC_TPR] ^ b->vintr << 4) & APIC_TPR_CLASS))
-		v->apic[APIC_TPR] = (u8)(b->vintr << 4);
+	if (unlikely(
+		    (v->apic[APIC_TPR] ^ b->vintr << 4) & (APIC_TPR_CLASS | VINTR_VECTOR(~0) << 4)))
+		event = changed_vintr(v, b, event);
 	/* A VMRUN that was refused may not have flushed. */
 	if (unlikely(b->tlb_control) && (u32)b->exit_code != (u32)SVM_EXIT_INVALID) {
 		if (b->tlb_control == TLB_FLUSH_ALL)
@@ -251,9 +264,8 @@ unsigned svm_exit(struct vcpu *v)
 	 * A delivery that the exit cut short is made again; INT n is executed again instead, for
 	 * RIP still points to it. An event that VMRUN refused stays where it was and is dropped.
 	 */
-	if (unlikely(b->exit_int_info & INJECT_VALID) &&
-		(b->exit_int_info & INJECT_TYPE_MASK) != INJECT_TYPE_SOFT) {
-		r->inject = b->exit_int_info;
+	if (unlikely(event & INJECT_VALID) && (event & INJECT_TYPE_MASK) != INJECT_TYPE_SOFT) {
+		r->inject = event;
 		r->inject_length = 0;
 	}
 	b->event_inject = 0;

@@ -136,7 +136,25 @@ bool svm_can_take(struct vcpu *v)
 	const struct vmcb *b = svm_vmcb(v);
 
 	return b->rflags & RFLAGS_IF && !(b->shadow & VMCB_SHADOW) &&
-	       !(b->event_inject & INJECT_VALID);
+	       !(b->event_inject & INJECT_VALID) && !svm_virtual(b);
+}
+
+/*
+ * Under QEMU an interrupt that can be taken at once goes in as a virtual one that does not exit, if
+ * V_IRQ is not in use for a window: what goes in by EVENTINJ may be delivered a second time there,
+ * whatever IF is (tests/README.md).
+ */
+static void prefer_virtual(struct vcpu *v)
+{
+	struct vmcb *b = svm_vmcb(v);
+
+	if (!svm_emulated || b->vintr & (VINTR_IRQ | VINTR_AVIC) ||
+		(b->event_inject & (INJECT_VALID | INJECT_TYPE_MASK)) !=
+			(INJECT_VALID | INJECT_TYPE_INTR))
+		return;
+	b->vintr |= VINTR_IRQ | VINTR_VECTOR(b->event_inject);
+	b->event_inject = 0;
+	svm_intercept(b, SVM_EXIT_VINTR, false);
 }
 
 /* The run page's layout is EVENTINJ's own. */
@@ -149,7 +167,7 @@ bool svm_inject(struct vcpu *v, u64 event, u64 length)
 	if ((type == INJECT_TYPE_EXCEPT && (event & 0xff) >= 32) ||
 		(type != INJECT_TYPE_INTR && type != INJECT_TYPE_NMI &&
 			type != INJECT_TYPE_EXCEPT && type != INJECT_TYPE_SOFT) ||
-		b->event_inject & INJECT_VALID)
+		b->event_inject & INJECT_VALID || svm_virtual(b))
 		return false;
 	if (type == INJECT_TYPE_NMI) {
 		v->backend[SVM_NMI_DONE] = 1;
@@ -157,14 +175,17 @@ bool svm_inject(struct vcpu *v, u64 event, u64 length)
 	}
 	b->event_inject = event & (0xff | INJECT_TYPE_MASK | INJECT_ERROR | INJECT_VALID |
 					  0xffffffff00000000ull);
+	prefer_virtual(v);
 	return true;
 }
 
 u64 svm_uninject(struct vcpu *v, u64 *length)
 {
 	struct vmcb *b = svm_vmcb(v);
-	u64 event = b->event_inject & INJECT_VALID ? b->event_inject : 0;
+	u64 event = svm_virtual(b) ? svm_take_back(b) : b->event_inject;
 
+	if (!(event & INJECT_VALID))
+		event = 0;
 	b->event_inject = 0;
 	*length = 0;
 	return event;
@@ -181,9 +202,12 @@ void svm_window(struct vcpu *v, unsigned class)
 {
 	struct vmcb *b = svm_vmcb(v);
 
+	if (svm_virtual(b))
+		b->event_inject = svm_take_back(b);
 	svm_avic(v, v->backend[SVM_AVIC] && !class);
 	svm_intercept(b, SVM_EXIT_CR0_WRITE + 8, class);
 	b->vintr = (b->vintr & ~VINTR_IRQ) | (class > v->apic[APIC_TPR] >> 4 ? VINTR_IRQ : 0);
+	prefer_virtual(v);
 }
 
 /* There is no exit for the end of an interrupt shadow or of an IRET but the trap of a single step.

@@ -7,6 +7,8 @@
 #define MSR_VM_HSAVE_PA        0xc0010117
 #define SVM_FEATURE_NP         BIT(0)
 #define SVM_FEATURE_FLUSH_ASID BIT(6)
+#define TCG_EBX                0x54474354 /* "TCGTCGTCGTCG" */
+#define TCG_ECX                0x43544743
 #define SVM_FEATURE_X2AVIC     (BIT(13) | BIT(18)) /* AVIC, and for the x2APIC */
 #define IOPM_SIZE              0x3000
 #define PAUSE_COUNT            3000 /* before an intercepted one exits, if the CPU has a filter */
@@ -21,6 +23,7 @@
 static u8 iopm[IOPM_SIZE] __attribute__((aligned(4096)));
 static u32 asids;
 static bool flush_by_asid;
+bool svm_emulated;
 
 /*
  * MSRs that VMLOAD, VMSAVE and VMRUN switch: the guest's own. Two bits for each MSR of a range,
@@ -71,6 +74,8 @@ static const char *probe(void)
 	if (asids < 2)
 		return "AMD-V offers no address space identifiers";
 	ptable_features.nested_1g = ptable_features.host_1g;
+	cpuid(0x40000000, 0, &a, &b, &c, &d);
+	svm_emulated = b == TCG_EBX && c == TCG_ECX;
 	return NULL;
 }
 

@@ -16,6 +16,9 @@
 /* ASIDs are used anew, and no VMRUN has flushed yet what they meant before */
 #define SVM_FLUSH_ALL 0
 
+/* svm.c: QEMU's TCG is the processor */
+extern bool svm_emulated;
+
 static inline struct vmcb *svm_vmcb(struct vcpu *v)
 {
 	return v->hw;
@@ -29,6 +32,22 @@ static inline void svm_intercept(struct vmcb *b, enum svm_exit code, bool on)
 	u32 bit = 1u << code % 32;
 
 	b->intercept[code / 32] = (b->intercept[code / 32] & ~bit) | (on ? bit : 0);
+}
+
+/* The vector of an interrupt that is injected as a virtual one, and not taken so far; or 0. */
+static inline u8 svm_virtual(const struct vmcb *b)
+{
+	return (u8)(b->vintr >> 32);
+}
+
+/* What svm_virtual tells, as an event; nothing is injected any more. */
+static inline u64 svm_take_back(struct vmcb *b)
+{
+	u64 event = b->vintr & VINTR_IRQ ? INJECT_VALID | INJECT_TYPE_INTR | svm_virtual(b) : 0;
+
+	b->vintr &= ~(VINTR_IRQ | VINTR_VECTOR(~0));
+	svm_intercept(b, SVM_EXIT_VINTR, true);
+	return event;
 }
 
 /* svm.c: AVIC on or off, and what goes with it */

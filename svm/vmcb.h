@@ -75,6 +75,7 @@ static_assert(offsetof(struct vmcb, pat) == 0x668);
 #define VINTR_IRQ        BIT(8)
 #define VINTR_IGNORE_TPR BIT(20)
 #define VINTR_MASKING    BIT(24)
+#define VINTR_VECTOR(v)  ((u64)(u8)(v) << 32)
 #define VINTR_AVIC       (BIT(31) | BIT(30)) /* AVIC, and in x2APIC mode */
 
 #define VMCB_SHADOW      BIT(0)

@@ -13,7 +13,7 @@ import time
 TREE = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 BUILD = os.path.join(TREE, "build")
 BENCH = os.path.join(TREE, "tests", "bench")
-ICOUNT = ["-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1"]
+DETERMINISTIC = ["-rtc", "base=2024-01-01T00:00:00,clock=vm", "-seed", "1"]
 POKE_SECONDS = 0.005
 
 
@@ -25,31 +25,19 @@ class Poker(threading.Thread):
     """Stops a machine for a moment, again and again, so that its other CPUs have their turn.
 
     With -icount QEMU runs a CPU until the next timer is due, and then has no time left for the others, so a CPU that spins
-    without PAUSE for another one spins for ever, as Linux does when it starts its processors.
+    without PAUSE for another one spins for ever, as Linux does when it starts its processors. (As a guest it has exits.)
     """
 
-    def __init__(self, folder, log, begin):
-        """begin: the pokes begin when this expression is in the file `log`."""
+    def __init__(self, folder):
         super().__init__(daemon=True)
         self.path = os.path.join(folder, "poke.socket")
-        self.log, self.begin = log, re.compile(begin)
         self.end = threading.Event()
 
     def options(self):
         """QEMU's, for the machine."""
         return ["-qmp", f"unix:{self.path},server=on,wait=off"]
 
-    def may_begin(self):
-        try:
-            with open(self.log, "rb") as f:
-                return self.begin.search(f.read().decode("utf-8", "replace"))
-        except FileNotFoundError:
-            return False
-
     def run(self):
-        while not self.may_begin():
-            if self.end.wait(0.2):
-                return
         try:
             with socket.socket(socket.AF_UNIX) as one:
                 one.connect(self.path)
@@ -80,10 +68,10 @@ class Poker(threading.Thread):
             os.unlink(self.path)
 
 
-def boot(folder, name, cpus, until, *, steps=(), shift=0, poke=False, timeout=540):
+def boot(folder, name, cpus, until, *, steps=(), shift=0, timeout=540):
     """Boots tests/bench/NAME.dts and returns what it printed; None if it did not get to `until`.
 
-    steps: those of tools/run's --send. shift: an instruction is 2^shift cycles. poke: see Poker.
+    steps: those of tools/run's --send. shift: an instruction is 2^shift cycles.
     """
     log = os.path.join(folder, name + ".log")
     command = [os.path.join(TREE, "tools", "run"), os.path.join(BENCH, name + ".dts"), "--files", folder,
@@ -91,13 +79,7 @@ def boot(folder, name, cpus, until, *, steps=(), shift=0, poke=False, timeout=54
                "--until", until, "--log", log]
     for step in steps:
         command += ["--send", step]
-    poker = Poker(folder, log, r"domains and partitions run") if poke else None
-    if poker:
-        command += ["--", *poker.options()]
-        poker.start()
     result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
-    if poker:
-        poker.stop()
     text = open(log, errors="replace").read() if os.path.exists(log) else ""
     if result.returncode:
         fail(f"{name}: did not get to its end; the last it printed was: {text[-300:]!r}")
@@ -105,13 +87,14 @@ def boot(folder, name, cpus, until, *, steps=(), shift=0, poke=False, timeout=54
     return text
 
 
-def bare_linux(folder, cpus, initrd, append, until, *, steps=(), timeout=300):
+def bare_linux(folder, cpus, initrd, append, until, *, steps=(), shift=0, timeout=300):
     """The same for the guests' kernel straight in the emulator. steps: (expression, what to type)."""
     log = os.path.join(folder, "bare.log")
     command = ["qemu-system-x86_64", "-nodefaults", "-machine", "pc", "-accel", "tcg", "-cpu", "EPYC",
-               "-smp", str(cpus), "-m", "256", "-display", "none", "-no-reboot", "-serial", "stdio", *ICOUNT,
+               "-smp", str(cpus), "-m", "256", "-display", "none", "-no-reboot", "-serial", "stdio",
+               "-icount", f"shift={shift},sleep=off", *DETERMINISTIC,
                "-kernel", os.path.join(BUILD, "guests", "vmlinuz"), "-initrd", initrd, "-append", append]
-    poker = Poker(folder, log, "") if cpus > 1 else None
+    poker = Poker(folder) if cpus > 1 else None
     if poker:
         command += poker.options()
     with open(log, "wb") as out:
