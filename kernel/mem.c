@@ -260,8 +260,10 @@ static status_t map_check(
 		return STATUS_BAD_ARG;
 	if (offset > m->size || size > m->size - offset || va >= end || size > end - va)
 		return STATUS_BAD_ARG;
-	if (flags & ~(MAP_READ | MAP_WRITE | MAP_EXEC) || !(flags & MAP_READ))
+	if (flags & ~(MAP_READ | MAP_WRITE | MAP_EXEC | MAP_AT) || !(flags & MAP_READ))
 		return STATUS_BAD_ARG;
+	if (flags & MAP_AT && (!is_dev(space) || !space->ptable.root))
+		return is_dev(space) ? STATUS_NOT_SUPPORTED : STATUS_BAD_ARG;
 	if (is_host(space) && (va < ABI_USER_MIN || (flags & MAP_WRITE && flags & MAP_EXEC)))
 		return STATUS_BAD_ARG;
 	return STATUS_OK;
@@ -291,7 +293,7 @@ status_t sys_mem_map(struct thread *t, const struct cap *cap)
 	if (s != STATUS_OK)
 		return s;
 	m = container_of(slot.obj, struct mem, obj);
-	if (is_dev(space))
+	if (is_dev(space) && !(flags & MAP_AT))
 		t->regs.gpr[RDI] = va = m->base + offset;
 	s = map_check(space, m, va, offset, size, flags);
 	if (s != STATUS_OK)
