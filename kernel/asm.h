@@ -9,7 +9,7 @@
 
 #define T_RIP    128
 #define T_RFLAGS 136
-#define T_RESUME 144
+#define T_RESUME 176
 
 #define ASM_SEL_USER_DATA 0x1b
 #define ASM_SEL_USER_CODE 0x23
@@ -17,7 +17,7 @@
 
 #if defined(__ASSEMBLER__) && !defined(__cppcheck__)
 /* clang-format off */
-	/* GPR_rax and so on: offsets in struct regs and in gpr[] of the run page, in the order of enum gpr */
+	/* GPR_rax and so on: offsets in struct msg_thread and in gpr[] of the run page, in the order of enum gpr */
 	.set GPR_next, 0
 	.irp r, rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
 	.set GPR_\r, GPR_next

@@ -105,13 +105,13 @@ static void free_vm(struct vm *vm, struct pool *pool)
 	for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
 		pool_free(pool, vm->doorbells[i], sizeof(struct doorbell));
 	ptable_free(&vm->space.ptable, 0, 511, true);
-	pool_free(pool, vm, sizeof(*vm));
 }
 
 /* Undoes the last ties of `o`; its memory is freed unless it goes with the whole pool. */
 static void release(struct kobj *o, bool memory)
 {
 	struct pool *pool = &o->payer->pool;
+	size_t bytes = o->bytes;
 
 	spin_lock(&o->payer->space.lock);
 	list_remove(&o->charged);
@@ -127,28 +127,18 @@ static void release(struct kobj *o, bool memory)
 	case KIND_THREAD:
 		free_thread(as_thread(o), pool);
 		break;
-	case KIND_PORT:
-		pool_free(pool, container_of(o, struct port, obj), sizeof(struct port));
-		break;
-	case KIND_MEM:
-		pool_free(pool, container_of(o, struct mem, obj), sizeof(struct mem));
-		break;
 	case KIND_VM:
 		free_vm(container_of(o, struct vm, obj), pool);
 		break;
 	case KIND_VCPU:
 		vcpu_free(container_of(o, struct vcpu, obj));
 		break;
-	case KIND_IRQ:
-		irq_free(o, pool);
-		break;
 	case KIND_DEV:
 		dev_free(o, pool);
 		break;
-	case KIND_DOMAIN:
-		pool_free(pool, container_of(o, struct domain, obj), sizeof(struct domain));
-		break;
 	}
+	if (bytes)
+		pool_free(pool, o, bytes);
 }
 
 /* A domain that `d` pays for and that nobody destroys yet, claimed; or NULL. */
@@ -371,15 +361,11 @@ static status_t check(struct thread *t, struct kobj *o)
 	return STATUS_OK;
 }
 
-status_t sys_obj_destroy(struct thread *t)
+status_t sys_obj_destroy(struct thread *t, const struct cap *cap)
 {
-	struct cap slot;
-	struct kobj *o;
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_NONE, RIGHT_DESTROY, &slot);
+	struct kobj *o = cap->obj;
+	status_t s;
 
-	if (s != STATUS_OK)
-		return s;
-	o = slot.obj;
 	if (!o)
 		return STATUS_BAD_KIND;
 	spin_lock(&o->lock);

@@ -100,7 +100,7 @@ status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out)
 	list_init(&d->link);
 	list_init(&d->space.attaches);
 	d->space.ptable.pool = &payer->pool;
-	kobj_init(&d->obj, KIND_DEV, payer);
+	kobj_init(&d->obj, KIND_DEV, payer, sizeof(*d));
 	*out = &d->obj;
 	spin_lock(&lock);
 	s = add(d);
@@ -152,10 +152,7 @@ void dev_lost(struct space *s)
 
 void dev_free(struct kobj *o, struct pool *pool)
 {
-	struct dev *d = container_of(o, struct dev, obj);
-
-	iommu_free(&d->iommu, pool);
-	pool_free(pool, d, sizeof(*d));
+	iommu_free(&container_of(o, struct dev, obj)->iommu, pool);
 }
 
 /* Writes an entry of the MSI-X table (PCI Local Bus Specification 3.0, 6.8.2). */
@@ -262,31 +259,26 @@ static status_t access(struct thread *t, u32 function)
 	return STATUS_OK;
 }
 
-status_t sys_dev_ctl(struct thread *t)
+status_t sys_dev_ctl(struct thread *t, const struct cap *cap)
 {
 	u64 op = arg(t, RSI);
-	struct cap cap;
-	struct dev *d;
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_SYS, RIGHT_PCI, &cap);
+	bool sys = cap->kind == KIND_SYS;
+	struct dev *d = container_of(cap->obj, struct dev, obj);
+	u32 right = sys ? RIGHT_PCI : op == DEV_CTL_START ? RIGHT_RUN : RIGHT_CTL;
+	status_t s = STATUS_OK;
 
-	if (s == STATUS_OK) {
-		if (op == DEV_CTL_FENCE)
-			t->regs.gpr[RDI] = iommu_fence((u32)arg(t, RDX));
-		if (op > DEV_CTL_WRITE)
-			return op == DEV_CTL_FENCE ? STATUS_OK : STATUS_BAD_CALL;
-		spin_lock(&lock);
-		s = access(t, (u32)arg(t, RDX));
-		spin_unlock(&lock);
-		return s;
-	}
-	if (s == STATUS_BAD_KIND)
-		s = cap_lookup(t->domain, arg(t, RDI), KIND_DEV,
-			op == DEV_CTL_START ? RIGHT_RUN : RIGHT_CTL, &cap);
-	if (s != STATUS_OK)
-		return s;
-	d = container_of(cap.obj, struct dev, obj);
+	if (!sys && cap->kind != KIND_DEV)
+		return STATUS_BAD_KIND;
+	if (!(cap->rights & right))
+		return STATUS_DENIED;
 	spin_lock(&lock);
-	if (list_empty(&d->link))
+	if (sys && op <= DEV_CTL_WRITE)
+		s = access(t, (u32)arg(t, RDX));
+	else if (sys && op == DEV_CTL_FENCE)
+		t->regs.gpr[RDI] = iommu_fence((u32)arg(t, RDX));
+	else if (sys)
+		s = STATUS_BAD_CALL;
+	else if (list_empty(&d->link))
 		s = STATUS_GONE;
 	else if (op == DEV_CTL_READ)
 		s = access(t, d->function);

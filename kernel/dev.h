@@ -6,7 +6,7 @@
 status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out);
 void dev_stop(struct kobj *o);
 void dev_free(struct kobj *o, struct pool *pool);
-status_t sys_dev_ctl(struct thread *t);
+status_t sys_dev_ctl(struct thread *t, const struct cap *cap);
 
 /* The memory that the dev `o` can reach: without an IOMMU it has no page tables. */
 struct space *dev_space(struct kobj *o);

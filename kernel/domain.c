@@ -59,7 +59,7 @@ status_t domain_init(struct domain *d, struct domain *payer, const char *name)
 		return s;
 	d->pcid = pcid_alloc();
 	d->cr3 = d->space.ptable.root | d->pcid | (d->pcid ? CR3_NOFLUSH : 0);
-	kobj_init(&d->obj, KIND_DOMAIN, payer);
+	kobj_init(&d->obj, KIND_DOMAIN, payer, sizeof(*d));
 	return STATUS_OK;
 }
 

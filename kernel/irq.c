@@ -92,16 +92,12 @@ static void program(u32 gsi)
 void irq_init(void)
 {
 	/* The 8259s: masked, and their spurious vectors out of the way of exceptions. */
-	out8(0x20, 0x11);
-	out8(0xa0, 0x11);
-	out8(0x21, VECTOR_GSI);
-	out8(0xa1, VECTOR_GSI + 8);
-	out8(0x21, 4);
-	out8(0xa1, 2);
-	out8(0x21, 1);
-	out8(0xa1, 1);
-	out8(0x21, 0xff);
-	out8(0xa1, 0xff);
+	static const u8 pic[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, VECTOR_GSI},
+		{0xa1, VECTOR_GSI + 8}, {0x21, 4}, {0xa1, 2}, {0x21, 1}, {0xa1, 1}, {0x21, 0xff},
+		{0xa1, 0xff}};
+
+	for (u32 i = 0; i < ARRAY_SIZE(pic); i++)
+		out8(pic[i][0], pic[i][1]);
 	for (u32 gsi = 0; gsi < MAX_GSI; gsi++)
 		list_init(&gsis[gsi].irqs);
 	for (u32 i = 0; i < boot->ioapics; i++) {
@@ -205,7 +201,7 @@ status_t irq_create(struct thread *t, struct domain *payer, struct kobj **out)
 		return STATUS_NO_MEMORY;
 	irq->bits = m.bits;
 	list_init(&irq->link);
-	kobj_init(&irq->obj, KIND_IRQ, payer);
+	kobj_init(&irq->obj, KIND_IRQ, payer, sizeof(*irq));
 	*out = &irq->obj;
 	if (!slot_set(&irq->event, &target->event_obj, KIND_EVENT, 0, m.bits) ||
 		(source.obj && !slot_set(&irq->dev, source.obj, KIND_DEV, 0, 0)))
@@ -230,22 +226,12 @@ void irq_stop(struct kobj *o)
 	slot_clear(&irq->dev);
 }
 
-void irq_free(struct kobj *o, struct pool *pool)
+status_t sys_irq_ctl(struct thread *t, const struct cap *cap)
 {
-	pool_free(pool, container_of(o, struct irq, obj), sizeof(struct irq));
-}
+	struct irq *irq = container_of(cap->obj, struct irq, obj);
 
-status_t sys_irq_ctl(struct thread *t)
-{
-	struct cap slot;
-	struct irq *irq;
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_IRQ, RIGHT_CTL, &slot);
-
-	if (s != STATUS_OK)
-		return s;
 	if (arg(t, RSI) > IRQ_CTL_UNMASK)
 		return STATUS_BAD_CALL;
-	irq = container_of(slot.obj, struct irq, obj);
 	spin_lock(&lock);
 	if (arg(t, RSI) == IRQ_CTL_ACK)
 		irq->unacked = false;

@@ -93,7 +93,6 @@ void irq_init(void);
 void irq_handle(unsigned vector);
 status_t irq_create(struct thread *t, struct domain *payer, struct kobj **out);
 void irq_stop(struct kobj *o);
-void irq_free(struct kobj *o, struct pool *pool);
 
 /* sched.c */
 void sched_enqueue(struct cpu *c, struct thread *sc);
@@ -162,13 +161,14 @@ void sys_ipc_reply_wait(u64 mask, u64 w0, u64 w1, u64 deadline, u64 w2, u64 w3);
 void sys_event_signal(u64 cap, u64 bits);
 void sys_event_wait(u64 mask, u64 deadline);
 void sys_vcpu_run(u64 cap, u64 mask, u64 deadline);
-status_t sys_vcpu_ctl(struct thread *t);
-status_t sys_obj_destroy(struct thread *t);
-status_t sys_mem_map(struct thread *t);
-status_t sys_mem_unmap(struct thread *t);
-status_t sys_vm_trap(struct thread *t);
-status_t sys_irq_ctl(struct thread *t);
-status_t sys_thread_ctl(struct thread *t);
+/* `cap` is a copy of what RDI names, with the kind and rights that syscall.c wants. */
+status_t sys_vcpu_ctl(struct thread *t, const struct cap *cap);
+status_t sys_obj_destroy(struct thread *t, const struct cap *cap);
+status_t sys_mem_map(struct thread *t, const struct cap *cap);
+status_t sys_mem_unmap(struct thread *t, const struct cap *cap);
+status_t sys_vm_trap(struct thread *t, const struct cap *cap);
+status_t sys_irq_ctl(struct thread *t, const struct cap *cap);
+status_t sys_thread_ctl(struct thread *t, const struct cap *cap);
 
 /* root.c */
 void root_start(void);
@@ -183,9 +183,9 @@ static inline paddr_t image_pa(const void *p)
 static inline void fs_load(const struct thread *t)
 {
 	if (features.fsgsbase)
-		__asm__ volatile("wrfsbase %0" : : "r"(t->fs_base));
+		__asm__ volatile("wrfsbase %0" : : "r"(t->regs.fs_base));
 	else
-		write_msr(MSR_FS_BASE, t->fs_base);
+		write_msr(MSR_FS_BASE, t->regs.fs_base);
 }
 
 /* Everything that thread_switch leaves out: stale translations, I/O permissions, the FPU. */

@@ -113,7 +113,7 @@ status_t mem_create(struct thread *t, struct domain *payer, struct kobj **out)
 	}
 	(void)out; /* a capability is made when all is clear */
 	m->maker = t;
-	kobj_init(&m->obj, KIND_MEM, payer);
+	kobj_init(&m->obj, KIND_MEM, payer, sizeof(*m));
 	t->op_arg[0] = (u64)m;
 	return mem_create_continue(t);
 }
@@ -221,24 +221,18 @@ static bool is_host(const struct space *s)
 }
 
 /* The first argument of mem_map and mem_unmap: a domain, a vm or a dev. */
-static status_t space_arg(struct thread *t, struct space **out)
+static status_t space_arg(const struct cap *cap, struct space **out)
 {
-	struct cap slot;
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_DOMAIN, RIGHT_FILL, &slot);
-
-	if (s == STATUS_OK)
-		*out = &container_of(slot.obj, struct domain, obj)->space;
-	if (s != STATUS_BAD_KIND)
-		return s;
-	s = cap_lookup(t->domain, arg(t, RDI), KIND_VM, RIGHT_CTL, &slot);
-	if (s == STATUS_OK)
-		*out = &container_of(slot.obj, struct vm, obj)->space;
-	if (s != STATUS_BAD_KIND)
-		return s;
-	s = cap_lookup(t->domain, arg(t, RDI), KIND_DEV, RIGHT_CTL, &slot);
-	if (s == STATUS_OK)
-		*out = dev_space(slot.obj);
-	return s;
+	if (cap->kind == KIND_DOMAIN)
+		*out = &container_of(cap->obj, struct domain, obj)->space;
+	else if (cap->kind == KIND_VM)
+		*out = &container_of(cap->obj, struct vm, obj)->space;
+	else if (cap->kind == KIND_DEV)
+		*out = dev_space(cap->obj);
+	else
+		return STATUS_BAD_KIND;
+	return cap->rights & (cap->kind == KIND_DOMAIN ? RIGHT_FILL : RIGHT_CTL) ? STATUS_OK
+										 : STATUS_DENIED;
 }
 
 static status_t map_pool(struct thread *t, struct space *space)
@@ -266,14 +260,16 @@ static status_t map_check(
 		return STATUS_BAD_ARG;
 	if (offset > m->size || size > m->size - offset || va >= end || size > end - va)
 		return STATUS_BAD_ARG;
-	if (flags & ~(MAP_READ | MAP_WRITE | MAP_EXEC) || !(flags & MAP_READ))
+	if (flags & ~(MAP_READ | MAP_WRITE | MAP_EXEC | MAP_AT) || !(flags & MAP_READ))
 		return STATUS_BAD_ARG;
+	if (flags & MAP_AT && (!is_dev(space) || !space->ptable.root))
+		return is_dev(space) ? STATUS_NOT_SUPPORTED : STATUS_BAD_ARG;
 	if (is_host(space) && (va < ABI_USER_MIN || (flags & MAP_WRITE && flags & MAP_EXEC)))
 		return STATUS_BAD_ARG;
 	return STATUS_OK;
 }
 
-status_t sys_mem_map(struct thread *t)
+status_t sys_mem_map(struct thread *t, const struct cap *cap)
 {
 	u64 va = arg(t, RDX), offset = arg(t, R8), size = arg(t, R9), flags = arg(t, R10);
 	struct space *space;
@@ -282,7 +278,7 @@ status_t sys_mem_map(struct thread *t)
 	struct mem *m;
 	u32 rights = 0;
 	u64 pt = PTABLE_READ;
-	status_t s = space_arg(t, &space);
+	status_t s = space_arg(cap, &space);
 
 	if (s != STATUS_OK)
 		return s;
@@ -297,7 +293,7 @@ status_t sys_mem_map(struct thread *t)
 	if (s != STATUS_OK)
 		return s;
 	m = container_of(slot.obj, struct mem, obj);
-	if (is_dev(space))
+	if (is_dev(space) && !(flags & MAP_AT))
 		t->regs.gpr[RDI] = va = m->base + offset;
 	s = map_check(space, m, va, offset, size, flags);
 	if (s != STATUS_OK)
@@ -446,11 +442,11 @@ static void unmap_hop(struct work *w)
 	}
 }
 
-status_t sys_mem_unmap(struct thread *t)
+status_t sys_mem_unmap(struct thread *t, const struct cap *cap)
 {
 	struct attach *found = NULL;
 	struct space *space;
-	status_t s = space_arg(t, &space);
+	status_t s = space_arg(cap, &space);
 
 	if (s != STATUS_OK)
 		return s;

@@ -1,9 +1,10 @@
 /* Capability slots: setting, looking up, revoking. */
 #include "kernel/domain.h"
 
-void kobj_init(struct kobj *o, enum kind kind, struct domain *payer)
+void kobj_init(struct kobj *o, enum kind kind, struct domain *payer, size_t bytes)
 {
 	o->kind = (u8)kind;
+	o->bytes = (u16)bytes;
 	o->payer = payer;
 	list_init(&o->slots);
 	list_init(&o->charged);

@@ -18,9 +18,9 @@ struct work {
 
 /* The common head of every object. */
 struct kobj {
-	u8 kind;  /* enum kind */
-	u8 dying; /* set once, by whoever destroys it */
-	u16 reserved;
+	u8 kind;   /* enum kind */
+	u8 dying;  /* set once, by whoever destroys it */
+	u16 bytes; /* of the object, whose beginning this is, to be freed with it; 0: otherwise */
 	struct spinlock lock; /* of `slots` */
 	struct domain *payer;
 	struct list charged;   /* in payer->objects */
@@ -53,7 +53,7 @@ struct cap {
 
 #define SLOTS_PER_FRAME (PAGE_SIZE / sizeof(struct slot))
 
-void kobj_init(struct kobj *o, enum kind kind, struct domain *payer);
+void kobj_init(struct kobj *o, enum kind kind, struct domain *payer, size_t bytes);
 
 /* Makes an empty slot name `o`; false when `o` is dying. For slots in objects the holder's own
  * rules serialise writers. */

@@ -31,7 +31,7 @@ static void add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
 	if (!m)
 		panic("root: no memory for its capabilities");
 	mem_init(m, base, size, flags);
-	kobj_init(&m->obj, KIND_MEM, &root_domain);
+	kobj_init(&m->obj, KIND_MEM, &root_domain, 0);
 	give(cap, &m->obj, KIND_MEM);
 }
 

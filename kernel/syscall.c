@@ -48,7 +48,7 @@ static status_t domain_create(struct thread *t, struct domain *payer, struct kob
 	return STATUS_OK;
 }
 
-static status_t sys_obj_create(struct thread *t)
+static status_t sys_obj_create(struct thread *t, const struct cap *unused)
 {
 	static status_t (*const create[KIND_COUNT])(
 		struct thread *, struct domain *, struct kobj **) = {
@@ -68,6 +68,7 @@ static status_t sys_obj_create(struct thread *t)
 	u32 rights = RIGHT_CREATE;
 	status_t s;
 
+	(void)unused;
 	if (t->op_arg[0]) /* a mem: it is not all clear yet */
 		return mem_create_continue(t);
 	if (kind >= KIND_COUNT || !create[kind])
@@ -86,17 +87,13 @@ static status_t sys_obj_create(struct thread *t)
 	return s;
 }
 
-static status_t sys_cap_grant(struct thread *t)
+static status_t sys_cap_grant(struct thread *t, const struct cap *cap)
 {
-	struct cap domain;
+	struct domain *d = container_of(cap->obj, struct domain, obj);
 	struct cap from;
-	struct domain *d;
 	struct slot *to;
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_DOMAIN, RIGHT_FILL, &domain);
+	status_t s;
 
-	if (s != STATUS_OK)
-		return s;
-	d = container_of(domain.obj, struct domain, obj);
 	if (arg(t, RDX) == CAP_NULL) {
 		spin_lock(&d->space.lock);
 		s = domain_slot(d, arg(t, RSI), &to);
@@ -162,7 +159,7 @@ static status_t pool_state(struct thread *t)
 	return s;
 }
 
-static status_t sys_sys_ctl(struct thread *t)
+static status_t sys_sys_ctl(struct thread *t, const struct cap *unused)
 {
 	static const u32 needs[] = {
 		[SYS_CTL_LOG_READ] = RIGHT_LOG,
@@ -178,6 +175,7 @@ static status_t sys_sys_ctl(struct thread *t)
 	struct cap event;
 	status_t s;
 
+	(void)unused;
 	if (op < ARRAY_SIZE(needs) && needs[op]) {
 		s = cap_lookup(t->domain, arg(t, RDI), KIND_SYS, needs[op], &sys);
 		if (s != STATUS_OK)
@@ -228,21 +226,28 @@ void syscall_bad(void)
 /* The calls whose arguments go into the thread first: they may be restarted, or go on elsewhere. */
 static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
-	static status_t (*const calls[SYS_COUNT])(struct thread *) = {
-		[SYS_VCPU_CTL] = sys_vcpu_ctl,
-		[SYS_OBJ_CREATE] = sys_obj_create,
-		[SYS_OBJ_DESTROY] = sys_obj_destroy,
-		[SYS_CAP_GRANT] = sys_cap_grant,
-		[SYS_MEM_MAP] = sys_mem_map,
-		[SYS_MEM_UNMAP] = sys_mem_unmap,
-		[SYS_VM_TRAP] = sys_vm_trap,
-		[SYS_IRQ_CTL] = sys_irq_ctl,
-		[SYS_DEV_CTL] = sys_dev_ctl,
-		[SYS_THREAD_CTL] = sys_thread_ctl,
-		[SYS_SYS_CTL] = sys_sys_ctl,
+	/* KIND_NONE: a capability of any kind; KIND_COUNT: RDI is none. */
+	static const struct {
+		status_t (*run)(struct thread *t, const struct cap *cap);
+		enum kind kind;
+		u32 rights;
+	} calls[SYS_COUNT] = {
+		[SYS_VCPU_CTL] = {sys_vcpu_ctl, KIND_VCPU, RIGHT_CTL},
+		[SYS_OBJ_CREATE] = {sys_obj_create, KIND_COUNT, 0},
+		[SYS_OBJ_DESTROY] = {sys_obj_destroy, KIND_NONE, RIGHT_DESTROY},
+		[SYS_CAP_GRANT] = {sys_cap_grant, KIND_DOMAIN, RIGHT_FILL},
+		[SYS_MEM_MAP] = {sys_mem_map, KIND_NONE, 0},
+		[SYS_MEM_UNMAP] = {sys_mem_unmap, KIND_NONE, 0},
+		[SYS_VM_TRAP] = {sys_vm_trap, KIND_VM, RIGHT_CTL},
+		[SYS_IRQ_CTL] = {sys_irq_ctl, KIND_IRQ, RIGHT_CTL},
+		[SYS_DEV_CTL] = {sys_dev_ctl, KIND_NONE, 0},
+		[SYS_THREAD_CTL] = {sys_thread_ctl, KIND_THREAD, RIGHT_CTL},
+		[SYS_SYS_CTL] = {sys_sys_ctl, KIND_COUNT, 0},
 	};
 	struct thread *t = cpu_self()->current;
-	status_t s;
+	u32 number = t->regs.gpr[RAX] & 0xff;
+	struct cap cap = {0};
+	status_t s = STATUS_OK;
 
 	t->regs.gpr[RDI] = a;
 	t->regs.gpr[RSI] = b;
@@ -250,7 +255,10 @@ static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	t->regs.gpr[R10] = d;
 	t->regs.gpr[R8] = e;
 	t->regs.gpr[R9] = f;
-	s = calls[t->regs.gpr[RAX] & 0xff](t);
+	if (calls[number].kind != KIND_COUNT)
+		s = cap_lookup(t->domain, a, calls[number].kind, calls[number].rights, &cap);
+	if (s == STATUS_OK)
+		s = calls[number].run(t, &cap);
 	if (s != STATUS_LATER)
 		t->regs.gpr[RAX] = s;
 }

@@ -32,7 +32,7 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 	t->priority = (u8)m->priority;
 	t->budget = m->budget;
 	t->period = m->period;
-	t->fs_base = m->fs_base;
+	t->regs.fs_base = m->fs_base;
 	t->regs.rip = m->entry;
 	t->regs.gpr[RSP] = m->stack;
 	t->regs.gpr[RDI] = m->arg;
@@ -44,8 +44,8 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 	list_init(&t->cpu_link);
 	sched_init_thread(t);
 	t->timeout.expire = event_timeout;
-	kobj_init(&t->obj, KIND_THREAD, d);
-	kobj_init(&t->event_obj, KIND_EVENT, NULL);
+	kobj_init(&t->obj, KIND_THREAD, d, 0);
+	kobj_init(&t->event_obj, KIND_EVENT, NULL, 0);
 	return STATUS_OK;
 fail:
 	pool_frame_free(&d->pool, t->message);
@@ -94,7 +94,7 @@ status_t port_create(struct thread *t, struct domain *payer, struct kobj **out)
 		return STATUS_NO_MEMORY;
 	p->server = container_of(server.obj, struct thread, obj);
 	p->badge = m.badge;
-	kobj_init(&p->obj, KIND_PORT, payer);
+	kobj_init(&p->obj, KIND_PORT, payer, sizeof(*p));
 	/* An embedded capability makes the port follow its server's death. */
 	*out = &p->obj;
 	if (!slot_set(&p->to_server, &p->server->obj, KIND_THREAD, 0, 0))
@@ -120,10 +120,10 @@ status_t event_create(struct thread *t, struct domain *payer, struct kobj **out)
 
 void thread_fault(struct thread *t, u32 kind, u32 vector, u64 error, u64 address)
 {
-	t->fault = kind;
-	t->fault_vector = vector;
-	t->fault_error = error;
-	t->fault_address = address;
+	t->regs.fault = kind;
+	t->regs.vector = vector;
+	t->regs.error = error;
+	t->regs.address = address;
 	thread_block(t, THREAD_STOPPED);
 	if (t->domain == &root_domain && kind != FAULT_NONE)
 		panic("root stopped: fault %u vector %u error %lx address %lx rip %lx rsp %lx",
@@ -168,18 +168,6 @@ void thread_kill(struct thread *t)
 	c->resched = 1;
 }
 
-static void get_state(struct thread *t, struct msg_thread *m)
-{
-	memcpy(m->gpr, t->regs.gpr, sizeof(m->gpr));
-	m->rip = t->regs.rip;
-	m->rflags = t->regs.rflags;
-	m->fs_base = t->fs_base;
-	m->fault = t->fault;
-	m->vector = t->fault_vector;
-	m->error = t->fault_error;
-	m->address = t->fault_address;
-}
-
 static status_t set_state(struct thread *t, const struct msg_thread *from)
 {
 	struct msg_thread m = *from;
@@ -189,7 +177,7 @@ static status_t set_state(struct thread *t, const struct msg_thread *from)
 	memcpy(t->regs.gpr, m.gpr, sizeof(m.gpr));
 	t->regs.rip = m.rip;
 	t->regs.rflags = (m.rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF;
-	t->fs_base = m.fs_base;
+	t->regs.fs_base = m.fs_base;
 	t->resume = RESUME_IRET;
 	mem_create_abort(t);
 	return STATUS_OK;
@@ -254,14 +242,14 @@ static status_t thread_op(struct thread *t, const struct thread *caller)
 		return STATUS_BAD_STATE;
 	switch (gpr[RSI]) {
 	case THREAD_CTL_RESUME:
-		t->fault = FAULT_NONE;
+		t->regs.fault = FAULT_NONE;
 		thread_ready(t);
 		return STATUS_OK;
 	case THREAD_CTL_STOP:
 		stop(t);
 		return STATUS_OK;
 	case THREAD_CTL_GET:
-		get_state(t, (struct msg_thread *)caller->message);
+		*(struct msg_thread *)caller->message = t->regs;
 		return STATUS_OK;
 	case THREAD_CTL_SET:
 		return set_state(t, (const struct msg_thread *)caller->message);
@@ -299,16 +287,12 @@ static void op_remote(struct work *w)
 	cpu_post(cpus[caller->cpu], w);
 }
 
-status_t sys_thread_ctl(struct thread *t)
+status_t sys_thread_ctl(struct thread *t, const struct cap *cap)
 {
-	struct thread *target;
-	struct cap slot;
-	u32 rights = RIGHT_CTL | (arg(t, RSI) == THREAD_CTL_SCHED ? RIGHT_SCHED : 0);
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_THREAD, rights, &slot);
+	struct thread *target = container_of(cap->obj, struct thread, obj);
 
-	if (s != STATUS_OK)
-		return s;
-	target = container_of(slot.obj, struct thread, obj);
+	if (arg(t, RSI) == THREAD_CTL_SCHED && !(cap->rights & RIGHT_SCHED))
+		return STATUS_DENIED;
 	if (target->cpu == t->cpu)
 		return thread_op(target, t);
 	t->op_arg[2] = (u64)target;

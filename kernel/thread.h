@@ -15,13 +15,6 @@ enum gpr { /* those that C names */
 	R10,
 };
 
-/* Offsets are known to entry.S. */
-struct regs {
-	u64 gpr[16];
-	u64 rip;
-	u64 rflags;
-};
-
 enum thread_state {
 	THREAD_STOPPED = 0, /* never started, stopped or faulted */
 	THREAD_READY = 1,   /* runs, or would if its scheduling context were chosen */
@@ -49,17 +42,16 @@ enum thread_resume {
  * becomes the server, whose `sc` becomes the caller.
  */
 struct thread {
-	struct regs regs; /* first: entry.S */
-	u8 resume;        /* enum thread_resume; entry.S */
-	u8 state;         /* enum thread_state */
-	u8 lean;          /* uses no FPU: THREAD_FPU was not given */
-	u8 stop_pending;  /* STOP_*: what waits until its call or the other CPU has answered */
-	u32 cpu;          /* index */
+	struct msg_thread regs; /* first: entry.S */
+	u8 resume;              /* enum thread_resume; entry.S */
+	u8 state;               /* enum thread_state */
+	u8 lean;                /* uses no FPU: THREAD_FPU was not given */
+	u8 stop_pending; /* STOP_*: what waits until its call or the other CPU has answered */
+	u32 cpu;         /* index */
 	struct domain *domain;
 	u64 event; /* sticky bits; atomic */
 	u64 wait_mask;
 	u8 *message; /* message page */
-	u64 fs_base;
 
 	/* ipc */
 	struct thread *client; /* whose call this thread serves */
@@ -99,9 +91,6 @@ struct thread {
 	struct list cpu_link;  /* in cpu->threads */
 	u64 message_va;
 	void *fpu_area; /* only with THREAD_FPU */
-
-	u32 fault, fault_vector;
-	u64 fault_error, fault_address;
 };
 
 struct port {

@@ -126,7 +126,7 @@ status_t vcpu_create(struct thread *t, struct domain *payer, struct kobj **out)
 		vcpu_free(v);
 		return s;
 	}
-	kobj_init(&v->obj, KIND_VCPU, payer);
+	kobj_init(&v->obj, KIND_VCPU, payer, 0);
 	*out = &v->obj;
 	return vcpu_tie(v, runner);
 }

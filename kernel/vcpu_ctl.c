@@ -95,15 +95,10 @@ static status_t set_thread(struct thread *t, struct vcpu *v, u64 cap)
 	return vcpu_tie(v, n);
 }
 
-status_t sys_vcpu_ctl(struct thread *t)
+status_t sys_vcpu_ctl(struct thread *t, const struct cap *cap)
 {
-	struct cap slot;
-	struct vcpu *v;
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_VCPU, RIGHT_CTL, &slot);
+	struct vcpu *v = container_of(cap->obj, struct vcpu, obj);
 
-	if (s != STATUS_OK)
-		return s;
-	v = container_of(slot.obj, struct vcpu, obj);
 	if (arg(t, RSI) == VCPU_CTL_STATS) {
 		*(struct msg_vcpu_stats *)t->message = v->stats;
 		return STATUS_OK;

@@ -20,21 +20,18 @@ status_t vm_create(struct thread *t, struct domain *payer, struct kobj **out)
 		pool_free(&payer->pool, vm, sizeof(*vm));
 		return s;
 	}
-	kobj_init(&vm->obj, KIND_VM, payer);
+	kobj_init(&vm->obj, KIND_VM, payer, sizeof(*vm));
 	*out = &vm->obj;
 	return STATUS_OK;
 }
 
-status_t sys_vm_trap(struct thread *t)
+status_t sys_vm_trap(struct thread *t, const struct cap *cap)
 {
 	u64 first = arg(t, RSI), count = arg(t, RDX), how = arg(t, R8);
+	struct vm *vm = container_of(cap->obj, struct vm, obj);
 	struct cap event = {0};
-	struct cap slot;
-	struct vm *vm;
-	status_t s = cap_lookup(t->domain, arg(t, RDI), KIND_VM, RIGHT_CTL, &slot);
+	status_t s = STATUS_OK;
 
-	if (s != STATUS_OK)
-		return s;
 	if (first > 0xffff || !count || count > 0x10000 - first || how > TRAP_EVENT)
 		return STATUS_BAD_ARG;
 	if (how == TRAP_EVENT) {
@@ -44,7 +41,6 @@ status_t sys_vm_trap(struct thread *t)
 		if (count > VM_MAX_DOORBELLS)
 			return STATUS_NO_SPACE;
 	}
-	vm = container_of(slot.obj, struct vm, obj);
 	spin_lock(&vm->space.lock);
 	if (how == TRAP_EXIT)
 		doorbell_clear(vm, (u32)first, (u32)count);

@@ -184,8 +184,8 @@ void vmx_enter_guest(struct vcpu *v)
 		x->host_ts = x->home->task_switched;
 		vmwrite(HOST_CR0, read_cr0());
 	}
-	if (unlikely(v->thread->fs_base != x->host_fs_base)) {
-		x->host_fs_base = v->thread->fs_base;
+	if (unlikely(v->thread->regs.fs_base != x->host_fs_base)) {
+		x->host_fs_base = v->thread->regs.fs_base;
 		vmwrite(HOST_FS_BASE, x->host_fs_base);
 	}
 	if (unlikely(v->run->gpr[RSP] != x->rsp)) {

@@ -16,6 +16,7 @@
 #define DMA_START  1u
 #define DMA_TO_RAM 2u
 #define BUFFER     0x40000u
+#define PLACE      0x200000000000ull /* a free address of the program */
 #define DMA_US     1000000u /* it begins 100 ms after the command */
 #define VENDOR     0x00
 #define COMMAND    0x04
@@ -267,6 +268,33 @@ static void windows(void)
 	want(!writes(own, read_only));
 }
 
+/* Memory at a bus address of the program's choice, which only an IOMMU can give it. */
+static void placed(void)
+{
+	bool fenced = fence(dev()) & FENCE_DMA;
+	cap_t mem = make_mem(2 * PAGE_SIZE, PAGE_SIZE);
+	u8 *page = map_mem(mem, 2 * PAGE_SIZE, MAP_READ | MAP_WRITE);
+	u64 flags = MAP_READ | MAP_WRITE | MAP_AT;
+	u64 size = PAGE_SIZE;
+	u64 bus = 0x7000; /* RAM of somebody else's */
+
+	want_status(sys_any(SYS_MEM_MAP, START_CAP_DOMAIN, mem, PLACE, 0, size, flags, NULL),
+		BAD_ARG);
+	if (!fenced) {
+		want_status(sys_any(SYS_MEM_MAP, dev(), mem, bus, 0, size, flags, NULL),
+			NOT_SUPPORTED);
+		return;
+	}
+	want_status(sys_any(SYS_MEM_MAP, dev(), mem, bus + 1, 0, size, flags, NULL), BAD_ARG);
+	want_status(sys_any(SYS_MEM_MAP, dev(), mem, bus, size, size, flags, NULL), OK);
+	want_status(sys_any(SYS_MEM_MAP, dev(), mem, bus, 0, size, flags, NULL), EXISTS);
+	want_status(sys_dev_ctl(dev(), DEV_CTL_START, 0, 0, 0, 0, NULL), OK);
+	want(page && copies(page + PAGE_SIZE, bus, 5));
+	want_status(sys_mem_unmap(dev(), bus), OK);
+	want(page && !copies(page + PAGE_SIZE, bus, 6));
+	want_status(sys_dev_ctl(dev(), DEV_CTL_QUIESCE, 0, 0, 0, 0, NULL), OK);
+}
+
 /* Memory register `bar` of a function; it has one. */
 static volatile u32 *registers_of(const struct start_resource *f, u32 bar)
 {
@@ -412,6 +440,7 @@ const struct test_case device_cases[] = {
 	{"device_messages", messages},
 	{"device_dma", dma},
 	{"device_windows", windows},
+	{"device_placed", placed},
 	{"device_forged_by_dma", forged_by_dma},
 	{"device_forged_by_msix", forged_by_msix},
 	{"device_memory_ends", memory_ends},

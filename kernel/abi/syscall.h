@@ -223,8 +223,8 @@ struct msg_create_irq {
 /*
  * mem_map: RDI domain, vm or dev (FILL; a vm, a dev: CTL); RSI mem; RDX address; R8 offset in the
  * mem; R9 size; R10 flags. Everything page-aligned. For a dev (DMA on the mem) RDX is ignored, and
- * RDI returns the bus address at which the device finds it. EXISTS: part of the range is mapped
- * already. NO_MEMORY. BUSY: the mem has parts. BAD_STATE: it, or a part of it, was a pool, and
+ * RDI returns the bus address at which the device finds it; with MAP_AT the device finds it at RDX
+ * (NOT_SUPPORTED: no IOMMU translates for it). EXISTS: part of the range is mapped already. NO_MEMORY. BUSY: the mem has parts. BAD_STATE: it, or a part of it, was a pool, and
  * holds what the kernel left there: map a part, which is clear. BAD_ARG: more than 64 GiB, or, if
  * address and memory do not lie alike in their 2 MiB, 128 MiB, for a call takes no longer than
  * that. With MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the
@@ -237,6 +237,7 @@ struct msg_create_irq {
 #define MAP_WRITE BIT(1)
 #define MAP_EXEC  BIT(2) /* not with MAP_WRITE in a domain */
 #define MAP_POOL  BIT(3)
+#define MAP_AT    BIT(4) /* dev only */
 
 /*
  * vm_trap: RDI vm (CTL); RSI first port; RDX count; R8 disposition; R9 event for TRAP_EVENT: a

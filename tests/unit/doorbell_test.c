@@ -38,7 +38,7 @@ static void event_make(unsigned i)
 {
 	slot_clear(&names[i]);
 	events[i] = (struct kobj){0};
-	kobj_init(&events[i], KIND_EVENT, NULL);
+	kobj_init(&events[i], KIND_EVENT, NULL, 0);
 	CHECK(slot_set(&names[i], &events[i], KIND_EVENT, RIGHT_GRANT, BIT(i)));
 	caps[i] = (struct cap){&events[i], BIT(i), RIGHT_GRANT, KIND_EVENT};
 }
@@ -52,7 +52,7 @@ static void vm_make(void)
 	}
 	memset(&vm, 0, sizeof(vm));
 	list_init(&payer.objects);
-	kobj_init(&vm.obj, KIND_VM, &payer);
+	kobj_init(&vm.obj, KIND_VM, &payer, 0);
 	allocations = 0;
 	allocations_left = ~0u;
 }

@@ -35,7 +35,7 @@ static void reset(void)
 	table[1] = pages[1];
 	table[ARRAY_SIZE(table) - 1] = pages[2];
 	for (unsigned i = 0; i < OBJECTS; i++)
-		kobj_init(&objects[i], KIND_THREAD + i % 3, &domain);
+		kobj_init(&objects[i], KIND_THREAD + i % 3, &domain, 0);
 	random_state = 3;
 }
 
@@ -80,7 +80,7 @@ TEST(init_charges_the_payer)
 	CHECK(objects[1].payer == &domain);
 	CHECK_EQ(objects[1].kind, KIND_PORT);
 	CHECK(list_empty(&objects[1].slots));
-	kobj_init(&orphan, KIND_MEM, NULL);
+	kobj_init(&orphan, KIND_MEM, NULL, 0);
 	CHECK(!orphan.payer);
 	CHECK(list_empty(&orphan.charged));
 	CHECK_EQ(domain.space.lock.next, domain.space.lock.owner);
@@ -229,7 +229,7 @@ static void random_change(unsigned i, u32 rights)
 				expected[j].named = false;
 		list_remove(&objects[o].charged);
 		objects[o] = (struct kobj){0};
-		kobj_init(&objects[o], KIND_THREAD + o % 3, &domain);
+		kobj_init(&objects[o], KIND_THREAD + o % 3, &domain, 0);
 	} else if (!e->named && random_below(2)) {
 		*e = (struct expected){KIND_THREAD + o % 3, rights, o, true};
 		CHECK(slot_set(s, &objects[o], e->kind, rights, i));
@@ -292,7 +292,7 @@ TEST(revocation_against_other_cpus)
 		pthread_create(&threads[i], NULL, churn, own[i]);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		objects[0] = (struct kobj){0};
-		kobj_init(&objects[0], KIND_THREAD, NULL);
+		kobj_init(&objects[0], KIND_THREAD, NULL, 0);
 		pthread_barrier_wait(&barrier);
 		for (volatile unsigned i = 0; i < round % 512; i++)
 			;
