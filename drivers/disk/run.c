@@ -210,9 +210,40 @@ static bool is_free(const struct disk_volume *v)
 	return true;
 }
 
+/* What root gives of the RAM of the client's guest. All of it or nothing: the client gives any. */
+static void open_guest(const struct start_resource *of, struct block_memory *guest)
+{
+	const struct start_resource *r;
+	u64 top = server.geometry.bus_top;
+	u64 sum = 0;
+
+	guest->parts = 0;
+	for (u32 i = 0; (r = start_find(device.info, START_GUEST, i)) != NULL; i++) {
+		struct block_part *part = &guest->part[guest->parts];
+
+		if (strcmp(r->name, of->name) != 0)
+			continue;
+		if (guest->parts == BLOCK_PARTS || !device_guest(&device, r, &part->bus) ||
+			(top && part->bus + r->size > top)) {
+			guest->parts = 0;
+			break;
+		}
+		part->gpa = r->value;
+		part->size = r->size;
+		guest->parts++;
+		sum += r->size;
+	}
+	if (guest->parts > 0)
+		device_log(&device, "%s: zero-copy: it reaches the guest's %lu KiB of memory",
+			of->name, sum >> 10);
+	else if (r)
+		device_log(&device, "%s: its data are copied", of->name);
+}
+
 static void open_session(const struct start_resource *r)
 {
 	const struct disk_volume_config *c = NULL;
+	static struct block_memory guest;
 	struct disk_volume v;
 	u64 bus;
 
@@ -238,7 +269,9 @@ static void open_session(const struct start_resource *r)
 	}
 	session[server.clients] = r;
 	opened[server.clients] = v;
-	disk_server_add(&server, (void *)r->address, ALIGN_DOWN(r->size, PAGE_SIZE), bus, &v);
+	open_guest(r, &guest);
+	disk_server_add(
+		&server, (void *)r->address, ALIGN_DOWN(r->size, PAGE_SIZE), bus, &guest, &v);
 	device_log(&device, "%s: %lu KiB from %lu KiB on%s, for %s", v.name, v.sectors >> 1,
 		v.first >> 1, v.read_only ? ", read-only" : "", r->name);
 }
