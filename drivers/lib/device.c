@@ -182,7 +182,7 @@ bool device_session(
 bool device_guest(struct device *d, const struct start_resource *part, u64 *bus)
 {
 	status_t s = STATUS_OK;
-	u64 at;
+	u64 at = 0;
 
 	for (u64 done = 0; done < part->size && s == STATUS_OK; done += ATTACH_STEP) {
 		u64 left = part->size - done;
