@@ -192,10 +192,17 @@ bool device_guest(struct device *d, const struct start_resource *part, u64 *bus)
 			*bus = at;
 		check(s != STATUS_OK || at == *bus + done);
 	}
-	if (s != STATUS_OK)
-		device_log(
-			d, "the memory of %s cannot be attached: %s", part->name, status_text(s));
-	return s == STATUS_OK;
+	if (s == STATUS_OK)
+		return true;
+	device_guest_end(d, part, *bus);
+	device_log(d, "the memory of %s cannot be attached: %s", part->name, status_text(s));
+	return false;
+}
+
+void device_guest_end(struct device *d, const struct start_resource *part, u64 bus)
+{
+	for (u64 done = 0; done < part->size; done += ATTACH_STEP)
+		sys_mem_unmap(d->dev, bus + done);
 }
 
 bool device_start(struct device *d)

@@ -73,6 +73,9 @@ bool device_session(
  */
 bool device_guest(struct device *d, const struct start_resource *part, u64 *bus);
 
+/* The device reaches that part, whose bus address is `bus`, no longer. */
+void device_guest_end(struct device *d, const struct start_resource *part, u64 bus);
+
 /* Lets the device do DMA and send messages. False, with a line in the log: it may not. */
 bool device_start(struct device *d);
 
