@@ -43,7 +43,7 @@ void virq_merge(struct vcpu *v)
 		u64 edge = take(&v->run->pending.vector[i]) & valid;
 		u64 level = take(&v->run->pending.level[i]) & valid;
 
-		for (unsigned half = 0; half < 64; half += 32) {
+		for (unsigned half = 0; half < 64 && (edge | level); half += 32) {
 			volatile u32 *tmr = reg(v, APIC_TMR, i * 64 + half);
 
 			*tmr = (*tmr & ~(u32)(edge >> half)) | (u32)(level >> half);

@@ -133,7 +133,8 @@ SOAK     ?= vmm
 WORKLOAD ?=
 .PHONY: soak
 soak: programs guest-files
-	@tests/soak --mode $(SOAK) --kills $(KILLS) --count $(COUNT) $(WORKLOAD:%=--workload %) --logs $(TESTS)/soak
+	@tests/soak --mode $(SOAK) --kills $(KILLS) --count $(COUNT) $(WORKLOAD:%=--workload %) $(ICOUNT:%=--icount) \
+		--logs $(TESTS)/soak
 
 # EFI programs of the system tests are linked as the loader is.
 $(TESTS)/efi/%.o: tests/system/efi/%.c

@@ -210,9 +210,56 @@ static bool is_free(const struct disk_volume *v)
 	return true;
 }
 
+/* The next part, from the n-th START_GUEST on, of the RAM of that session's guest. */
+static const struct start_resource *guest_part(const struct start_resource *of, u32 *n)
+{
+	const struct start_resource *r;
+
+	while ((r = start_find(device.info, START_GUEST, *n)) != NULL && strcmp(r->name, of->name))
+		(*n)++;
+	return r;
+}
+
+/* Attaches what root gives of the RAM of the client's guest: all of it or nothing, for the client
+ * gives any. */
+static void open_guest(const struct start_resource *of, struct block_memory *guest)
+{
+	const struct start_resource *r;
+	u64 top = server.geometry.bus_top;
+	u64 sum = 0;
+	bool good = true;
+
+	guest->parts = 0;
+	for (u32 i = 0; good && (r = guest_part(of, &i)) != NULL; i++) {
+		struct block_part *part = &guest->part[guest->parts];
+
+		good = guest->parts < BLOCK_PARTS && device_guest(&device, r, &part->bus);
+		if (!good)
+			break;
+		part->gpa = r->value;
+		part->size = r->size;
+		guest->parts++;
+		sum += r->size;
+		good = !top || part->bus + r->size <= top;
+		if (!good)
+			device_log(
+				&device, "the memory of %s lies where it does not reach", of->name);
+	}
+	for (u32 i = 0, n = 0; !good && n < guest->parts && (r = guest_part(of, &i)) != NULL; i++)
+		device_guest_end(&device, r, guest->part[n++].bus);
+	if (!good) {
+		guest->parts = 0;
+		device_log(&device, "%s: its data are copied", of->name);
+	}
+	if (guest->parts > 0)
+		device_log(&device, "%s: zero-copy: it reaches the guest's %lu KiB of memory",
+			of->name, sum >> 10);
+}
+
 static void open_session(const struct start_resource *r)
 {
 	const struct disk_volume_config *c = NULL;
+	static struct block_memory guest;
 	struct disk_volume v;
 	u64 bus;
 
@@ -238,7 +285,9 @@ static void open_session(const struct start_resource *r)
 	}
 	session[server.clients] = r;
 	opened[server.clients] = v;
-	disk_server_add(&server, (void *)r->address, ALIGN_DOWN(r->size, PAGE_SIZE), bus, &v);
+	open_guest(r, &guest);
+	disk_server_add(
+		&server, (void *)r->address, ALIGN_DOWN(r->size, PAGE_SIZE), bus, &guest, &v);
 	device_log(&device, "%s: %lu KiB from %lu KiB on%s, for %s", v.name, v.sectors >> 1,
 		v.first >> 1, v.read_only ? ", read-only" : "", r->name);
 }

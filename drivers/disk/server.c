@@ -31,8 +31,8 @@ void disk_server_init(struct disk_server *s, const struct disk_geometry *g,
 	*s = (struct disk_server){.geometry = *g, .submit = submit, .room = room};
 }
 
-bool disk_server_add(
-	struct disk_server *s, void *memory, u64 size, u64 bus, const struct disk_volume *v)
+bool disk_server_add(struct disk_server *s, void *memory, u64 size, u64 bus,
+	const struct block_memory *guest, const struct disk_volume *v)
 {
 	const struct disk_geometry *g = &s->geometry;
 	struct disk_client *c = &s->client[s->clients];
@@ -49,7 +49,11 @@ bool disk_server_add(
 	f->max_sectors = g->max_sectors;
 	f->max_pieces = g->max_pieces;
 	if (v->read_only)
-		f->features = BLOCK_READ_ONLY;
+		f->features = BLOCK_READ_ONLY | (g->features & BLOCK_WHOLE_PAGES);
+	if (guest && guest->parts > 0) {
+		c->guest = *guest;
+		f->features |= BLOCK_GUEST_MEMORY;
+	}
 	if (f->features & BLOCK_READ_ONLY)
 		f->features &= ~(BLOCK_CAN_DISCARD | BLOCK_CAN_WRITE_ZEROES);
 	if (f->features & BLOCK_CAN_DISCARD) {
@@ -108,6 +112,18 @@ static u32 free_tag(const struct disk_server *s)
 	return i;
 }
 
+/* The bus address of a piece that was checked. */
+static u64 bus_of(const struct disk_client *c, const struct block_piece *p)
+{
+	const struct block_part *part;
+
+	if (p->region == BLOCK_REGION_BOUNCE)
+		return c->bus + p->offset;
+	part = block_part_of(&c->guest, p->offset, p->length);
+	check(part);
+	return part->bus + p->offset - part->gpa;
+}
+
 static void submit(struct disk_server *s, u32 index, const struct block_request *r, u64 now)
 {
 	struct disk_client *c = &s->client[index];
@@ -124,7 +140,7 @@ static void submit(struct disk_server *s, u32 index, const struct block_request 
 	};
 	for (u32 i = 0; i < r->pieces; i++)
 		t->request.piece[i] = (struct disk_piece){
-			.bus = c->bus + r->piece[i].offset, .length = r->piece[i].length};
+			.bus = bus_of(c, &r->piece[i]), .length = r->piece[i].length};
 	c->flying++;
 	s->busy++;
 	s->submit(tag, &t->request);
@@ -148,7 +164,7 @@ static bool take(struct disk_server *s, u32 index, u64 now)
 		}
 		return false;
 	}
-	status = block_check(&c->end.facts, &r, c->end.data_size);
+	status = block_check(&c->end.facts, &r, c->end.data_size, &c->guest);
 	if (status == BLOCK_OK)
 		submit(s, index, &r, now);
 	else

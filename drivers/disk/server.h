@@ -4,8 +4,9 @@
  *
  * A request is copied, checked against the client's own range, and given to the driver under a
  * *tag*, with the bus addresses of its data: the device reads and writes the session's memory
- * itself. While all tags are in use, requests wait in the sessions; each tag that becomes free goes
- * to the next client that has something to ask.
+ * itself, or that of the client's guest where the description grants it. While all tags are in use,
+ * requests wait in the sessions; each tag that becomes free goes to the next client that has
+ * something to ask.
  *
  * A connection that ends (epoch.h) leaves requests under way; their answers go nowhere, and the
  * next connection is not answered before the device has finished them, as it may touch their data
@@ -26,7 +27,7 @@ struct disk_geometry {
 	u64 sectors; /* of 512 bytes, whole blocks */
 	u32 block_size;
 	u32 physical_size;
-	u32 features; /* BLOCK_READ_ONLY, BLOCK_CAN_... */
+	u32 features; /* BLOCK_READ_ONLY, BLOCK_CAN_..., BLOCK_WHOLE_PAGES */
 	u32 max_sectors;
 	u32 max_pieces;
 	u32 max_discard;
@@ -62,8 +63,9 @@ struct disk_volume {
 
 struct disk_client {
 	struct block_end end;
-	u64 bus;   /* bus address of region 0 */
-	u64 first; /* sector of the disk that is its 0 */
+	u64 bus;                   /* bus address of region 0 */
+	struct block_memory guest; /* region 1; without parts: there is none */
+	u64 first;                 /* sector of the disk that is its 0 */
 	u32 flying;
 	bool signal; /* set its event bit, and clear this */
 	u64 damages; /* times that it broke its session */
@@ -101,10 +103,11 @@ void disk_server_init(struct disk_server *s, const struct disk_geometry *g,
 
 /*
  * Begins to serve `v`, whole blocks within the disk, in the session of `size` bytes at `memory`,
- * whose region 0 has the bus address `bus`. False: there are DISK_CLIENTS_MAX.
+ * whose region 0 has the bus address `bus`. guest: the parts of the guest's RAM that the device may
+ * reach, whole pages; NULL or without parts: none. False: there are DISK_CLIENTS_MAX.
  */
-bool disk_server_add(
-	struct disk_server *s, void *memory, u64 size, u64 bus, const struct disk_volume *v);
+bool disk_server_add(struct disk_server *s, void *memory, u64 size, u64 bus,
+	const struct block_memory *guest, const struct disk_volume *v);
 
 /* Submits a request of the driver's own; no other is under way, nor until disk_server_done. Then
  * s->own is its status; BLOCK_IO too if the device was reset. */

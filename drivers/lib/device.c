@@ -10,7 +10,8 @@
 #define NOTHING     0xffffffffu
 #define LINE_MAX    160
 #define OWN_BITS    (~0ull << START_BIT_OWN)
-#define EXIT_DEVICE 3 /* a device failed */
+#define EXIT_DEVICE 3              /* a device failed */
+#define ATTACH_STEP (128ull << 20) /* bytes, as mem_map says */
 #define TRIES       8 /* attachments that an earlier program may have left of the same memory */
 
 static cap_t next_slot = START_CAP_OWN;
@@ -45,8 +46,8 @@ void device_wait(const struct device *d, u64 us)
 	sys_event_wait(0, end, &bits);
 }
 
-/* Attaches `size` bytes of `mem`. What an earlier program attached of it, a session's memory, is
- * detached first, so that there is one attachment, whatever the kernel makes of two. */
+/* Attaches `size` bytes of `mem`. What an earlier program attached of it, memory of a session or a
+ * guest, is detached first, so that there is one attachment, whatever the kernel makes of two. */
 static status_t attach(struct device *d, cap_t mem, u64 offset, u64 size, u64 *bus)
 {
 	struct syscall_out out = {0};
@@ -175,6 +176,33 @@ bool device_session(
 		device_log(d, "the session of %s cannot be attached: %s", session->name,
 			status_text(s));
 	return s == STATUS_OK;
+}
+
+/* In steps that a call always takes; the bus address of a mem goes on from one to the next. */
+bool device_guest(struct device *d, const struct start_resource *part, u64 *bus)
+{
+	status_t s = STATUS_OK;
+	u64 at = 0;
+
+	for (u64 done = 0; done < part->size && s == STATUS_OK; done += ATTACH_STEP) {
+		u64 left = part->size - done;
+
+		s = attach(d, part->cap, done, left < ATTACH_STEP ? left : ATTACH_STEP, &at);
+		if (done == 0)
+			*bus = at;
+		check(s != STATUS_OK || at == *bus + done);
+	}
+	if (s == STATUS_OK)
+		return true;
+	device_guest_end(d, part, *bus);
+	device_log(d, "the memory of %s cannot be attached: %s", part->name, status_text(s));
+	return false;
+}
+
+void device_guest_end(struct device *d, const struct start_resource *part, u64 bus)
+{
+	for (u64 done = 0; done < part->size; done += ATTACH_STEP)
+		sys_mem_unmap(d->dev, bus + done);
 }
 
 bool device_start(struct device *d)

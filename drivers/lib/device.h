@@ -67,6 +67,15 @@ void *device_alloc(struct device *d, u64 size, u64 align, u64 *bus);
 bool device_session(
 	struct device *d, const struct start_resource *session, u64 offset, u64 size, u64 *bus);
 
+/*
+ * The same for a part of the RAM of a client's guest, a START_GUEST of the start page, as a whole.
+ * The program itself does not reach that memory.
+ */
+bool device_guest(struct device *d, const struct start_resource *part, u64 *bus);
+
+/* The device reaches that part, whose bus address is `bus`, no longer. */
+void device_guest_end(struct device *d, const struct start_resource *part, u64 bus);
+
 /* Lets the device do DMA and send messages. False, with a line in the log: it may not. */
 bool device_start(struct device *d);
 

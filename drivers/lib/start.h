@@ -63,6 +63,9 @@
  *   STATE then (protocols/display.h)
  * - PULSE: address: struct pulse (protocols/pulse.h), writable; value: PULSE_INJECT or 0; bit: own
  *   event bit that root sets. Domains only
+ * - GUEST: a part of the RAM of a client's guest, for the program's functions to read and write,
+ * not for itself: cap: its mem, which may be attached to a dev; value: guest-physical address;
+ * size; name: the session's
  */
 enum start_kind {
 	START_CONFIG = 1,
@@ -85,6 +88,7 @@ enum start_kind {
 	START_DMA = 18,
 	START_PULSE = 19,
 	START_FRAMEBUFFER = 20,
+	START_GUEST = 21,
 };
 
 /*

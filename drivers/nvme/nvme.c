@@ -45,9 +45,9 @@ static void describe(struct disk_geometry *g)
 		.sectors = n->blocks * block,
 		.block_size = n->block_size,
 		.physical_size = power_of_two((u64)n->write_blocks * n->block_size, MAX_PHYSICAL),
-		.features = BLOCK_CAN_FUA,
+		.features = BLOCK_CAN_FUA | BLOCK_WHOLE_PAGES, /* a PRP list has no holes */
 		.max_sectors = (u32)(controller.max_bytes / BLOCK_SECTOR),
-		.max_pieces = 1, /* a PRP list has no holes */
+		.max_pieces = BLOCK_PIECES,
 		.discard_block = n->discard_blocks * block,
 		.tags = DISK_TAGS_MAX,
 	};
@@ -122,23 +122,25 @@ static bool nvme_disk_room(void)
 	return true;
 }
 
-/* 4.4: the first page from its offset on; then the second, or a list of the others. */
-static void set_data(struct nvme_command *c, u32 tag, const struct disk_piece *p)
+/* 4.4: the first page from its offset on; then the second, or a list of the others. Pieces meet
+ * where pages end. */
+static void set_data(struct nvme_command *c, u32 tag, const struct disk_request *r)
 {
-	u64 next = ALIGN_DOWN(p->bus, PAGE_SIZE) + PAGE_SIZE;
-	u64 end = p->bus + p->length;
+	u64 *prp = extra[tag].prp;
 	u32 n = 0;
 
-	c->prp1 = p->bus;
-	if (end <= next)
-		return;
-	if (end <= next + PAGE_SIZE) {
-		c->prp2 = next;
-		return;
+	c->prp1 = r->piece[0].bus;
+	for (u32 i = 0; i < r->pieces; i++) {
+		const struct disk_piece *p = &r->piece[i];
+		u64 at = i == 0 ? ALIGN_DOWN(p->bus, PAGE_SIZE) + PAGE_SIZE : p->bus;
+
+		for (; at < p->bus + p->length; at += PAGE_SIZE)
+			prp[n++] = at;
 	}
-	for (; next < end; next += PAGE_SIZE)
-		extra[tag].prp[n++] = next;
-	c->prp2 = extra_bus + tag * sizeof(struct extra);
+	if (n == 1)
+		c->prp2 = prp[0];
+	else if (n > 1)
+		c->prp2 = extra_bus + tag * sizeof(struct extra);
 }
 
 static void nvme_disk_submit(u32 tag, const struct disk_request *r)
@@ -172,7 +174,7 @@ static void nvme_disk_submit(u32 tag, const struct disk_request *r)
 	default:
 		c.opcode = r->op == BLOCK_READ ? NVME_READ : NVME_WRITE;
 		c.dword[2] = (blocks - 1) | fua;
-		set_data(&c, tag, &r->piece[0]);
+		set_data(&c, tag, r);
 	}
 	nvme_queue_add(queue_of(tag), &c);
 }

@@ -3,8 +3,10 @@
  *
  * Session memory: struct block_session, then from BLOCK_DATA on region 0, the bounce memory, which
  * is the client's to divide. Its size is that of the session less BLOCK_DATA, from the own start
- * page. Regions from 1 on are memory that was attached for zero-copy; a server that knows none
- * answers RANGE.
+ * page. Region 1 is the RAM of the client's guest, with guest-physical addresses as offsets, where
+ * the server says BLOCK_GUEST_MEMORY: root has given it that RAM for its device (START_GUEST), as
+ * the description asks with `zero-copy`. A piece of it lies in one part of that RAM. A server that
+ * does not know a region answers RANGE.
  *
  * Connecting and restarts: epoch.h. Requests are published in `requests`, answered in `completions`
  * in any order. The client chooses a request's `id` and gets it back; it must not use it again
@@ -30,6 +32,10 @@
 #define BLOCK_QUEUE  128u /* entries of each queue */
 #define BLOCK_PIECES 6u   /* of data in one request */
 #define BLOCK_NAME   20u
+#define BLOCK_PARTS  24u /* of the guest's RAM that are contiguous in physical memory */
+
+#define BLOCK_REGION_BOUNCE 0u
+#define BLOCK_REGION_GUEST  1u
 
 /* Size of the session: root makes it, both ends are told of it. */
 #define BLOCK_DATA         0x6000u
@@ -61,6 +67,10 @@ enum block_status {
 #define BLOCK_CAN_DISCARD      4u
 #define BLOCK_CAN_WRITE_ZEROES 8u
 #define BLOCK_CAN_FUA          16u
+#define BLOCK_GUEST_MEMORY     32u /* region 1 is there */
+#define BLOCK_WHOLE_PAGES                                                                          \
+	64u /* a piece that is not the first begins, and one that is not the                       \
+	       last ends, on a page */
 
 struct block_facts {
 	u64 sectors;       /* capacity, of 512 bytes */
@@ -136,11 +146,42 @@ static inline bool block_facts_ok(const struct block_facts *f)
 	return !(f->features & BLOCK_CAN_WRITE_ZEROES) || f->max_zeroes >= block;
 }
 
-/* True if the piece lies in region 0, which has `data_size` bytes. */
-static inline bool block_piece_ok(const struct block_piece *p, u64 data_size)
+/* A part of the guest's RAM. */
+struct block_part {
+	gpa_t gpa;
+	u64 size;
+	u64 bus; /* server: where its device finds it */
+};
+
+struct block_memory {
+	u32 parts;
+	struct block_part part[BLOCK_PARTS];
+};
+
+/* The part that `length` bytes at `gpa` lie in; NULL: in none, or not in one. */
+static inline const struct block_part *block_part_of(
+	const struct block_memory *m, gpa_t gpa, u64 length)
 {
-	return p->region == 0 && p->length > 0 && p->length % BLOCK_SECTOR == 0 &&
-	       p->offset % 4 == 0 && p->offset <= data_size && p->length <= data_size - p->offset;
+	for (u32 i = 0; i < m->parts; i++) {
+		u64 offset = gpa - m->part[i].gpa; /* huge if gpa is below it */
+
+		if (offset < m->part[i].size && length <= m->part[i].size - offset)
+			return &m->part[i];
+	}
+	return NULL;
+}
+
+/* True if the piece lies in region 0, which has `data_size` bytes, or in `guest` (NULL: there is no
+ * region 1). */
+static inline bool block_piece_ok(
+	const struct block_piece *p, u64 data_size, const struct block_memory *guest)
+{
+	if (p->length == 0 || p->length % BLOCK_SECTOR || p->offset % 4)
+		return false;
+	if (p->region == BLOCK_REGION_GUEST)
+		return guest && block_part_of(guest, p->offset, p->length);
+	return p->region == BLOCK_REGION_BOUNCE && p->offset <= data_size &&
+	       p->length <= data_size - p->offset;
 }
 
 /* BLOCK_OK if `sectors` from `sector` on are whole blocks of the volume, and at most `max`. */
@@ -155,27 +196,33 @@ static inline enum block_status block_check_span(
 }
 
 /* Checks the data of a READ or WRITE. */
-static inline enum block_status block_check_pieces(
-	const struct block_facts *f, const struct block_request *r, u64 data_size)
+static inline enum block_status block_check_pieces(const struct block_facts *f,
+	const struct block_request *r, u64 data_size, const struct block_memory *guest)
 {
+	u64 inner = f->features & BLOCK_WHOLE_PAGES ? PAGE_SIZE - 1 : 0;
 	u64 sum = 0;
 
 	if (r->pieces == 0 || r->pieces > f->max_pieces)
 		return BLOCK_RANGE;
 	for (u32 i = 0; i < r->pieces; i++) {
-		if (!block_piece_ok(&r->piece[i], data_size))
+		const struct block_piece *p = &r->piece[i];
+
+		if (!block_piece_ok(p, data_size, guest))
 			return BLOCK_RANGE;
-		sum += r->piece[i].length;
+		if ((i > 0 && p->offset & inner) ||
+			(i + 1u < r->pieces && (p->offset + p->length) & inner))
+			return BLOCK_RANGE;
+		sum += p->length;
 	}
 	return sum == (u64)r->sectors * BLOCK_SECTOR ? BLOCK_OK : BLOCK_RANGE;
 }
 
 /*
- * The server's check of a private copy of a request against its own facts, for a server that knows
- * region 0 only, of `data_size` bytes. What is BLOCK_OK can be carried out as it stands.
+ * The server's check of a private copy of a request against its own facts. Region 0 has `data_size`
+ * bytes; `guest`: region 1, or NULL. What is BLOCK_OK can be carried out as it stands.
  */
-static inline enum block_status block_check(
-	const struct block_facts *f, const struct block_request *r, u64 data_size)
+static inline enum block_status block_check(const struct block_facts *f,
+	const struct block_request *r, u64 data_size, const struct block_memory *guest)
 {
 	bool write = r->op != BLOCK_READ && r->op != BLOCK_FLUSH;
 	u32 flags = 0;
@@ -214,7 +261,7 @@ static inline enum block_status block_check(
 	if (s != BLOCK_OK)
 		return s;
 	if (r->op == BLOCK_READ || r->op == BLOCK_WRITE)
-		return block_check_pieces(f, r, data_size);
+		return block_check_pieces(f, r, data_size, guest);
 	return r->pieces == 0 ? BLOCK_OK : BLOCK_RANGE;
 }
 

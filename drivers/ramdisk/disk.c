@@ -73,7 +73,7 @@ bool disk_turn(struct disk *d)
 
 	follow(d);
 	while (n < DISK_TURN && block_take(&d->end, &r, &broken)) {
-		enum block_status s = block_check(&d->end.facts, &r, d->end.data_size);
+		enum block_status s = block_check(&d->end.facts, &r, d->end.data_size, NULL);
 
 		if (s == BLOCK_OK)
 			s = carry_out(d, &r);

@@ -131,6 +131,14 @@ static void stats(struct member *m)
 	show_pool("process", p->domain);
 }
 
+static void times(struct member *none)
+{
+	(void)none;
+	say("%-16s %16s %16s %16s\n", "cycles", "all", "outside a guest", "in a VMM");
+	for (u32 i = 0; i < members; i++)
+		watch_times(&member[i]);
+}
+
 static void inject(struct member *m)
 {
 	health_inject(m, second_word);
@@ -189,6 +197,7 @@ static const struct command command[] = {
 		restart_vmm},
 	{"stats", "NAME", "run time; of vCPUs, shares of time and exits with cycles in the VMM",
 		stats},
+	{"times", NULL, "cycles that each domain and partition ran, and where", times},
 	{"inject", "NAME FAULT",
 		"a fault, to try the rest: kill, hang, wild-write, bad-ring, stale-ring, wild-dma",
 		inject},

@@ -90,6 +90,7 @@ struct link {
 	u32 client; /* index of a domain_node, or NODE_ROOT */
 	u32 server; /* index of a domain_node */
 	u32 phandle;
+	bool zero_copy; /* the server's device may reach the RAM of the client's guest */
 	char name[START_NAME_SIZE];
 	const char *protocol;
 };

@@ -62,6 +62,8 @@ static void collect(struct member *m)
 	if (!r->noticed || served <= r->noticed || served > tsc_now())
 		return;
 	watch_kind_add(&r->time, served - r->noticed, 1);
+	log_line("%s serves again, %lu us after its end", m->node->name,
+		(served - r->noticed) / (boot->tsc_hz / 1000000 ? boot->tsc_hz / 1000000 : 1));
 	r->noticed = 0;
 }
 

@@ -155,6 +155,20 @@ static u32 server_of(const struct description *d, int node, int target, const ch
 	return around;
 }
 
+/* True if the device of who serves `target` to the disk `node` may reach the guest's RAM. */
+static bool grants_memory(struct description *d, int node, int target)
+{
+	struct tree *t = &d->tree;
+
+	if (!tree_has(t, node, "zero-copy"))
+		return false;
+	if (parent_is(t, target, "partitions"))
+		return true;
+	tree_complain(t, node, "\"zero-copy\": %s is not on a disk; its data are copied",
+		fdt_get_name(t->fdt, target, NULL));
+	return false;
+}
+
 /* Links `client`, whose descendant `node` has a `backend`. */
 static void link_backend(struct description *d, u32 client, int node)
 {
@@ -200,6 +214,7 @@ static void link_backend(struct description *d, u32 client, int node)
 		format(longer, sizeof(longer), "%s:%s", name, fdt_get_name(t->fdt, node, NULL));
 		name = longer;
 	}
+	link.zero_copy = grants_memory(d, node, target);
 	add(d, node, link, name);
 }
 
@@ -317,7 +332,7 @@ void description_link(struct description *d)
 	find_console(d);
 	find_display(d);
 	if (d->console != NODE_NONE)
-		add(d, -1, (struct link){NODE_ROOT, d->console, 0, "", "console"}, "root");
+		add(d, -1, (struct link){NODE_ROOT, d->console, 0, false, "", "console"}, "root");
 	link_terminal(d, d->serial);
 	link_terminal(d, d->display);
 	for (u32 i = 0; i < d->nodes && d->bus == NODE_NONE; i++) {
@@ -326,7 +341,7 @@ void description_link(struct description *d)
 		if (d->node[i].devices == 0 || v->kind != DEVICE_PCI_HOST)
 			continue;
 		d->bus = i;
-		add(d, -1, (struct link){NODE_ROOT, i, v->phandle, "", "bus"}, "root");
+		add(d, -1, (struct link){NODE_ROOT, i, v->phandle, false, "", "bus"}, "root");
 	}
 	for (u32 i = 0; i < d->nodes; i++) {
 		int depth = 0;

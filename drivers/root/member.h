@@ -218,6 +218,13 @@ void sessions_connect(struct member *m);
 /* The member's process has ended. */
 void sessions_disconnect(struct member *m);
 
+/*
+ * A partition's RAM is there, or is about to go. The drivers whose devices the description lets
+ * reach it are stopped, their devices with them, and are WAITING to be started anew at once: with
+ * what RAM there is then.
+ */
+void sessions_guest_changes(const struct member *m);
+
 /* The member is not restarted: tells its clients, whose requests then fail. */
 void sessions_give_up(const struct member *m);
 

@@ -12,6 +12,7 @@
 #define HOLDER_POOL_PARTITION (256ull << 10)
 #define HOLDER_POOL_VCPU      (96ull << 10) /* for each vCPU */
 #define HOLDER_POOL_FUNCTION  (64ull << 10) /* for each PCI function: an IOMMU's tables */
+#define GUEST_TABLES          (16ull << 10) /* of the levels above, and where large pages end */
 #define STATE_DOMAIN          (16ull << 10)
 #define STATE_PARTITION       (256ull << 10)
 #define STATE_VCPU            (16ull << 10) /* the journal of each vCPU */
@@ -39,6 +40,26 @@ bool member_ok(const struct member *m, status_t s, const char *what)
 	return false;
 }
 
+/* An IOMMU's tables, in pages of 2 MiB, of the guests' RAM that the functions of `server` may
+ * reach.
+ */
+static u64 guest_tables(u32 server)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < description.links; i++) {
+		const struct link *l = &description.link[i];
+		const struct domain_node *n;
+
+		if (!l->zero_copy || l->server != server)
+			continue;
+		n = &description.node[l->client];
+		for (u32 k = 0; k < n->rams; k++)
+			sum += GUEST_TABLES + ALIGN_UP(n->ram[k].size >> 18, PAGE_SIZE);
+	}
+	return sum;
+}
+
 static bool make_holder(struct member *m)
 {
 	const struct domain_node *n = m->node;
@@ -50,7 +71,9 @@ static bool make_holder(struct member *m)
 	if (size < (u64)n->pool_kib << 9) /* half of what the process has */
 		size = ALIGN_UP((u64)n->pool_kib << 9, PAGE_SIZE);
 	for (u32 i = 0; i < n->devices && boot->iommus; i++)
-		size += n->device[i].kind == DEVICE_FUNCTION ? HOLDER_POOL_FUNCTION : 0;
+		size += n->device[i].kind == DEVICE_FUNCTION
+				? HOLDER_POOL_FUNCTION + guest_tables(m->index)
+				: 0;
 	if (!member_ok(m, memory_new(ROOT_CAP_DOMAIN, size, &m->holder_pool), "holder's pool"))
 		return false;
 	*c = (struct msg_create_domain){.pool = m->holder_pool.cap};
@@ -108,6 +131,8 @@ static bool run(struct member *m)
 	faults_begin(m);
 	if (process_make(m) && (!make_guest || guest_make(m)) && process_run(m)) {
 		m->state = MEMBER_RUNNING;
+		if (make_guest)
+			sessions_guest_changes(m);
 		return true;
 	}
 	member_stop(m, MEMBER_FAILED);
@@ -176,6 +201,8 @@ void member_stop(struct member *m, enum member_state state)
 {
 	process_end(m);
 	bus_devices_end(m);
+	if (m->guest.parts > 0)
+		sessions_guest_changes(m); /* no device writes to its RAM any more */
 	guest_end(m);
 	memory_end(&m->kept);
 	m->state = state;

@@ -18,6 +18,8 @@
 static_assert(HEADER_SIZE <= CONSOLE_SESSION_SIZE && HEADER_SIZE <= BLOCK_DATA);
 static_assert(sizeof(struct console_session) <= HEADER_SIZE && HEADER_SIZE <= NET_DATA);
 
+static_assert(GUEST_PARTS <= BLOCK_PARTS);
+
 static struct session session[LINKS_MAX];
 static u32 sessions;
 
@@ -139,6 +141,24 @@ u64 sessions_bytes(const struct member *m)
 	return sum;
 }
 
+/* Gives the server's devices the RAM of the client's guest, if it is there: to attach, not to map.
+ */
+static bool add_guest(struct member *m, struct start_info *info, const struct session *s)
+{
+	const struct guest *g = &member[s->link->client].guest;
+
+	for (u32 i = 0; i < g->parts; i++) {
+		struct start_resource *r = resource_add(m, info, START_GUEST);
+
+		if (!r || !resource_grant(m, r, g->ram[i].cap, RIGHT_DMA, 0))
+			return false;
+		r->value = g->gpa[i];
+		r->size = g->ram[i].size;
+		string_copy(r->name, sizeof(r->name), s->link->name);
+	}
+	return true;
+}
+
 static bool add_end(struct member *m, struct start_info *info, struct session *s, u32 role)
 {
 	struct session_end *own = role == START_CLIENT ? &s->client : &s->server;
@@ -164,7 +184,7 @@ static bool add_end(struct member *m, struct start_info *info, struct session *s
 	r->phandle = s->link->phandle;
 	string_copy(r->name, sizeof(r->name), s->link->name);
 	string_copy(r->protocol, sizeof(r->protocol), s->link->protocol);
-	return true;
+	return role != START_SERVER || !s->link->zero_copy || add_guest(m, info, s);
 }
 
 bool sessions_add(struct member *m, struct start_info *info)
@@ -230,6 +250,21 @@ void sessions_disconnect(struct member *m)
 			session[i].client.open = false;
 		if (session[i].link->server == m->index)
 			session[i].server.open = false;
+	}
+}
+
+void sessions_guest_changes(const struct member *m)
+{
+	for (u32 i = 0; i < sessions; i++) {
+		struct member *server = &member[session[i].link->server];
+
+		if (session[i].link->client != m->index || !session[i].link->zero_copy ||
+			server->state != MEMBER_RUNNING)
+			continue;
+		log_line("%s is started anew, for its device may reach the memory of %s",
+			server->node->name, m->node->name);
+		member_suspend(server);
+		server->restart_at = tsc_now();
 	}
 }
 

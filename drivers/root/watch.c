@@ -44,6 +44,15 @@ static u32 permille(u64 part, u64 whole)
 	return (u32)(part * 1000 / whole);
 }
 
+static u64 in_the_vmm(const struct watch_vcpu *w)
+{
+	u64 vmm = 0;
+
+	for (u32 k = 0; k < EXIT_KIND_COUNT; k++)
+		vmm += w->kind[k].sum;
+	return vmm > w->waited ? vmm - w->waited : 0;
+}
+
 /*
  * The thread runs in the guest, in the VMM or in the kernel. `outside` is the time in the last two;
  * the VMM's is what its exits took less what it waited, by its own word.
@@ -52,16 +61,12 @@ static void show_shares(const struct member *m, u32 i, u64 outside, const struct
 {
 	const struct msg_thread_stats *t = message;
 	u64 ms_cycles = boot->tsc_hz / 1000 ? boot->tsc_hz / 1000 : 1;
-	u64 vmm = 0;
 	u32 not_guest, in_vmm;
 
 	if (sys_thread_ctl(m->process.thread[i], THREAD_CTL_STATS, 0, 0, 0) != STATUS_OK)
 		return;
-	for (u32 k = 0; k < EXIT_KIND_COUNT; k++)
-		vmm += w->kind[k].sum;
-	vmm = vmm > w->waited ? vmm - w->waited : 0;
 	not_guest = permille(outside, t->run_time);
-	in_vmm = permille(vmm, t->run_time);
+	in_vmm = permille(in_the_vmm(w), t->run_time);
 	if (in_vmm > not_guest)
 		in_vmm = not_guest;
 	say("  ran %lu ms: guest %u.%u %%, VMM %u.%u %%, kernel %u.%u %%; waited %lu ms for its "
@@ -113,4 +118,32 @@ void watch_show(const struct member *m)
 	for (u32 i = 0; w && i < m->guest.vcpus; i++)
 		show_vcpu(m, i, &w[i]);
 	memory_close();
+}
+
+void watch_times(const struct member *m)
+{
+	void *state = m->guest.vcpus ? memory_open(&m->kept) : NULL;
+	const struct watch_vcpu *w = NULL;
+	u64 ran = 0;
+	u64 outside = 0;
+	u64 vmm = 0;
+
+	if (state)
+		w = watch_at(state, m->kept.size, 0, m->guest.vcpus);
+	for (u32 i = 0; w && i < m->guest.vcpus; i++) {
+		struct msg_vcpu_stats stats;
+
+		if (vcpu_stats(m, i, &stats) == STATUS_OK)
+			outside += stats.outside;
+		vmm += in_the_vmm(&w[i]);
+	}
+	for (u32 i = 0; i < m->process.threads; i++) {
+		const struct msg_thread_stats *t = message;
+
+		if (sys_thread_ctl(m->process.thread[i], THREAD_CTL_STATS, 0, 0, 0) == STATUS_OK)
+			ran += t->run_time;
+	}
+	if (state)
+		memory_close();
+	say("%-16s %16lu %16lu %16lu\n", m->node->name, ran, outside, vmm);
 }

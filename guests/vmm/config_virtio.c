@@ -36,6 +36,16 @@ static u8 queues_for(const struct machine *m, u32 most)
 	return (u8)(m->vcpus < most ? m->vcpus : most);
 }
 
+/* The parts of the guest's RAM, which a driver's device finds one by one. */
+static void find_parts(const struct config *c, struct block_memory *ram)
+{
+	const struct start_resource *r;
+
+	ram->parts = 0;
+	while (ram->parts < BLOCK_PARTS && (r = start_find(c->info, START_RAM, ram->parts)))
+		ram->part[ram->parts++] = (struct block_part){.gpa = r->value, .size = r->size};
+}
+
 bool config_disk(struct config *c, struct machine *m, int node)
 {
 	const struct start_resource *r = config_session(c, node, "block");
@@ -54,6 +64,9 @@ bool config_disk(struct config *c, struct machine *m, int node)
 		return true;
 	}
 	c->disks++;
+	m->virtio.block[number].zero_copy = fdt_getprop(c->fdt, node, "zero-copy", NULL) != NULL;
+	if (m->virtio.block[number].zero_copy)
+		find_parts(c, &m->virtio.ram);
 	m->virtio.block[number].replay_off = fdt_getprop(c->fdt, 0, "replay-off", NULL) != NULL;
 	if (m->resumed)
 		return true; /* the device is in the state */

@@ -38,6 +38,18 @@ bool gmem_add(struct gmem *g, gpa_t base, u64 size, void *host)
 	return true;
 }
 
+gpa_t gmem_gpa(const struct gmem *g, const void *at)
+{
+	for (u32 i = 0; i < g->ranges; i++) {
+		const struct gmem_range *r = &g->range[i];
+		u64 offset = (u64)at - (u64)r->host;
+
+		if (offset < r->size)
+			return r->base + offset;
+	}
+	return GMEM_NOWHERE;
+}
+
 bool gmem_read(const struct gmem *g, gpa_t gpa, void *to, u64 size)
 {
 	const void *from = gmem_at(g, gpa, size);

@@ -39,6 +39,10 @@ static inline void *gmem_at(const struct gmem *g, gpa_t gpa, u64 size)
 	return NULL;
 }
 
+/* The guest-physical address of what is mapped at `at`; GMEM_NOWHERE: that is no RAM. */
+#define GMEM_NOWHERE (~0ull)
+gpa_t gmem_gpa(const struct gmem *g, const void *at);
+
 /* Copies out of RAM; false, and nothing done, unless all of it is RAM. */
 bool gmem_read(const struct gmem *g, gpa_t gpa, void *to, u64 size);
 

@@ -27,6 +27,7 @@ struct virtio_host {
 	u32 bells;                              /* doorbell event bits given out, ever */
 	u16 ports[MACHINE_VIRTIO];              /* where the notify ports are bound; 0: nowhere */
 	u8 bell[MACHINE_VIRTIO][VIRTIO_QUEUES]; /* event bit of each queue; 0: none yet */
+	struct block_memory ram; /* the parts of the guest's; only for disks with `zero-copy` */
 	struct backend_block block[MACHINE_DISKS];
 	struct backend_net net[MACHINE_CARDS];
 	struct backend_console console[VIRTIO_CONSOLE_PORTS];

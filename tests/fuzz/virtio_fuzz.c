@@ -89,6 +89,24 @@ void virtio_blk_backend_start(struct machine *m, u8 number, u32 slot, enum virti
 	room--;
 }
 
+bool virtio_blk_backend_direct(struct machine *m, u8 number, u32 slot,
+	const struct virtqueue_chain *c, bool writable, u32 offset, u32 bytes)
+{
+	(void)m;
+	(void)number;
+	(void)slot;
+	if (offset + (u64)bytes > (writable ? c->write_bytes : c->read_bytes))
+		abort();
+	return false;
+}
+
+bool virtio_blk_backend_unsettled(struct machine *m, u8 number, bool orphans)
+{
+	(void)m;
+	(void)number;
+	return orphans;
+}
+
 const u8 *virtio_blk_backend_data(struct machine *m, u8 number, u32 slot)
 {
 	(void)m;

@@ -156,6 +156,141 @@ TEST(a_server_that_is_gone)
 }
 
 /* Without replay, which only a test asks for, a request that a dead server had fails. */
+/* With `zero-copy`; the guest's RAM is in two parts, which meet within DATA. */
+static void start_zero_copy(u32 features)
+{
+	server_features = features;
+	disk_start(true);
+	server_features = 0;
+	server_pieces = 0;
+	host_machine.virtio.block[0].zero_copy = true;
+	host_machine.virtio.ram = (struct block_memory){.parts = 2,
+		.part = {{.gpa = 0, .size = DATA + 0x8000},
+			{.gpa = DATA + 0x8000, .size = HOST_RAM - DATA - 0x8000}}};
+}
+
+/* Reads sectors 7 and on to buffers of the guest; whether the data are there. */
+static bool reads_to(const struct guest_part *to, u32 parts)
+{
+	struct guest_part part[8] = {{HEADER, 16, false}};
+	const struct virtio_blk_header h = {VIRTIO_BLK_T_IN, 0, 7};
+	u32 sector = 7 * 512;
+	bool good;
+
+	memcpy(host_ram + HEADER, &h, sizeof(h));
+	host_ram[STATUS] = 0xaa;
+	for (u32 i = 0; i < parts; i++)
+		part[1 + i] = to[i];
+	part[1 + parts] = (struct guest_part){STATUS, 1, true};
+	guest_add(DISK, 0, part, parts + 2);
+	server_serve_all();
+	good = disk_done(VIRTIO_BLK_S_OK);
+	for (u32 i = 0; i < parts; i++) {
+		good = good &&
+		       !memcmp(host_ram + to[i].address, server_medium + sector, to[i].length);
+		sector += to[i].length;
+	}
+	return good;
+}
+
+TEST(zero_copy)
+{
+	static const struct {
+		struct guest_part to[4];
+		u32 parts;
+		u32 direct; /* pieces of RAM; 0: copied */
+		u32 pages;  /* the same if pieces meet on pages */
+	} try[] = {
+		{{{DATA, 4096, true}}, 1, 1, 1},
+		{{{DATA + 512, 512, true}, {DATA + 0x3000, 4096, true}}, 2, 2, 0},
+		{{{DATA + 512, 0xe00, true}, {DATA + 0x3000, 4096, true}}, 2, 2, 2},
+		{{{DATA, 4096, true}, {DATA + 4096, 4096, true}}, 2, 1, 1},
+		{{{DATA + 4, 4096, true}}, 1, 1, 1}, {{{DATA + 2, 4096, true}}, 1, 0, 0},
+		{{{DATA, 500, true}, {DATA + 500, 12, true}}, 2, 1, 1},
+		{{{DATA, 500, true}, {DATA + 600, 12, true}}, 2, 0, 0},
+		{{{DATA, 512, true}, {DATA + 1024, 512, true}, {DATA + 2048, 512, true},
+			 {DATA + 3072, 512, true}},
+			4, 0, 0}, /* more than the server takes */
+		{{{DATA + 0x7000, 4096, true}, {DATA + 0x8000, 4096, true}}, 2, 2, 2},
+		{{{DATA + 0x7e00, 1024, true}}, 1, 0, 0}, /* in two parts of the RAM */
+	};
+
+	for (u32 i = 0; i < 2 * ARRAY_SIZE(try); i++) {
+		u32 k = i % ARRAY_SIZE(try);
+		bool pages = i >= ARRAY_SIZE(try);
+
+		start_zero_copy(BLOCK_GUEST_MEMORY | (pages ? BLOCK_WHOLE_PAGES : 0));
+		CHECK(reads_to(try[k].to, try[k].parts));
+		CHECK_EQ(server_pieces, pages ? try[k].pages : try[k].direct);
+	}
+	start_zero_copy(BLOCK_GUEST_MEMORY);
+	memset(host_ram + DATA, 0x42, 4096);
+	disk_request(VIRTIO_BLK_T_OUT, 50, 4096, false);
+	server_serve_all();
+	CHECK(disk_done(VIRTIO_BLK_S_OK));
+	CHECK_EQ(server_pieces, 1);
+	CHECK_EQ(server_medium[50 * 512 + 4095], 0x42);
+}
+
+TEST(zero_copy_that_is_not_granted)
+{
+	static const struct guest_part page = {DATA, 4096, true};
+
+	start_zero_copy(0); /* the server has not got the RAM */
+	CHECK(reads_to(&page, 1));
+	CHECK_EQ(server_pieces, 0);
+	start_zero_copy(BLOCK_GUEST_MEMORY); /* it says so, but the description does not */
+	host_machine.virtio.block[0].zero_copy = false;
+	CHECK(reads_to(&page, 1));
+	CHECK_EQ(server_pieces, 0);
+}
+
+/* What a server died over is sent to the next one: as it was, or copied if that one has not the
+ * guest's RAM. */
+TEST(zero_copy_over_restarts)
+{
+	struct block_request r;
+	bool broken;
+
+	for (u32 again = 0; again < 2; again++) {
+		start_zero_copy(BLOCK_GUEST_MEMORY);
+		memset(host_ram + DATA, 0x21, 4096);
+		disk_request(VIRTIO_BLK_T_OUT, 50, 4096, false);
+		CHECK(block_take(&server, &r, &broken));
+		CHECK_EQ(r.piece[0].region, BLOCK_REGION_GUEST);
+		server_features = again ? BLOCK_GUEST_MEMORY : 0;
+		server_start();
+		server_event();
+		server_look();
+		server_event();
+		server_serve_all();
+		CHECK(disk_done(VIRTIO_BLK_S_OK));
+		CHECK_EQ(server_pieces, again);
+		CHECK_EQ(server_medium[50 * 512 + 4095], 0x21);
+		CHECK_EQ(host_machine.virtio.block[0].taken, 0);
+	}
+	server_features = 0;
+}
+
+/* The device's reset is over when nothing writes to the guest's RAM any more. */
+TEST(zero_copy_and_reset)
+{
+	start_zero_copy(BLOCK_GUEST_MEMORY);
+	disk_request(VIRTIO_BLK_T_IN, 50, 4096, true);
+	guest_write(DISK, VIRTIO_STATUS, 1, 0);
+	CHECK(guest_read(DISK, VIRTIO_STATUS, 1) != 0);
+	server_serve_all();
+	CHECK_EQ(guest_read(DISK, VIRTIO_STATUS, 1), 0);
+	CHECK(!disk_done(VIRTIO_BLK_S_OK));
+	host_machine.virtio.block[0].settled = false; /* as in a fresh process */
+	CHECK(guest_read(DISK, VIRTIO_STATUS, 1) != 0);
+	server_start();
+	server_event();
+	server_look();
+	server_event();
+	CHECK_EQ(guest_read(DISK, VIRTIO_STATUS, 1), 0);
+}
+
 TEST(replay_off)
 {
 	struct block_request r;

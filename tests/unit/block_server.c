@@ -5,6 +5,8 @@
 void *server_session;
 struct block_end server;
 u8 *server_medium;
+u32 server_features;
+u32 server_pieces;
 
 static const struct block_facts volume = {
 	.sectors = SECTORS,
@@ -29,6 +31,9 @@ void server_start(void)
 {
 	server = block_open(server_session, BLOCK_SESSION_SIZE);
 	server.facts = volume;
+	server.facts.features |= server_features;
+	if (server_features & BLOCK_GUEST_MEMORY)
+		server.facts.max_pieces = 3;
 	block_server_start(&server);
 }
 
@@ -49,7 +54,9 @@ static void serve_hello(void)
 /* Carries out a request that was taken. */
 static enum block_status carry_out(const struct block_request *r)
 {
-	enum block_status s = block_check(&server.facts, r, server.data_size);
+	bool reaches = server.facts.features & BLOCK_GUEST_MEMORY;
+	enum block_status s = block_check(
+		&server.facts, r, server.data_size, reaches ? &host_machine.virtio.ram : NULL);
 	u8 *at = server_medium + r->sector * BLOCK_SECTOR;
 
 	CHECK_EQ(s, BLOCK_OK);
@@ -58,6 +65,10 @@ static enum block_status carry_out(const struct block_request *r)
 	for (u32 i = 0; i < r->pieces; i++) {
 		u8 *data = server.data + r->piece[i].offset;
 
+		if (r->piece[i].region == BLOCK_REGION_GUEST) {
+			data = host_ram + r->piece[i].offset;
+			server_pieces++;
+		}
 		if (r->op == BLOCK_READ)
 			memcpy(data, at, r->piece[i].length);
 		else

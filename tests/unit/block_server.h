@@ -14,7 +14,9 @@
 
 extern void *server_session;
 extern struct block_end server;
-extern u8 *server_medium; /* SECTORS of 512 bytes */
+extern u8 *server_medium;   /* SECTORS of 512 bytes */
+extern u32 server_features; /* it has more than usual, from its next start on */
+extern u32 server_pieces;   /* of the guest's RAM that it was given */
 
 /* Makes the machine with the disk, started by its driver; the server is there or not. */
 void disk_start(bool with_server);

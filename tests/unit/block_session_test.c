@@ -40,7 +40,7 @@ static struct block_request request(u8 op, u64 sector, u32 sectors)
 
 static enum block_status check_with(struct block_facts f, struct block_request r)
 {
-	return block_check(&f, &r, DATA);
+	return block_check(&f, &r, DATA, NULL);
 }
 
 TEST(block_check_spans)

@@ -17,6 +17,11 @@ static union {
 	u8 space[BLOCK_SESSION_SIZE];
 } shared[CLIENTS] __attribute__((aligned(4096)));
 
+/* The RAM of the last client's guest. */
+static const struct block_memory guest = {.parts = 2,
+	.part = {{.gpa = 0, .size = 0xa0000, .bus = 8 * BUS},
+		{.gpa = 0x100000, .size = 0x10000, .bus = 9 * BUS}}};
+
 static struct disk_server s;
 static struct block_end client[CLIENTS];
 static struct disk_request flying[DISK_TAGS_MAX];
@@ -70,7 +75,8 @@ static void start(bool read_only)
 			.read_only = read_only,
 			.name = "v"};
 
-		CHECK(disk_server_add(&s, &shared[i], sizeof(shared[i]), BUS + i * BIT(20), &v));
+		CHECK(disk_server_add(&s, &shared[i], sizeof(shared[i]), BUS + i * BIT(20),
+			i == 2 ? &guest : NULL, &v));
 		client[i] = block_open(&shared[i], sizeof(shared[i]));
 		block_client_start(&client[i]);
 	}
@@ -155,6 +161,43 @@ TEST(server_ranges)
 		CHECK_EQ(answer(1, 0), BLOCK_RANGE);
 	}
 	CHECK_EQ(submitted, 1);
+}
+
+/* Pieces of the guest's RAM, from its first part to its last; what is not all in one is refused. */
+TEST(server_guest)
+{
+	static const struct {
+		u32 client;
+		u64 gpa;
+		bool good;
+	} try[] = {{2, 0, true}, {2, 0x9fe00, true}, {2, 0x9fe04, false}, {2, 0xa0000, false},
+		{2, 0x100000, true}, {2, 0x10fe00, true}, {2, 0x10ff00, false}, {2, 0xffe00, false},
+		{2, ~0ull - 511, false}, {2, 0x100002, false}, {1, 0, false}, {1, 0x100000, false}};
+
+	start_all(false);
+	CHECK_EQ(client[2].facts.features & BLOCK_GUEST_MEMORY, BLOCK_GUEST_MEMORY);
+	CHECK_EQ(client[1].facts.features & BLOCK_GUEST_MEMORY, 0);
+	for (u32 i = 0; i < ARRAY_SIZE(try); i++) {
+		struct block_request r = transfer(BLOCK_WRITE, 0, 2);
+		u32 before = submitted;
+
+		r.pieces = 2;
+		r.piece[0].length = r.piece[1].length = 512;
+		r.piece[1].region = BLOCK_REGION_GUEST;
+		r.piece[1].offset = try[i].gpa;
+		send(try[i].client, r);
+		disk_server_round(&s, 7);
+		CHECK_EQ(submitted, before + try[i].good);
+		if (!try[i].good) {
+			CHECK_EQ(answer(try[i].client, 0), BLOCK_RANGE);
+			continue;
+		}
+		CHECK_EQ(flying[0].piece[1].bus, try[i].gpa < 0x100000
+							 ? 8 * BUS + try[i].gpa
+							 : 9 * BUS + try[i].gpa - 0x100000);
+		finish(0, BLOCK_OK);
+		CHECK_EQ(answer(try[i].client, 0), BLOCK_OK);
+	}
 }
 
 TEST(server_read_only)

@@ -4,8 +4,36 @@
 
 #include "tests/unit/disk_work.h"
 
-#define CHUNK   32768u /* bytes of region 0 that an operation has */
-#define SECTORS 24u    /* of one, at most */
+#define CHUNK   32768u       /* bytes of region 0 that an operation has */
+#define SECTORS 24u          /* of one, at most */
+#define GUEST   0x2000000ull /* region 1 is region 0 once more, its chunks in every other place */
+
+static_assert(WORK_DEPTH <= BLOCK_PARTS && WORK_DEPTH * CHUNK <= FAKE_SESSION_SIZE - BLOCK_DATA);
+
+static struct block_memory guest_of(u32 client)
+{
+	struct block_memory guest = {.parts = WORK_DEPTH};
+
+	for (u32 i = 0; i < guest.parts; i++)
+		guest.part[i] = (struct block_part){
+			GUEST + i * 2ull * CHUNK, CHUNK, fake_session_bus(client) + i * CHUNK};
+	return guest;
+}
+
+/* The same place in the other region: of `offset` in region 0, and back. */
+static u64 to_guest(u64 offset)
+{
+	return GUEST + offset / CHUNK * 2 * CHUNK + offset % CHUNK;
+}
+
+static u8 *data_of(const struct work_client *c, const struct block_piece *p)
+{
+	u64 at = p->offset - GUEST;
+
+	if (p->region == BLOCK_REGION_GUEST)
+		return c->end.data + at / (2 * CHUNK) * CHUNK + at % (2 * CHUNK);
+	return c->end.data + p->offset;
+}
 
 bool disk_work_start(struct work *w, const struct disk_driver *driver, u32 clients)
 {
@@ -22,10 +50,11 @@ bool disk_work_start(struct work *w, const struct disk_driver *driver, u32 clien
 	for (u32 i = 0; i < clients; i++) {
 		struct disk_volume v = {
 			.first = i * WORK_SECTORS, .sectors = WORK_SECTORS, .name = "volume"};
+		struct block_memory guest = guest_of(i);
 
 		memset(fake_session(i), 0, BLOCK_DATA);
-		disk_server_add(
-			&w->server, fake_session(i), FAKE_SESSION_SIZE, fake_session_bus(i), &v);
+		disk_server_add(&w->server, fake_session(i), FAKE_SESSION_SIZE, fake_session_bus(i),
+			i % 2 ? &guest : NULL, &v);
 		w->client[i].end = block_open(fake_session(i), FAKE_SESSION_SIZE);
 		block_client_start(&w->client[i].end);
 	}
@@ -67,30 +96,42 @@ static void send(struct work_client *c, u32 slot)
 	o->sent = block_send(&c->end, &o->request, &signal);
 }
 
-/* Divides the data into pieces that the driver can take. */
+/* Divides the data into pieces that the driver can take, some of them in the guest's memory. */
 static void cut(struct work_client *c, struct block_request *r, u32 slot)
 {
-	u32 most = c->end.facts.max_pieces;
-	u32 block = c->end.facts.block_size;
+	const struct block_facts *f = &c->end.facts;
+	bool pages = f->features & BLOCK_WHOLE_PAGES;
+	u32 most = f->max_pieces;
+	u32 block = pages ? (u32)PAGE_SIZE : f->block_size;
 	u32 bytes = r->sectors * 512;
 	u32 pieces = 1 + (u32)random() % most;
-	u32 at = slot * CHUNK + (most == 1 && random() % 2 ? 4 * ((u32)random() % 1000) : 0);
+	u32 at = slot * CHUNK;
 
+	if (most == 1 && random() % 2)
+		at += 4 * ((u32)random() % 1000);
+	if (pages) /* the first piece ends on a page */
+		at += 512 * ((u32)random() % 8);
 	while (bytes > 0) {
-		u32 length = bytes;
+		struct block_piece *p = &r->piece[r->pieces++];
+		u32 skip = pages ? at % (u32)PAGE_SIZE : 0;
 
-		if (r->pieces + 1u < pieces && bytes > block)
-			length = block * (1 + (u32)random() % (bytes / block));
-		r->piece[r->pieces++] = (struct block_piece){.length = length, .offset = at};
-		at += length;
-		bytes -= length;
+		*p = (struct block_piece){.length = bytes, .offset = at};
+		if (r->pieces < pieces && bytes + skip > block)
+			p->length =
+				block * (1 + (u32)random() % ((bytes + skip - 1) / block)) - skip;
+		at += p->length;
+		bytes -= p->length;
+		if (f->features & BLOCK_GUEST_MEMORY && random() % 2) {
+			p->region = BLOCK_REGION_GUEST;
+			p->offset = to_guest(p->offset);
+		}
 	}
 }
 
 static void fill(struct work_client *c, const struct block_request *r, u8 value)
 {
 	for (u32 i = 0; i < r->pieces; i++)
-		memset(c->end.data + r->piece[i].offset, value, r->piece[i].length);
+		memset(data_of(c, &r->piece[i]), value, r->piece[i].length);
 }
 
 /* Begins a new operation on sectors that no other uses. */
@@ -134,7 +175,7 @@ static void check_read(struct work *w, struct work_client *c, const struct block
 	u32 sector = (u32)r->sector;
 
 	for (u32 i = 0; i < r->pieces; i++) {
-		const u8 *at = c->end.data + r->piece[i].offset;
+		const u8 *at = data_of(c, &r->piece[i]);
 
 		for (u32 k = 0; k < r->piece[i].length; k++) {
 			if (c->known[sector + k / 512] && at[k] != c->content[sector + k / 512])

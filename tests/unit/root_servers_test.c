@@ -21,8 +21,9 @@ static const char good[] =
 	"/dts-v1/;\n"
 	"/ { compatible = \"bulkhead,system-v1\";\n"
 	"  cpus { cpu0: cpu@0 { reg = <0>; }; };\n"
-	"  pci { nic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; };\n"
-	"    nvme0: nvme@4,0 { reg = <0x2000 0 0 0 0>;\n"
+	"  pci { compatible = \"pci-host-cam-generic\";\n"
+	"    nic0: ethernet@3,0 { reg = <0x1800 0 0 0 0>; };\n"
+	"    nvme0: nvme@4,0 { reg = <0x2000 0 0 0 0>; compatible = \"pciclass,010802\";\n"
 	"      partitions { vol_a: partition@0 { reg = <0 0 0 0x200>; }; }; }; };\n"
 	"  domains {\n"
 	"    ram { compatible = \"bulkhead,domain\"; program = \"ramdisk.elf\"; cpus = <&cpu0>;\n"
@@ -137,6 +138,27 @@ TEST(servers_sessions)
 			   "domain serves that") != NULL);
 	for (u32 i = 0; i < d.nodes; i++)
 		CHECK(!d.node[i].bad);
+}
+
+/* Of a volume of a disk that somebody drives; one in memory has no device. */
+TEST(servers_zero_copy)
+{
+	static char source[8192];
+	const char *at = strstr(good, "    guest-a {");
+	const char *disk = strstr(good, "backend = <&scratch>;");
+
+	CHECK(read_changed("backend = <&scratch>;", "backend = <&scratch>; zero-copy;"));
+	CHECK(has(2, "guest-a", "block", 0) && !find_link(2, "guest-a")->zero_copy);
+	CHECK(strstr(said, "\"zero-copy\": volume@0 is not on a disk") != NULL);
+	snprintf(source, sizeof(source), "%.*s%s%.*s%s%s", (int)(at - good), good,
+		"    disk { compatible = \"bulkhead,domain\"; program = \"ramdisk.elf\";\n"
+		"      cpus = <&cpu0>; access = <&nvme0>; };\n",
+		(int)(disk - at), at, "backend = <&vol_a>; zero-copy;",
+		disk + strlen("backend = <&scratch>;"));
+	compile(source);
+	CHECK(read_tree());
+	CHECK(has(3, "guest-a", "block", 2) && find_link(3, "guest-a")->zero_copy);
+	CHECK(!find_link(3, "guest-a:disk@6,0")->zero_copy);
 }
 
 TEST(servers_files_and_state)

@@ -127,6 +127,28 @@ TEST(any_framing)
 	CHECK(!memcmp(driver_ram + DATA, medium + 512, 512));
 }
 
+/* A backend that takes the guest's RAM itself gets the place of the data in the chain. */
+TEST(data_in_place)
+{
+	u32 length;
+
+	direct = true;
+	start(VIRTIO_BLK_F_FLUSH);
+	request(VIRTIO_BLK_T_IN, 5, 1024, 512, true);
+	CHECK(pending[0].direct);
+	answer_all();
+	CHECK_EQ(done(&length), VIRTIO_BLK_S_OK);
+	CHECK_EQ(length, 1025);
+	CHECK(!memcmp(driver_ram + DATA, medium + 5 * 512, 1024));
+	memset(driver_ram + DATA, 0x19, 1024);
+	request(VIRTIO_BLK_T_OUT, 8, 1024, 300, false);
+	answer_all();
+	CHECK_EQ(done(&length), VIRTIO_BLK_S_OK);
+	CHECK_EQ(medium[8 * 512], 0x19);
+	CHECK_EQ(medium[10 * 512 - 1], 0x19);
+	direct = false;
+}
+
 TEST(write_in_pieces)
 {
 	u32 length;

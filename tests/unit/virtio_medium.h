@@ -16,6 +16,10 @@ struct pending {
 	u64 sector;
 	u32 sectors;
 	bool unmap;
+	bool direct; /* on the guest's RAM: */
+	struct virtqueue_chain chain;
+	bool writable;
+	u32 offset;
 	u8 buffer[PIECE];
 };
 
@@ -23,6 +27,7 @@ extern struct virtio_blk disk;
 extern u8 medium[SECTORS * 512];
 extern struct pending pending[VIRTIO_BLK_REQUESTS];
 extern u32 buffers;                                    /* that the backend has left */
+extern bool direct;                                    /* it takes the guest's RAM itself */
 extern u32 operations[VIRTIO_BLK_OP_WRITE_ZEROES + 1]; /* carried out */
 
 /* Answers one operation; false: none is under way. */

@@ -412,8 +412,6 @@ class Rules:
         if "zero-copy" not in node.props:
             return
         device = target.parent.parent if target.kind in ("volume", "gpt-volume") else None
-        for port in target.parent.children if target.kind == "port" else ():
-            device = (self.targets(port, "backend") or [device])[0]
         driver = self.owners.get(device.path) if device else None
         if driver:
             file, line = node.props["zero-copy"].place

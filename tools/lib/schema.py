@@ -260,7 +260,6 @@ guest-net
   reg               required  cells 5
   backend           required  ref port
   local-mac-address optional  bytes 6
-  zero-copy         optional  flag
 
 guest-disk
   compatible        required  string

@@ -43,12 +43,15 @@ static u32 pending(const u64 word[4], u32 bank)
 static u32 read_bank(const struct lapic_view *v, u32 offset)
 {
 	u32 bank = offset / LAPIC_BANK_STRIDE % (LAPIC_VECTORS / 32);
-	u32 edge = pending(v->pending->vector, bank);
-	u32 level = pending(v->pending->level, bank);
+	u32 edge;
+	u32 level;
 
-	if (offset >= LAPIC_IRR)
-		return lapic_get(v, offset) | edge | level;
-	return offset >= LAPIC_TMR ? (lapic_get(v, offset) & ~edge) | level : lapic_get(v, offset);
+	if (offset < LAPIC_TMR) /* at each end of interrupt */
+		return lapic_get(v, offset);
+	edge = pending(v->pending->vector, bank);
+	level = pending(v->pending->level, bank);
+	return offset >= LAPIC_IRR ? lapic_get(v, offset) | edge | level
+				   : (lapic_get(v, offset) & ~edge) | level;
 }
 
 /* Returns the highest vector of a bank; 0, which is none, if there is no bit. */
@@ -124,7 +127,8 @@ bool lapic_may_skip_eoi(const struct lapic_view *v)
 		u32 irr = read_bank(v, LAPIC_IRR + at);
 
 		words += irr != 0;
-		bad |= (irr & (irr - 1)) | (irr & read_bank(v, LAPIC_TMR + at));
+		if (irr)
+			bad |= (irr & (irr - 1)) | (irr & read_bank(v, LAPIC_TMR + at));
 		in_service |= lapic_get(v, LAPIC_ISR + at);
 	}
 	return !in_service && words <= 1 && !bad;

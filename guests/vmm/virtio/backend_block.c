@@ -38,6 +38,7 @@ bool backend_block_open(struct machine *m, u32 number, const struct start_resour
 	b->peer_bits = r->value;
 	b->own_bit = BIT(r->bit);
 	b->used = true;
+	b->settled = !m->resumed;
 	m->wake_mask |= b->own_bit;
 	block_client_start(&b->end);
 	if (!m->resumed) /* else machine_virtio_resume sees to the device's state first */
@@ -95,6 +96,7 @@ static void run_free(struct backend_block *b, struct backend_block_slot *slot)
 	if (slot->count)
 		b->taken &= ~run_mask(slot->first, slot->count);
 	slot->count = 0;
+	slot->pieces = 0;
 }
 
 u32 virtio_blk_backend_buffer(struct machine *m, u8 number, u32 slot, u32 bytes, u8 **buffer)
@@ -133,10 +135,81 @@ u32 virtio_blk_backend_buffer(struct machine *m, u8 number, u32 slot, u32 bytes,
 	return bytes;
 }
 
+/* Adds guest RAM to the slot's pieces; false: the server takes no such piece. */
+static bool add_piece(struct machine *m, const struct backend_block *b,
+	struct backend_block_slot *s, gpa_t gpa, u32 length)
+{
+	const struct block_facts *f = &b->end.facts;
+	u64 inner = f->features & BLOCK_WHOLE_PAGES ? PAGE_SIZE - 1 : 0;
+	struct block_piece *last = s->pieces ? &s->piece[s->pieces - 1] : NULL;
+
+	if (last && last->offset + last->length == gpa &&
+		block_part_of(&m->virtio.ram, last->offset, (u64)last->length + length)) {
+		last->length += length;
+		return true;
+	}
+	if (s->pieces == f->max_pieces || s->pieces == BLOCK_PIECES ||
+		(last && (gpa | (last->offset + last->length)) & inner))
+		return false;
+	s->piece[s->pieces++] =
+		(struct block_piece){.region = BLOCK_REGION_GUEST, .length = length, .offset = gpa};
+	return true;
+}
+
+/* Whether each piece, now that they are whole, is one that the server takes. */
+static bool pieces_ok(const struct machine *m, const struct backend_block_slot *s)
+{
+	for (u32 i = 0; i < s->pieces; i++) {
+		if (!block_piece_ok(&s->piece[i], 0, &m->virtio.ram))
+			return false;
+	}
+	return s->pieces > 0;
+}
+
+bool virtio_blk_backend_direct(struct machine *m, u8 number, u32 slot,
+	const struct virtqueue_chain *c, bool writable, u32 offset, u32 bytes)
+{
+	struct backend_block *b = backend(m, number);
+	struct backend_block_slot *s = &b->slot[slot % VIRTIO_BLK_REQUESTS];
+	u32 end = writable ? c->segments : c->readable;
+
+	if (!b->zero_copy || !b->connected || s->under_way ||
+		!(b->end.facts.features & BLOCK_GUEST_MEMORY))
+		return false;
+	run_free(b, s);
+	for (u32 i = writable ? c->readable : 0; i < end && bytes > 0; i++) {
+		const struct virtqueue_segment *from = &c->segment[i];
+		u32 length;
+
+		if (offset >= from->length) {
+			offset -= from->length;
+			continue;
+		}
+		length = from->length - offset < bytes ? from->length - offset : bytes;
+		if (!add_piece(m, b, s, gmem_gpa(&m->memory, from->at + offset), length))
+			break;
+		bytes -= length;
+		offset = 0;
+	}
+	if (bytes == 0 && pieces_ok(m, s))
+		return true;
+	s->pieces = 0;
+	return false;
+}
+
+bool virtio_blk_backend_unsettled(struct machine *m, u8 number, bool orphans)
+{
+	const struct backend_block *b = backend(m, number);
+
+	return b->zero_copy && (orphans || !b->settled);
+}
+
 const u8 *virtio_blk_backend_data(struct machine *m, u8 number, u32 slot)
 {
 	struct backend_block *b = backend(m, number);
 
+	if (b->slot[slot % VIRTIO_BLK_REQUESTS].pieces)
+		return NULL;
 	return b->end.data + (u64)b->slot[slot % VIRTIO_BLK_REQUESTS].first * b->chunk;
 }
 
@@ -200,7 +273,10 @@ void virtio_blk_backend_start(struct machine *m, u8 number, u32 slot, enum virti
 		.sector = sector,
 		.sectors = sectors,
 	};
-	if (s->count) {
+	if (s->pieces) {
+		s->request.pieces = (u16)s->pieces;
+		memcpy(s->request.piece, s->piece, s->pieces * sizeof(s->piece[0]));
+	} else if (s->count) {
 		s->request.pieces = 1;
 		s->request.piece[0] = (struct block_piece){
 			.length = sectors * BLOCK_SECTOR,
@@ -260,13 +336,35 @@ static void without_cause(struct machine *m, struct backend_block *b)
 		host_broken(b->peer);
 }
 
+/* A server that cannot reach the guest's RAM: what names that is begun again, and copied. */
+static void without_guest(struct machine *m, struct backend_block *b, u32 number)
+{
+	if (!b->zero_copy || b->end.facts.features & BLOCK_GUEST_MEMORY)
+		return;
+	if (!b->told)
+		log_line("disk %u: its server cannot reach the guest's memory: data are copied",
+			number);
+	b->told = true;
+	for (u32 i = 0; i < VIRTIO_BLK_REQUESTS; i++) {
+		struct backend_block_slot *s = &b->slot[i];
+
+		if (!s->under_way || !s->pieces)
+			continue;
+		s->under_way = false;
+		virtio_blk_again(disk(m, number), i);
+		run_free(b, s);
+	}
+}
+
 /* A server is there (again): what is not answered is sent again. */
 static void connected(struct machine *m, struct backend_block *b, u32 number)
 {
 	struct virtio_blk_facts facts;
 
 	b->connected = true;
+	b->settled = true;
 	b->gone = false;
+	without_guest(m, b, number);
 	if (b->replay_off)
 		fail_all(m, b, number);
 	for (u32 i = 0; i < VIRTIO_BLK_REQUESTS; i++) {
@@ -297,6 +395,7 @@ void backend_block_event(struct machine *m, u32 number)
 	}
 	tell(b, signal);
 	b->gone = state == EPOCH_GONE;
+	b->settled |= b->gone;
 	if (b->gone)
 		fail_all(m, b, number);
 	if (b->gone && disk(m, number)->virtio.queues)

@@ -4,6 +4,10 @@
  * A request under way keeps its copy and its place in the bounce memory until it is answered; when
  * the server was restarted, all of them are sent again; when it is gone, they and those that follow
  * fail. The server may be hostile: an answer counts only if its id is under way.
+ *
+ * With `zero-copy`, and a server whose device reaches the guest's RAM, requests name that RAM,
+ * unless their data lie in more pieces, or otherwise, than the server takes: those are copied as
+ * ever.
  */
 #pragma once
 
@@ -16,8 +20,10 @@
 
 struct backend_block_slot {
 	struct block_request request;
-	u32 first; /* chunk */
-	u32 count; /* chunks; 0: no data */
+	u32 first;  /* chunk */
+	u32 count;  /* chunks; 0: no data, or in `piece` */
+	u32 pieces; /* of the guest's RAM */
+	struct block_piece piece[BLOCK_PIECES];
 	bool under_way;
 };
 
@@ -25,6 +31,9 @@ struct backend_block {
 	bool used;
 	bool connected;
 	bool gone;       /* no server, and none will come: requests fail */
+	bool zero_copy;  /* the description grants it */
+	bool told;       /* that the server cannot do it */
+	bool settled;    /* what an earlier process asked for is over */
 	bool replay_off; /* for tests: what a server did not answer before it died fails */
 	struct block_end end;
 	cap_t peer;

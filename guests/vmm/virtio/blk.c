@@ -86,6 +86,13 @@ static void reset(struct machine *m, struct virtio *d)
 	d->offered = features(s) | VIRTIO_F_ALL;
 }
 
+static bool resetting(struct machine *m, const struct virtio *d)
+{
+	const struct virtio_blk *s = (const struct virtio_blk *)d;
+
+	return virtio_blk_backend_unsettled(m, s->number, s->orphans > 0);
+}
+
 const struct virtio_model virtio_blk_model = {
 	.class_code = CLASS_STORAGE,
 	.config_bytes = VIRTIO_BLK_CONFIG_BYTES,
@@ -95,6 +102,7 @@ const struct virtio_model virtio_blk_model = {
 	.process = process,
 	.queue_reset = queue_reset,
 	.reset = reset,
+	.resetting = resetting,
 };
 
 /* No volume yet: what the driver sees until there is one. */

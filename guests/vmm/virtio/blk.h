@@ -3,14 +3,16 @@
  *
  * A request keeps a place in the state from the time that its chain is taken until it is given
  * back; the chain itself is looked at again, and checked again, for each piece of data that is
- * moved. Data go through a buffer of the backend, piece by piece, each byte copied once. When all
+ * moved. Data go through a buffer of the backend, piece by piece, each byte copied once; or the
+ * backend takes them from and to the guest's RAM itself. When all
  * places are taken, chains wait in their queues. Requests may be carried out in any order.
  *
  * A driver that negotiates neither FLUSH nor CONFIG_WCE, or writes 0 to `writeback`, gets a
  * write-through cache: each write is followed by a flush before it is reported (5.2.6.2).
  *
  * After a reset, new requests wait until the backend has answered all old ones: so a write that the
- * driver has given up cannot come after a newer one.
+ * driver has given up cannot come after a newer one. While one of those may still change the
+ * guest's RAM, the reset is not over for the driver.
  */
 #pragma once
 
@@ -173,6 +175,10 @@ void virtio_blk_facts(
 void virtio_blk_answered(
 	struct machine *m, struct virtio_blk *s, u32 slot, enum virtio_blk_status status);
 
+/* The backend will not carry out what it was given under `slot` as it stands: the piece is begun
+ * again at virtio_blk_ready. */
+void virtio_blk_again(struct virtio_blk *s, u32 slot);
+
 /* The backend has room, or is there again: requests go on that waited for it. */
 void virtio_blk_ready(struct machine *m, struct virtio_blk *s);
 
@@ -207,5 +213,17 @@ u32 virtio_blk_backend_buffer(struct machine *m, u8 number, u32 slot, u32 bytes,
 void virtio_blk_backend_start(struct machine *m, u8 number, u32 slot, enum virtio_blk_op op,
 	u64 sector, u32 sectors, bool unmap);
 
-/* Where the slot's data are, at virtio_blk_answered for a read. */
+/* Where the slot's data are, at virtio_blk_answered for a read; NULL: in the guest's RAM. */
 const u8 *virtio_blk_backend_data(struct machine *m, u8 number, u32 slot);
+
+/*
+ * Instead of virtio_blk_backend_buffer: the slot's next operation is on `bytes` (whole blocks) of
+ * the guest's RAM itself, from `offset` on in the readable or `writable` part of the chain, which
+ * has them. False: that is not possible for these, or not now.
+ */
+bool virtio_blk_backend_direct(struct machine *m, u8 number, u32 slot,
+	const struct virtqueue_chain *c, bool writable, u32 offset, u32 bytes);
+
+/* True while requests of before a reset may still change the guest's RAM. orphans: some are known
+ * that are not answered; those of an earlier process are not. */
+bool virtio_blk_backend_unsettled(struct machine *m, u8 number, bool orphans);

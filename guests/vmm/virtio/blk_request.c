@@ -184,14 +184,19 @@ static void start_data(struct machine *m, struct virtio_blk *s, struct virtio_bl
 	u32 bytes = r->length - r->done;
 	u8 *buffer;
 
+	u32 at = r->done + (out ? (u32)sizeof(struct virtio_blk_header) : 0);
+
 	if (bytes > most)
 		bytes = (u32)(most - most % block);
-	if (bytes)
-		bytes = virtio_blk_backend_buffer(m, s->number, slot_of(s, r), bytes, &buffer);
 	if (!bytes)
 		return;
-	if (out)
-		virtqueue_read(c, (u32)sizeof(struct virtio_blk_header) + r->done, buffer, bytes);
+	if (!virtio_blk_backend_direct(m, s->number, slot_of(s, r), c, !out, at, bytes)) {
+		bytes = virtio_blk_backend_buffer(m, s->number, slot_of(s, r), bytes, &buffer);
+		if (!bytes)
+			return;
+		if (out)
+			virtqueue_read(c, at, buffer, bytes);
+	}
 	r->piece = bytes;
 	r->state = VIRTIO_BLK_SENT;
 	virtio_blk_backend_start(m, s->number, slot_of(s, r),
@@ -280,13 +285,15 @@ void virtio_blk_ready(struct machine *m, struct virtio_blk *s)
 static void piece_done(struct machine *m, struct virtio_blk *s, struct virtio_blk_request *r,
 	const struct virtqueue_chain *c, u8 status)
 {
+	const u8 *data;
+
 	if (status != VIRTIO_BLK_S_OK) {
 		finish(m, s, r, c, status);
 		return;
 	}
-	if (r->type == VIRTIO_BLK_T_IN)
-		virtqueue_write(
-			c, r->done, virtio_blk_backend_data(m, s->number, slot_of(s, r)), r->piece);
+	data = virtio_blk_backend_data(m, s->number, slot_of(s, r));
+	if (r->type == VIRTIO_BLK_T_IN && data)
+		virtqueue_write(c, r->done, data, r->piece);
 	if (!r->piece)
 		r->stable = 0; /* it was the flush */
 	r->done += r->piece;   /* alone says where to go on: a process may die behind it */
@@ -319,6 +326,18 @@ void virtio_blk_answered(
 	}
 	r->state = VIRTIO_BLK_TAKEN;
 	virtio_broken(m, &s->virtio);
+}
+
+void virtio_blk_again(struct virtio_blk *s, u32 slot)
+{
+	struct virtio_blk_request *r = &s->request[slot % VIRTIO_BLK_REQUESTS];
+
+	if (r->state == VIRTIO_BLK_SENT) {
+		r->state = VIRTIO_BLK_TAKEN;
+	} else if (r->state == VIRTIO_BLK_ORPHAN) {
+		r->state = VIRTIO_BLK_FREE;
+		s->orphans--;
+	}
 }
 
 void virtio_blk_abandon(struct machine *m, struct virtio_blk *s, u32 queue)

@@ -52,7 +52,14 @@ static u32 read_word(struct virtio *d, u32 offset)
 	}
 }
 
-static u32 read_half(struct virtio *d, u32 offset)
+static bool resetting(struct machine *m, const struct virtio *d)
+{
+	const struct virtio_model *model = virtio_model(d->type);
+
+	return model && model->resetting && model->resetting(m, d);
+}
+
+static u32 read_half(struct machine *m, struct virtio *d, u32 offset)
 {
 	const struct virtqueue *q = selected(d);
 
@@ -71,20 +78,21 @@ static u32 read_half(struct virtio *d, u32 offset)
 		return q ? q->enabled : 0;
 	case VIRTIO_QUEUE_NOTIFY_OFF:
 		return q ? d->queue_select : 0;
-	default: /* queue_notify_data; queue_reset, which is over at once */
+	case VIRTIO_QUEUE_RESET: /* 2.6.1: 1 until it is over */
+		return q && !q->enabled && resetting(m, d);
+	default: /* queue_notify_data */
 		return 0;
 	}
 }
 
 u32 virtio_common_read(struct machine *m, struct virtio *d, u32 offset, unsigned size)
 {
-	(void)m;
 	if (size == WORD && offset % WORD == 0)
 		return read_word(d, offset);
 	if (size == 2 && offset % 2 == 0)
-		return read_half(d, offset);
-	if (size == 1 && offset == VIRTIO_STATUS)
-		return d->status;
+		return read_half(m, d, offset);
+	if (size == 1 && offset == VIRTIO_STATUS) /* 4.1.4.3.2: the driver waits until it reads 0 */
+		return d->status || !resetting(m, d) ? d->status : VIRTIO_STATUS_NEEDS_RESET;
 	if (size == 1 && offset == VIRTIO_GENERATION)
 		return d->generation;
 	return 0;
@@ -144,7 +152,7 @@ static void queue_enable(struct machine *m, struct virtio *d, struct virtqueue *
 	virtio_notify(m, d, (u32)(q - d->queue)); /* after a queue's reset it may have work */
 }
 
-/* 4.1.4.3.1; the driver waits until it reads 0, which it does at once. */
+/* 4.1.4.3.1; the driver waits until it reads 0. */
 static void queue_reset(struct machine *m, struct virtio *d, struct virtqueue *q)
 {
 	const struct virtio_model *model = virtio_model(d->type);

@@ -158,6 +158,10 @@ struct virtio_model {
 
 	/* The device is reset, its queues as well (queue_reset is not called). */
 	void (*reset)(struct machine *m, struct virtio *d);
+
+	/* True while a reset of the device or of a queue is not over: something may still use the
+	 * guest's memory. NULL: it is over at once. */
+	bool (*resetting)(struct machine *m, const struct virtio *d);
 };
 
 /* --- for whoever sets up and drives devices --- */

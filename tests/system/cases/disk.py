@@ -137,6 +137,8 @@ BOOTS = [
     Boot("disk-virtio-qemu-svm", "guests/systems/disk.dts", checks(make, 0), steps=STEPS, timeout=240, disks=[("virtio", make)]),
     Boot("disk-nvme-qemu-svm", "disk-nvme.dts",
          [Check("table", r"disk-a: 32768 KiB from 1024 KiB on, for linux-a", r"disk-b: 32768 KiB from 33792 KiB on, for linux-b"),
+          Check("zero-copy", *[r"linux-b: zero-copy: it reaches the guest's \d+ KiB of memory"] * (RESTARTS + 1),
+                r"disk is started anew, for its device may reach the memory of linux-b", lacks=r"data are copied"),
           *checks(make_parted, MIB)],
          steps=STEPS, timeout=240, disks=[("nvme", make_parted)]),
     Boot("disk-ahci-qemu-svm", "disk-ahci.dts", [Check("queue", r"port 0, 32 commands at once"), *checks(make, 0)], steps=STEPS,

@@ -251,6 +251,8 @@ SERVERS = [
      [("backend = <&system>", "@@backend = <&scratch>")]),
     ("volume-zero-copy", B + "/machine/pci/disk@9,0", "has no zero-copy",
      [("backend = <&system>;", "backend = <&system>; @@zero-copy;")]),
+    ("net-zero-copy", A + "/machine/pci/net@5,0", "zero-copy",
+     [("[02 00 00 00 00 0a];", "[02 00 00 00 00 0a]; @@zero-copy;")]),
     ("many-volumes", VOLUMES, "17 volumes, at most 16",
      [("volumes {", "@@volumes {"), ("scratch: volume@0", "".join(
          f"volume@{n:x} {{ reg = <{n}>; size = <0 512>; }};\n" for n in range(3, 17)) + "scratch: volume@0")]),
