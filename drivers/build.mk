@@ -12,7 +12,7 @@ DRIVERS_virtio_blk := disk virtio
 DRIVERS_nvme       := disk
 DRIVERS_ata        := disk
 DRIVERS_ahci       := disk
-DRIVERS_xhci       := disk
+DRIVERS_xhci       := disk keyboard
 DRIVERS_virtio_net := netcard virtio
 DRIVERS_e1000      := netcard
 DRIVERS_i8042      := keyboard
@@ -87,8 +87,10 @@ UNIT_disk_ata         := $(UNIT_DISK) tests/unit/fake_ata.c drivers/disk/ata.c d
 FUZZ_disk_ata         := $(UNIT_disk_ata)
 UNIT_disk_ahci        := $(UNIT_DISK) tests/unit/fake_ahci.c drivers/disk/ata.c drivers/ahci/ahci.c drivers/ahci/port.c
 FUZZ_disk_ahci        := $(UNIT_disk_ahci)
-UNIT_disk_xhci        := $(UNIT_DISK) $(addprefix tests/unit/fake_,xhci.c xhci_regs.c stick.c) \
+UNIT_disk_xhci        := $(UNIT_DISK) $(addprefix tests/unit/fake_,xhci.c xhci_regs.c stick.c usb.c loop.c) \
+	$(addprefix drivers/keyboard/,keyboard.c layout.c) drivers/lib/format.c \
 	$(filter-out %/main.c,$(wildcard drivers/xhci/*.c))
+UNIT_usb_bus          := $(UNIT_disk_xhci)
 FUZZ_disk_xhci        := $(UNIT_disk_xhci)
 UNIT_CARD             := tests/unit/fake_device.c tests/unit/card_work.c drivers/netcard/server.c
 UNIT_card_e1000       := $(UNIT_CARD) tests/unit/fake_e1000.c $(addprefix drivers/e1000/,e1000.c chip.c ring.c)
