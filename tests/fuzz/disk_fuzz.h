@@ -36,7 +36,8 @@ enum act_kind {
 };
 
 static struct work w;
-static void (*heal)(void); /* what is around the device keeps the rules again; NULL: it always did */
+static void (*heal)(
+	void); /* what is around the device keeps the rules again; NULL: it always did */
 
 void check_failed(const char *file, int line, const char *what);
 void check_failed(const char *file, int line, const char *what)

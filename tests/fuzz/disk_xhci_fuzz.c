@@ -1,6 +1,7 @@
 /*
  * Fuzzes the driver of USB disks and keyboards: see disk_fuzz.h. Beside the disk there are hubs and
- * keyboards, that are plugged, pulled, and do not keep the rules. Where the driver waits, they work.
+ * keyboards, that are plugged, pulled, and do not keep the rules. Where the driver waits, they
+ * work.
  */
 #include "drivers/xhci/xhci.h"
 #include "tests/fuzz/disk_fuzz.h"
@@ -8,7 +9,7 @@
 #include "tests/unit/fake_usb.h"
 #include "tests/unit/fake_xhci_hc.h"
 
-#define LONG_US 20000000u /* a driver that finds no disk would wait for ever */
+#define LONG_US 6000000u /* a driver that finds no disk would wait for ever */
 #define OTHERS  256u      /* kinds of steps that are of what is around the disk */
 
 static u64 worked; /* when the disk last had something to do */

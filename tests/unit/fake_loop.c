@@ -7,7 +7,7 @@
 
 struct fake_loop fake_loop;
 
-#define STEP_US 1000u /* the device works at least as often */
+#define STEP_US 10000u /* the device works at least as often */
 
 u64 loop_wait_us(const struct start_info *info, u64 us)
 {
