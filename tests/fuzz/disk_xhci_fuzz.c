@@ -10,7 +10,7 @@
 #include "tests/unit/fake_xhci_hc.h"
 
 #define LONG_US 6000000u /* a driver that finds no disk would wait for ever */
-#define OTHERS  256u      /* kinds of steps that are of what is around the disk */
+#define OTHERS  256u     /* kinds of steps that are of what is around the disk */
 
 static u64 worked; /* when the disk last had something to do */
 static u32 shape;  /* of the input's first byte */
