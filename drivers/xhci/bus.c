@@ -229,15 +229,20 @@ void bus_clear(struct bus *b)
 	b->full = false;
 }
 
+/* A turn that has taken long ends: the program has other work, and the next begins with whose turn
+ * has not come. */
 void bus_turn(struct bus *b)
 {
+	u64 began = bus_time(b);
+	u32 first = b->next;
 	bool may = true;
 
 	look_at_root(b, &may);
-	for (u32 i = 0; i < XHCI_DEVICES; i++) {
-		struct usb_device *u = &b->xhci->usb[i];
+	for (u32 n = 0; n < XHCI_DEVICES && bus_time(b) - began < ALLOWED_US; n++) {
+		u32 i = (first + n) % XHCI_DEVICES;
 
-		if (b->device[i].kind == DEVICE_NONE || u->gone || b->xhci->lost)
+		b->next = (i + 1) % XHCI_DEVICES;
+		if (b->device[i].kind == DEVICE_NONE || b->xhci->usb[i].gone || b->xhci->lost)
 			continue;
 		allow_time(b);
 		if (!turn(b, i, &may))

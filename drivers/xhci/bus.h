@@ -52,6 +52,7 @@ struct bus {
 	u32 disk_port;           /* of the root hub: there, or behind it; or BUS_ANY_PORT */
 	report_key *key;         /* takes keys; NULL: keyboards are not wanted */
 	const u8 *leds;          /* KEYBOARD_* of drivers/keyboard, that they are to light */
+	u32 next;                /* the device that is seen to first */
 	bool full;               /* a device was refused, for there are too many */
 	u8 *page;
 	u64 page_bus;
