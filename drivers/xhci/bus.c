@@ -229,8 +229,8 @@ void bus_clear(struct bus *b)
 	b->full = false;
 }
 
-/* A turn that has taken long ends: the program has other work, and the next begins with whose turn
- * has not come. */
+/* A turn that has taken long ends, for the program has other work; the next begins with the devices
+ * that had no turn. */
 void bus_turn(struct bus *b)
 {
 	u64 began = bus_time(b);

@@ -330,6 +330,44 @@ TEST(mute)
 	}
 }
 
+/* Hubs that fall silent together: no turn takes long, and none is left out. */
+TEST(silent_hubs)
+{
+	u32 hub[3];
+	u32 k;
+
+	begin();
+	for (u32 i = 0; i < 3; i++) {
+		hub[i] = fake_usb_plug(FAKE_HUB, 0, 1 + i, HIGH);
+		fake_usb_plug(FAKE_KEYBOARD, hub[i], 1, LOW);
+	}
+	k = fake_usb_plug(FAKE_KEYBOARD, 0, 4, FULL);
+	CHECK(open_keyboards());
+	run(5 * SECOND);
+	CHECK(fake_usb[hub[2]].told);
+	for (u32 i = 0; i < 3; i++)
+		fake_usb_pull(fake_usb_at(hub[i], 1));
+	fake_xhci_step(FAKE_XHCI_GOOD);
+	for (u32 i = 0; i < 3; i++)
+		fake_usb[hub[i]].mute = true;
+	for (u32 i = 0; i < 30; i++) {
+		u64 before = fake_device.waited;
+
+		press(k, 4);
+		CHECK(xhci_keyboards_turn());
+		CHECK(fake_device.waited - before < 9 * SECOND);
+	}
+	run(SECOND / 10);
+	CHECK_EQ(fake_loop.size, 30);
+	for (u32 i = 0; i < 3; i++)
+		fake_usb[hub[i]].mute = false;
+	fake_usb_pull(hub[1]);
+	fake_usb_plug(FAKE_KEYBOARD, 0, 2, FULL);
+	run(60 * SECOND);
+	CHECK(strstr(fake_device.last, "port 2: a keyboard"));
+	clean();
+}
+
 /* Ports that are plugged and pulled all the time. */
 TEST(restless)
 {
