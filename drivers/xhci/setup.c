@@ -97,7 +97,7 @@ static enum setup take_up(struct bus *b, u32 i, const u8 *config, u32 size)
 {
 	struct usb_device *u = &b->xhci->usb[i];
 	struct bus_device *d = &b->device[i];
-	struct usb_interface f;
+	struct usb_interface f = {0};
 
 	if (usb_find(config, size, USB_HUB, u->speed, &f)) {
 		if (u->depth < HUBS_DEEP)

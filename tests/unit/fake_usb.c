@@ -54,7 +54,7 @@ u32 fake_usb_plug(enum fake_usb_kind kind, u32 parent, u32 port, u32 speed)
 {
 	u32 i = 1;
 
-	while (fake_usb[i].kind != FAKE_NONE)
+	while (i < FAKE_USB_DEVICES && fake_usb[i].kind != FAKE_NONE)
 		i++;
 	if (i == FAKE_USB_DEVICES)
 		abort();
