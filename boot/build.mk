@@ -1,6 +1,6 @@
 # The UEFI loader. Expects CC, LD, O (the build folder), WARN; makes $(O)/boot/bootx64.efi.
 
-BOOT_NAMES := start main files list elf block map ranges machine processors ap firmware clock timers date \
+BOOT_NAMES := start main files list elf block map ranges machine processors ap firmware pixel clock timers date \
 	acpi acpi_machine acpi_power acpi_dmar acpi_ivrs font sha256 print memory uefi
 BOOT_OBJECTS := $(BOOT_NAMES:%=$(O)/boot/%.o)
 

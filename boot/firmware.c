@@ -1,6 +1,7 @@
 /* What only the firmware has: the framebuffer and random numbers. */
 #include "machine.h"
 #include "memory.h"
+#include "pixel.h"
 #include "print.h"
 #include "uefi.h"
 #include "x86.h"
@@ -10,6 +11,23 @@
 
 static const EFI_GUID gop_guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
 static const EFI_GUID rng_guid = EFI_RNG_PROTOCOL_GUID;
+
+static u32 format_of(const EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *mode)
+{
+	const EFI_PIXEL_BITMASK *m = &mode->PixelInformation;
+
+	switch (mode->PixelFormat) {
+	case PixelBlueGreenRedReserved8BitPerColor:
+		return pixel_format((u32[]){0xff0000, 0xff00, 0xff, 0xff000000});
+	case PixelRedGreenBlueReserved8BitPerColor:
+		return pixel_format((u32[]){0xff, 0xff00, 0xff0000, 0xff000000});
+	case PixelBitMask:
+		return pixel_format(
+			(u32[]){m->RedMask, m->GreenMask, m->BlueMask, m->ReservedMask});
+	default:
+		return BOOT_PIXEL_NONE;
+	}
+}
 
 void machine_screen(struct boot_framebuffer *screen)
 {
@@ -25,11 +43,8 @@ void machine_screen(struct boot_framebuffer *screen)
 		mode->HorizontalResolution < SCREEN_LEAST ||
 		mode->VerticalResolution < SCREEN_LEAST || least > gop->Mode->FrameBufferSize)
 		return;
-	if (mode->PixelFormat == PixelBlueGreenRedReserved8BitPerColor)
-		screen->format = BOOT_PIXEL_BGRX;
-	else if (mode->PixelFormat == PixelRedGreenBlueReserved8BitPerColor)
-		screen->format = BOOT_PIXEL_RGBX;
-	else
+	screen->format = format_of(mode);
+	if (screen->format == BOOT_PIXEL_NONE)
 		return;
 	screen->base = gop->Mode->FrameBufferBase;
 	screen->size = gop->Mode->FrameBufferSize;

@@ -48,14 +48,16 @@ static void recover(void)
 static u64 wait(void)
 {
 	cycles_t timeout = tsc_from_us(device.info->tsc_hz, driver->timeout_us);
+	u64 us = driver->due ? driver->due() : ~0ull;
+	cycles_t due = us == ~0ull ? TIME_NEVER : tsc_now() + tsc_from_us(device.info->tsc_hz, us);
 	cycles_t deadline = TIME_NEVER;
 	u64 since;
 	u64 bits;
 
 	if (disk_server_oldest(&server, &since))
 		deadline = since + timeout;
-	bits = loop_wait(deadline);
-	if (bits == 0) {
+	bits = loop_wait(us == 0 ? 0 : due < deadline ? due : deadline);
+	if (bits == 0 && tsc_now() >= deadline) {
 		/* what it has finished, but not told of, counts */
 		if (!driver->poll(&server, 0) ||
 			(disk_server_oldest(&server, &since) && tsc_now() >= since + timeout)) {
@@ -365,7 +367,7 @@ int disk_run(struct start_info *info, const struct disk_driver *of)
 		g.features & BLOCK_READ_ONLY ? ", read-only" : "");
 	disk_server_init(&server, &g, driver->submit, driver->room);
 	open_sessions(info);
-	if (server.clients == 0) {
+	if (server.clients == 0 && !(driver->serves_others && driver->serves_others())) {
 		device_log(&device, "no volume that anybody uses: nothing to do");
 		device_stop(&device);
 		return 0;

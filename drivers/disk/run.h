@@ -35,6 +35,14 @@ struct disk_driver {
 	 * with a line in the log: it does not work any more. */
 	bool (*reset)(void);
 
+	/* Microseconds until poll is to be called though nothing has happened; ~0: never. NULL:
+	 * never at all. */
+	u64 (*due)(void);
+
+	/* True if the program has more to serve than the disk, and so goes on when nobody uses
+	 * that. NULL: it has not. */
+	bool (*serves_others)(void);
+
 	u64 timeout_us;   /* after which a request will not be answered any more */
 	const char *unit; /* property of the device's node for g->unit; NULL: there is one disk */
 };

@@ -5,25 +5,48 @@
 #include "drivers/protocols/console.h"
 #include "kernel/abi/boot.h"
 
-#define PIXEL       4u
-#define SCALE_MAX   8u
-#define LEAST_SIDE  64u
-#define WANTED_COLS 100u /* the largest scale is taken that leaves as much as this: */
-#define WANTED_ROWS 30u
-#define STATUS_BACK PAINT_COLOURS
-#define STATUS_FORE (PAINT_COLOURS + 1)
-#define STATUS      0x8000u /* in `look`: a cell of the status line */
+#define PIXEL            4u
+#define SCALE_MAX        8u
+#define LEAST_SIDE       64u
+#define WANTED_COLS      100u /* the largest scale is taken that leaves as much as this: */
+#define WANTED_ROWS      30u
+#define STATUS_BACK      PAINT_COLOURS
+#define STATUS_FORE      (PAINT_COLOURS + 1)
+#define COLOURS_OF_PIXEL 3u
+#define FIELD_LOW(f)     ((f)&31u)
+#define FIELD_BITS(f)    ((f) >> 5)
+#define FIELD_MOST       16u
+#define STATUS           0x8000u /* in `look`: a cell of the status line */
 
 /* 0xRRGGBB: dark and bright, and the status line's. */
 static const u32 colours[PAINT_COLOURS + 2] = {0x101018, 0xc84b4b, 0x55b85a, 0xc8a03c, 0x5a82dc,
 	0xb464c8, 0x46b4be, 0xd0d0d0, 0x6e6e7a, 0xff7878, 0x8ce68c, 0xffdc78, 0x96b4ff, 0xe696f0,
 	0x8ce6f0, 0xffffff, 0x283c64, 0xc8d2e6};
 
+static bool format_ok(u32 format)
+{
+	for (u32 i = 0; i < COLOURS_OF_PIXEL; i++) {
+		u32 field = BOOT_PIXEL_OF(format, i);
+
+		if (FIELD_BITS(field) == 0 || FIELD_BITS(field) > FIELD_MOST ||
+			FIELD_LOW(field) + FIELD_BITS(field) > 32)
+			return false;
+	}
+	return true;
+}
+
 static u32 pixel_of(u32 format, u32 rgb)
 {
-	if (format == BOOT_PIXEL_BGRX)
-		return rgb;
-	return (rgb & 0xff) << 16 | (rgb & 0xff00) | rgb >> 16;
+	u32 pixel = 0;
+
+	for (u32 i = 0; i < COLOURS_OF_PIXEL; i++) {
+		u32 field = BOOT_PIXEL_OF(format, i);
+		u32 most = (1u << FIELD_BITS(field)) - 1;
+		u32 value = rgb >> 8 * (2 - i) & 0xff;
+
+		pixel |= (value * most + 127) / 255 << FIELD_LOW(field);
+	}
+	return pixel;
 }
 
 /* UEFI 2.10, 12.9: a line may have more pixels than are seen. */
@@ -31,8 +54,8 @@ bool paint_open(struct paint *p, void *pixels, u64 size, u32 width, u32 height, 
 	u32 format, u32 scale)
 {
 	memset(p, 0, sizeof(*p));
-	if ((format != BOOT_PIXEL_BGRX && format != BOOT_PIXEL_RGBX) || width < LEAST_SIDE ||
-		height < LEAST_SIDE || pitch / PIXEL < width || (u64)pitch * height > size)
+	if (!format_ok(format) || width < LEAST_SIDE || height < LEAST_SIDE ||
+		pitch / PIXEL < width || (u64)pitch * height > size)
 		return false;
 	p->pixels = pixels;
 	p->pitch = pitch;
@@ -65,12 +88,17 @@ static void *line_at(const struct paint *p, u32 y)
 	return p->pixels + (u64)y * p->pitch;
 }
 
+/* What no cell covers. Cells are painted over what stands there, so that a restart of the driver is
+ * not seen. */
 static void clear(struct paint *p)
 {
+	u32 right = p->columns * GLYPH_WIDTH * p->scale;
+	u32 bottom = p->rows * GLYPH_HEIGHT * p->scale;
+
 	for (u32 y = 0; y < p->height; y++) {
 		u32 *to = line_at(p, y);
 
-		for (u32 x = 0; x < p->width; x++)
+		for (u32 x = y < bottom ? right : 0; x < p->width; x++)
 			to[x] = p->colour[0];
 	}
 }

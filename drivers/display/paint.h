@@ -15,14 +15,14 @@ struct paint {
 	u32 scale;                     /* pixels of a pixel of the font, each way */
 	u32 columns, rows;             /* of text; the last row is the status line */
 	u32 colour[PAINT_COLOURS + 2]; /* as pixels; then the status line's two */
-	bool cleared;
+	bool cleared;                  /* what no cell covers is dark */
 	bool known; /* `shown` is what stands there; false: all of it is painted */
 	struct cell shown[GRID_COLUMNS_MAX * GRID_ROWS_MAX];
 };
 
 /*
- * Takes up a framebuffer of `size` bytes; `format` is an enum boot_pixel_format. `scale` 0: one
- * that is good to read, see paint.c. False: it is none that text can be shown on.
+ * Takes up a framebuffer of `size` bytes; `format` is a BOOT_PIXEL (kernel/abi/boot.h). `scale` 0:
+ * one that is good to read, see paint.c. False: it is none that text can be shown on.
  */
 bool paint_open(struct paint *p, void *pixels, u64 size, u32 width, u32 height, u32 pitch,
 	u32 format, u32 scale);

@@ -190,15 +190,6 @@ static void press(struct keyboard *k, struct bytes *b, u8 usage)
 			put_character(k, b, '\t');
 		}
 		break;
-	case USAGE_CAPS_LOCK:
-		k->locks ^= KEYBOARD_CAPS_LOCK;
-		break;
-	case USAGE_NUM_LOCK:
-		k->locks ^= KEYBOARD_NUM_LOCK;
-		break;
-	case USAGE_SCROLL_LOCK:
-		k->locks ^= KEYBOARD_SCROLL_LOCK;
-		break;
 	default:
 		if (usage >= USAGE_F1 && usage <= USAGE_F12)
 			put_function(k, b, usage - USAGE_F1);
@@ -211,11 +202,31 @@ static void press(struct keyboard *k, struct bytes *b, u8 usage)
 	}
 }
 
+/* The lock that a key changes; 0: none. */
+static u8 lock_of(u8 usage)
+{
+	switch (usage) {
+	case USAGE_CAPS_LOCK:
+		return KEYBOARD_CAPS_LOCK;
+	case USAGE_NUM_LOCK:
+		return KEYBOARD_NUM_LOCK;
+	case USAGE_SCROLL_LOCK:
+		return KEYBOARD_SCROLL_LOCK;
+	default:
+		return 0;
+	}
+}
+
 u32 keyboard_key(struct keyboard *k, u8 usage, bool pressed, u8 bytes[KEYBOARD_BYTES])
 {
 	struct bytes b = {bytes, 0};
+	u8 lock = lock_of(usage);
 
-	if (usage >= USAGE_MODIFIERS && usage < USAGE_MODIFIERS + 8) {
+	if (lock) {
+		if (pressed && !(k->locks_held & lock)) /* a key that repeats was pressed once */
+			k->locks ^= lock;
+		k->locks_held = pressed ? k->locks_held | lock : k->locks_held & (u8)~lock;
+	} else if (usage >= USAGE_MODIFIERS && usage < USAGE_MODIFIERS + 8) {
 		u8 bit = (u8)(1u << (usage - USAGE_MODIFIERS));
 
 		k->modifiers = pressed ? k->modifiers | bit : k->modifiers & (u8)~bit;

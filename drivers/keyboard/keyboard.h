@@ -21,6 +21,7 @@ struct keyboard {
 	const struct keyboard_layout *layout;
 	u8 modifiers; /* held: a bit for each usage from 0xe0 on */
 	u8 locks;     /* the LEDs that should be lit */
+	u8 locks_held;
 };
 
 /* Begins with no key held and NumLock on. `layout` is the layout's name; false: there is none of

@@ -111,6 +111,14 @@ bool device_open(struct device *d, const struct start_info *info, u32 n)
 	return take_memory(d) && (r->size == 0 || device_start(d));
 }
 
+u64 device_time(const struct device *d)
+{
+	u64 hz = d->info->tsc_hz;
+	u64 now = tsc_now();
+
+	return now / hz * 1000000 + now % hz * 1000000 / hz;
+}
+
 u32 device_config(const struct device *d, u32 offset, u32 size)
 {
 	struct syscall_out out = {0};

@@ -116,6 +116,9 @@ void device_stop(struct device *d);
 /* Waits `us` microseconds; no event is lost. */
 void device_wait(const struct device *d, u64 us);
 
+/* Microseconds since some time, that never go back. */
+u64 device_time(const struct device *d);
+
 /* log_line with the function's number before it. */
 void device_log(const struct device *d, const char *text, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -80,6 +80,11 @@ u64 loop_wait(cycles_t deadline)
 	return s == STATUS_EVENT ? bits : 0;
 }
 
+u64 loop_wait_us(const struct start_info *info, u64 us)
+{
+	return loop_wait(us ? tsc_now() + tsc_from_us(info->tsc_hz, us) : 0);
+}
+
 void loop_peer_broken(cap_t session)
 {
 	struct ipc_words words = {.word = {ROOT_BROKEN, session}};

@@ -32,6 +32,9 @@ void loop_open(const struct start_info *info, const struct loop_faults *faults);
  */
 u64 loop_wait(cycles_t deadline);
 
+/* The same for `us` microseconds from now on, at most an hour; 0: it does not wait. */
+u64 loop_wait_us(const struct start_info *info, u64 us);
+
 /*
  * Tells root that the peer of the session with that capability (`cap` of the START_SESSION) broke
  * the protocol; root judges who is to be restarted. Any thread.

@@ -59,7 +59,7 @@
  *   restart; cap: its mem, which may be attached to a dev
  * - FRAMEBUFFER: address, size: the framebuffer that the firmware left, mapped write-combining:
  *   writes only; value: width and, from bit 32 on, height in pixels of 4 bytes; bit: bytes from
- * line to line; role: enum boot_pixel_format; phandle: of the node. What the log said before is in
+ * line to line; role: BOOT_PIXEL(...); phandle: of the node. What the log said before is in
  *   STATE then (protocols/display.h)
  * - PULSE: address: struct pulse (protocols/pulse.h), writable; value: PULSE_INJECT or 0; bit: own
  *   event bit that root sets. Domains only

@@ -43,14 +43,16 @@ static inline void console_status_set(struct console_status *s, const char *text
 static inline bool console_status_get(const struct console_status *s, u32 *version, char *text)
 {
 	u32 before = __atomic_load_n(&s->version, __ATOMIC_SEQ_CST);
+	char copy[CONSOLE_STATUS];
 
 	if (before == *version || before & 1)
 		return false;
-	for (u32 i = 0; i + 1 < CONSOLE_STATUS; i++)
-		text[i] = ((const volatile char *)s->text)[i];
-	text[CONSOLE_STATUS - 1] = 0;
+	for (u32 i = 0; i < CONSOLE_STATUS; i++)
+		copy[i] = ((const volatile char *)s->text)[i];
+	copy[CONSOLE_STATUS - 1] = 0;
 	if (__atomic_load_n(&s->version, __ATOMIC_SEQ_CST) != before)
 		return false;
+	__builtin_memcpy(text, copy, sizeof(copy));
 	*version = before;
 	return true;
 }

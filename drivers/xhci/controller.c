@@ -1,21 +1,16 @@
 /* A USB host controller: see controller.h. Sections are of xHCI 1.2. */
 #include "drivers/xhci/controller.h"
 
-#define STEP_US      1000u
-#define FIRMWARE_US  1000000u
-#define RESET_US     1000000u
-#define HALT_US      20000u
-#define PORT_US      1000000u
-#define RECOVERY_US  20000u /* USB 2.0, 7.1.7.5, and room */
-#define COMMAND_US   5000000u
-#define CONTROL_US   5000000u
-#define PAGE_4K      BIT(0)
-#define OPERATIONAL  0x400u /* bytes, before the ports' */
-#define EXT_MAX      64u
-#define PACKET_LEAST 8u
-#define AVERAGE      8u /* bytes of a TRB's data: control, */
-#define AVERAGE_BULK 4096u
-#define SLOT_WORD    0u
+#define STEP_US     1000u
+#define FIRMWARE_US 1000000u
+#define RESET_US    1000000u
+#define HALT_US     20000u
+#define PORT_US     1000000u
+#define RECOVERY_US 20000u /* USB 2.0, 7.1.7.5, and room */
+#define COMMAND_US  5000000u
+#define PAGE_4K     BIT(0)
+#define OPERATIONAL 0x400u /* bytes, before the ports' */
+#define EXT_MAX     64u
 
 static u32 op_read(const struct xhci *x, u32 offset)
 {
@@ -75,7 +70,8 @@ bool xhci_reset(struct xhci *x)
 		op_write(x, XHCI_USBCMD, XHCI_CMD_HCRST);
 	if (wait_op(x, XHCI_USBCMD, XHCI_CMD_HCRST, 0, RESET_US) &&
 		wait_op(x, XHCI_USBSTS, XHCI_STS_CNR | XHCI_STS_HCH, XHCI_STS_HCH, RESET_US)) {
-		x->slot = 0;
+		for (u32 i = 0; i < XHCI_DEVICES; i++)
+			x->usb[i].slot = 0;
 		return true;
 	}
 	device_log(x->device, "the controller does not come out of its reset: status %#x",
@@ -95,7 +91,7 @@ static bool find_registers(struct xhci *x, u32 *hcc, u32 *scratch)
 		return false;
 	}
 	params = mmio_read32(cap + XHCI_HCSPARAMS1);
-	x->slots = XHCI_SLOTS(params) < 1 ? 0 : 1; /* one device */
+	x->slots = XHCI_SLOTS(params) < XHCI_DEVICES ? XHCI_SLOTS(params) : XHCI_DEVICES;
 	x->ports = XHCI_PORTS(params);
 	*scratch = XHCI_SCRATCH(mmio_read32(cap + XHCI_HCSPARAMS2));
 	*hcc = mmio_read32(cap + XHCI_HCCPARAMS1);
@@ -105,17 +101,12 @@ static bool find_registers(struct xhci *x, u32 *hcc, u32 *scratch)
 	x->operational = device_registers(d, 0, length, OPERATIONAL + 0x10ull * x->ports);
 	x->runtime =
 		device_registers(d, 0, mmio_read32(cap + XHCI_RTSOFF) & ~31u, XHCI_RUNTIME_LEAST);
-	x->doorbells = device_registers(d, 0, mmio_read32(cap + XHCI_DBOFF) & ~3u, 8);
+	x->doorbells =
+		device_registers(d, 0, mmio_read32(cap + XHCI_DBOFF) & ~3u, 4 * (1ull + x->slots));
 	if (length % 4 == 0 && x->operational && x->runtime && x->doorbells && x->slots && x->ports)
 		return true;
 	device_log(d, "its registers lie outside what it has, or it has no slots or ports");
 	return false;
-}
-
-static bool alloc_ring(struct device *d, struct xhci_ring *r)
-{
-	r->trb = device_alloc(d, XHCI_RING_BYTES, XHCI_RING_BYTES, &r->bus);
-	return r->trb;
 }
 
 /* 4.20: pages that are the controller's own. */
@@ -155,14 +146,14 @@ bool xhci_open(struct xhci *x, struct device *d)
 	x->contexts = device_alloc(d, PAGE_SIZE, PAGE_SIZE, &x->contexts_bus);
 	x->segment = device_alloc(d, sizeof(*x->segment), 64, &x->segment_bus);
 	x->input = device_alloc(d, PAGE_SIZE, PAGE_SIZE, &x->input_bus);
-	x->output = device_alloc(d, PAGE_SIZE, PAGE_SIZE, &x->output_bus);
 	x->events.trb = device_alloc(
 		d, XHCI_EVENT_SIZE * sizeof(struct xhci_trb), PAGE_SIZE, &x->events.bus);
-	if (!x->contexts || !x->segment || !x->input || !x->output || !x->events.trb ||
-		!alloc_ring(d, &x->command) || !alloc_scratch(x, scratch))
+	x->command.trb = device_alloc(d, XHCI_RING_BYTES, XHCI_RING_BYTES, &x->command.bus);
+	if (!x->contexts || !x->segment || !x->input || !x->events.trb || !x->command.trb ||
+		!alloc_scratch(x, scratch))
 		return false;
-	for (u32 i = 0; i < XHCI_ENDPOINTS; i++) {
-		if (!alloc_ring(d, &x->endpoint[i].ring))
+	for (u32 i = 0; i < XHCI_DEVICES; i++) {
+		if (!usb_open(&x->usb[i], x))
 			return false;
 	}
 	if (!x->wide && d->bus > BIT(32)) {
@@ -172,8 +163,8 @@ bool xhci_open(struct xhci *x, struct device *d)
 	return true;
 }
 
-/* Event ring dequeue pointer; EHB is cleared. */
-void xhci_taken(struct xhci *x)
+/* Event ring dequeue pointer; EHB is cleared, so that the next event interrupts (5.5.2.3.3). */
+static void taken(struct xhci *x)
 {
 	mmio_write64(x->runtime + XHCI_ERDP,
 		(x->events.bus + x->events.at * sizeof(struct xhci_trb)) | XHCI_ERDP_EHB);
@@ -184,8 +175,7 @@ void xhci_start(struct xhci *x)
 {
 	x->lost = false;
 	x->command_bus = 0;
-	for (u32 i = 0; i < XHCI_ENDPOINTS; i++)
-		x->endpoint[i].id = 0;
+	memset(x->changed, 0xff, sizeof(x->changed));
 	xhci_ring_init(&x->command);
 	memset(x->events.trb, 0, XHCI_EVENT_SIZE * sizeof(struct xhci_trb));
 	x->events.at = 0;
@@ -195,7 +185,7 @@ void xhci_start(struct xhci *x)
 	mmio_write64(x->operational + XHCI_DCBAAP, x->contexts_bus);
 	mmio_write64(x->operational + XHCI_CRCR, x->command.bus | XHCI_TRB_CYCLE);
 	mmio_write32(x->runtime + XHCI_ERSTSZ, 1);
-	xhci_taken(x);
+	taken(x);
 	mmio_write64(x->runtime + XHCI_ERSTBA, x->segment_bus);
 	mmio_write32(x->runtime + XHCI_IMOD, 0);
 	mmio_write32(x->runtime + XHCI_IMAN, XHCI_IMAN_IE | XHCI_IMAN_IP);
@@ -214,8 +204,13 @@ static void port_event(struct xhci *x, u32 port)
 		return;
 	state = op_read(x, XHCI_PORTSC(port));
 	op_write(x, XHCI_PORTSC(port), (state & XHCI_PORT_KEPT) | (state & XHCI_PORT_CHANGES));
-	if (port == x->port && x->slot && state & XHCI_PORT_CSC)
-		x->gone = true;
+	if (!(state & XHCI_PORT_CSC)) /* a reset's end and the like are seen to elsewhere */
+		return;
+	x->changed[port / 8] |= (u8)(1u << port % 8);
+	for (u32 i = 0; i < XHCI_DEVICES; i++) {
+		if (x->usb[i].slot && x->usb[i].port == port)
+			x->usb[i].gone = true;
+	}
 }
 
 /* True if the TRB at `bus` belongs to what is under way. */
@@ -230,34 +225,39 @@ static bool is_of(const struct xhci_endpoint *e, u64 bus)
 	return offset / sizeof(struct xhci_trb) <= e->trbs; /* one more: it may hold the link */
 }
 
-static bool transfer_event(struct xhci *x, const struct xhci_trb *t, struct xhci_end *out)
+static void transfer_event(struct xhci *x, const struct xhci_trb *t)
 {
+	u32 slot = XHCI_TRB_SLOT_OF(t->control);
 	u32 code = XHCI_CODE(t->status);
+	u32 id = t->control >> 16 & 31;
 
-	if (XHCI_TRB_SLOT_OF(t->control) != x->slot ||
-		(code >= XHCI_CODE_STOPPED && code <= XHCI_CODE_STOPPED_LAST))
-		return false;
-	for (u32 i = 0; i < XHCI_ENDPOINTS; i++) {
-		struct xhci_endpoint *e = &x->endpoint[i];
+	if (slot == 0 || (code >= XHCI_CODE_STOPPED && code <= XHCI_CODE_STOPPED_LAST))
+		return;
+	for (u32 i = 0; i < XHCI_DEVICES * USB_PIPES; i++) {
+		struct usb_device *d = &x->usb[i / USB_PIPES];
+		struct xhci_endpoint *e = &d->endpoint[i % USB_PIPES];
 
-		if (!e->id || e->id != (t->control >> 16 & 31) || !is_of(e, t->parameter))
+		if (d->slot != slot || !e->id || e->id != id || !is_of(e, t->parameter))
 			continue;
-		*out = (struct xhci_end){.which = i, .code = code, .last = t->parameter == e->last};
+		e->code = code;
+		e->left = XHCI_LEFT(t->status);
+		e->ended = true;
 		e->trbs = 0;
-		return true;
+		return;
 	}
-	return false;
 }
 
-bool xhci_take(struct xhci *x, struct xhci_end *out)
+/* 5.4.2: EINT is cleared before IP. A controller that never stops is not waited for. */
+void xhci_pump(struct xhci *x)
 {
 	struct xhci_trb t;
 
-	while (xhci_event_take(&x->events, &t)) {
+	op_write(x, XHCI_USBSTS, XHCI_STS_EINT);
+	mmio_write32(x->runtime + XHCI_IMAN, XHCI_IMAN_IE | XHCI_IMAN_IP);
+	for (u32 i = 0; i < XHCI_EVENT_SIZE && xhci_event_take(&x->events, &t); i++) {
 		switch (XHCI_TRB_TYPE_OF(t.control)) {
 		case XHCI_EVENT_TRANSFER:
-			if (transfer_event(x, &t, out))
-				return true;
+			transfer_event(x, &t);
 			break;
 		case XHCI_EVENT_COMMAND:
 			if (x->command_bus && t.parameter == x->command_bus) {
@@ -272,24 +272,17 @@ bool xhci_take(struct xhci *x, struct xhci_end *out)
 			break;
 		}
 	}
-	return false;
+	taken(x);
 }
 
-void xhci_idle(struct xhci *x)
+void xhci_pause(struct xhci *x, u64 us)
 {
-	struct xhci_end end;
-
-	xhci_interrupt(x);
-	while (xhci_take(x, &end))
-		;
-	xhci_taken(x);
-}
-
-/* 5.4.2: EINT is cleared before IP. */
-void xhci_interrupt(struct xhci *x)
-{
-	op_write(x, XHCI_USBSTS, XHCI_STS_EINT);
-	mmio_write32(x->runtime + XHCI_IMAN, XHCI_IMAN_IE | XHCI_IMAN_IP);
+	for (u64 i = 0; i < us; i += STEP_US) {
+		device_wait(x->device, STEP_US);
+		xhci_pump(x);
+		if (x->meanwhile)
+			x->meanwhile();
+	}
 }
 
 bool xhci_works(const struct xhci *x)
@@ -299,21 +292,14 @@ bool xhci_works(const struct xhci *x)
 	return !x->lost && status != XHCI_NONE && !(status & (XHCI_STS_HSE | XHCI_STS_HCE));
 }
 
-/* Ends of transfers that come meanwhile are those of what is being given up. */
-static bool carry_out(struct xhci *x, u64 parameter, u32 control)
+bool xhci_command(struct xhci *x, u64 parameter, u32 control)
 {
-	struct xhci_end end;
-
 	x->command_bus = xhci_ring_put(&x->command, parameter, 0, control);
 	xhci_ring_give(&x->command);
 	mmio_write32(x->doorbells, 0);
-	for (u32 i = 0; i < COMMAND_US / STEP_US && x->command_bus; i++) {
-		while (xhci_take(x, &end))
-			;
-		xhci_taken(x);
-		if (x->command_bus)
-			device_wait(x->device, STEP_US);
-	}
+	xhci_pump(x);
+	for (u32 i = 0; i < COMMAND_US / STEP_US && x->command_bus; i++)
+		xhci_pause(x, STEP_US);
 	if (!x->command_bus && XHCI_CODE(x->answer.status) == XHCI_CODE_SUCCESS)
 		return true;
 	device_log(x->device, "command %u: %s, code %u", XHCI_TRB_TYPE_OF(control),
@@ -324,223 +310,43 @@ static bool carry_out(struct xhci *x, u64 parameter, u32 control)
 	return false;
 }
 
-static bool slot_command(struct xhci *x, enum xhci_trb_type type, u32 which)
+/* --- ports --- */
+
+bool xhci_port_changed(struct xhci *x, u32 port)
 {
-	return carry_out(x, 0,
-		XHCI_TRB_TYPE(type) | XHCI_TRB_SLOT(x->slot) |
-			XHCI_TRB_ENDPOINT(x->endpoint[which].id));
+	u8 bit = (u8)(1u << port % 8);
+	bool changed = x->changed[port / 8] & bit;
+
+	x->changed[port / 8] &= (u8)~bit;
+	return changed;
 }
 
-/* --- the device --- */
-
-bool xhci_connected(const struct xhci *x, u32 port)
+bool xhci_port_connected(const struct xhci *x, u32 port)
 {
 	u32 state = op_read(x, XHCI_PORTSC(port));
 
 	return state != XHCI_NONE && state & XHCI_PORT_CCS;
 }
 
-/* 4.3.1: the port, whatever its protocol, is enabled after a reset. */
-static bool reset_port(struct xhci *x, u32 port)
+/* The port, whatever its protocol, is enabled after a reset. A change of the connection meanwhile
+ * stays for port_event. */
+enum xhci_speed xhci_port_reset(struct xhci *x, u32 port)
 {
 	u32 at = XHCI_PORTSC(port);
 	u32 state = op_read(x, at) & XHCI_PORT_KEPT;
+	u32 speed;
 
 	op_write(x, at, state | XHCI_PORT_CHANGES);
 	op_write(x, at, state | XHCI_PORT_PR);
-	if (!wait_op(x, at, XHCI_PORT_PRC, XHCI_PORT_PRC, PORT_US))
-		return false;
-	op_write(x, at, (op_read(x, at) & XHCI_PORT_KEPT) | XHCI_PORT_CHANGES);
-	device_wait(x->device, RECOVERY_US);
+	if (wait_op(x, at, XHCI_PORT_PRC, XHCI_PORT_PRC, PORT_US)) {
+		op_write(x, at, (op_read(x, at) & XHCI_PORT_KEPT) | XHCI_PORT_RESETS);
+		xhci_pause(x, RECOVERY_US);
+	}
 	state = op_read(x, at);
-	x->speed = XHCI_PORT_SPEED(state);
-	return state & XHCI_PORT_PED && x->speed >= XHCI_FULL && x->speed <= XHCI_SUPER_PLUS;
-}
-
-static u32 *input_context(struct xhci *x, u32 n)
-{
-	return x->input + (1 + n) * x->context_words;
-}
-
-static void set_endpoint(struct xhci *x, u32 which, u32 type, u32 burst)
-{
-	struct xhci_endpoint *e = &x->endpoint[which];
-	u32 *c = input_context(x, e->id);
-
-	xhci_ring_init(&e->ring);
-	e->trbs = 0;
-	c[1] = XHCI_EP_ERRORS | XHCI_EP_TYPE(type) | XHCI_EP_BURST(burst) |
-	       XHCI_EP_PACKET(e->packet);
-	c[2] = (u32)e->ring.bus | (u32)XHCI_EP_CYCLE;
-	c[3] = (u32)(e->ring.bus >> 32);
-	c[4] = type == XHCI_EP_CONTROL ? AVERAGE : AVERAGE_BULK;
-	x->input[XHCI_INPUT_ADD] |= 1u << e->id;
-}
-
-/* 6.2.2: the slot context with endpoints up to `last`. */
-static void set_slot(struct xhci *x, u32 last)
-{
-	u32 *c = input_context(x, SLOT_WORD);
-
-	memset(x->input, 0, PAGE_SIZE);
-	x->input[XHCI_INPUT_ADD] = 1;
-	c[0] = XHCI_SLOT_SPEED(x->speed) | XHCI_SLOT_ENTRIES(last);
-	c[1] = XHCI_SLOT_PORT(x->port);
-}
-
-bool xhci_address(struct xhci *x, u32 port)
-{
-	static const u32 packet[] = {[XHCI_FULL] = PACKET_LEAST,
-		[XHCI_LOW] = PACKET_LEAST,
-		[XHCI_HIGH] = 64,
-		[XHCI_SUPER] = 512,
-		[XHCI_SUPER_PLUS] = 512};
-
-	if (!reset_port(x, port)) {
-		device_log(x->device, "port %u does not come out of its reset: %#x", port,
-			op_read(x, XHCI_PORTSC(port)));
-		return false;
-	}
-	if (!carry_out(x, 0, XHCI_TRB_TYPE(XHCI_ENABLE_SLOT)))
-		return false;
-	x->slot = XHCI_TRB_SLOT_OF(x->answer.control);
-	if (x->slot == 0 || x->slot > x->slots) {
-		device_log(x->device, "it gives slot %u, which it has not", x->slot);
-		x->slot = 0;
-		return false;
-	}
-	x->port = port;
-	x->gone = false;
-	memset(x->output, 0, PAGE_SIZE);
-	x->contexts[x->slot] = x->output_bus;
-	for (u32 i = 0; i < XHCI_ENDPOINTS; i++)
-		x->endpoint[i].id = 0;
-	set_slot(x, 1);
-	x->endpoint[USB_CONTROL].id = 1;
-	x->endpoint[USB_CONTROL].packet = packet[x->speed];
-	set_endpoint(x, USB_CONTROL, XHCI_EP_CONTROL, 0);
-	return carry_out(
-		x, x->input_bus, XHCI_TRB_TYPE(XHCI_ADDRESS_DEVICE) | XHCI_TRB_SLOT(x->slot));
-}
-
-void xhci_release(struct xhci *x)
-{
-	if (x->slot)
-		slot_command(x, XHCI_DISABLE_SLOT, USB_CONTROL);
-	x->contexts[x->slots] = 0;
-	x->slot = 0;
-}
-
-bool xhci_control_packet(struct xhci *x, u32 packet)
-{
-	if (packet == x->endpoint[USB_CONTROL].packet)
-		return true;
-	x->endpoint[USB_CONTROL].packet = packet;
-	memset(x->input, 0, PAGE_SIZE);
-	x->input[XHCI_INPUT_ADD] = 2;
-	input_context(x, 1)[1] =
-		XHCI_EP_ERRORS | XHCI_EP_TYPE(XHCI_EP_CONTROL) | XHCI_EP_PACKET(packet);
-	return carry_out(
-		x, x->input_bus, XHCI_TRB_TYPE(XHCI_EVALUATE_CONTEXT) | XHCI_TRB_SLOT(x->slot));
-}
-
-void xhci_bulk(struct xhci *x, u32 which, u32 number, u32 packet)
-{
-	x->endpoint[which].id = 2 * number + (which == USB_IN);
-	x->endpoint[which].packet = packet;
-}
-
-bool xhci_configure(struct xhci *x, u32 in_burst, u32 out_burst)
-{
-	u32 in = x->endpoint[USB_IN].id;
-	u32 out = x->endpoint[USB_OUT].id;
-
-	set_slot(x, in > out ? in : out);
-	set_endpoint(x, USB_IN, XHCI_EP_BULK_IN, in_burst);
-	set_endpoint(x, USB_OUT, XHCI_EP_BULK_OUT, out_burst);
-	return carry_out(
-		x, x->input_bus, XHCI_TRB_TYPE(XHCI_CONFIGURE_ENDPOINT) | XHCI_TRB_SLOT(x->slot));
-}
-
-bool xhci_clear(struct xhci *x, u32 which)
-{
-	struct xhci_endpoint *e = &x->endpoint[which];
-	const u32 *context = x->output + e->id * x->context_words;
-	u32 state = XHCI_EP_STATE(__atomic_load_n(context, __ATOMIC_ACQUIRE));
-
-	if (state == XHCI_EP_HALTED && !slot_command(x, XHCI_RESET_ENDPOINT, which))
-		return false;
-	if (state == XHCI_EP_RUNNING && !slot_command(x, XHCI_STOP_ENDPOINT, which))
-		return false;
-	xhci_ring_init(&e->ring);
-	e->trbs = 0;
-	return carry_out(x, e->ring.bus | XHCI_EP_CYCLE,
-		XHCI_TRB_TYPE(XHCI_SET_DEQUEUE) | XHCI_TRB_SLOT(x->slot) |
-			XHCI_TRB_ENDPOINT(e->id));
-}
-
-/* --- transfers --- */
-
-void xhci_put(struct xhci *x, u32 which, u64 parameter, u32 status, u32 control)
-{
-	struct xhci_endpoint *e = &x->endpoint[which];
-	bool first = !e->ring.open;
-
-	e->last = xhci_ring_put(&e->ring, parameter, status, control);
-	if (first) {
-		e->td = e->last;
-		e->trbs = 0;
-	}
-	e->trbs++;
-}
-
-void xhci_go(struct xhci *x, u32 which)
-{
-	xhci_ring_give(&x->endpoint[which].ring);
-	mmio_write32(x->doorbells + 4ull * x->slot, x->endpoint[which].id);
-}
-
-enum xhci_code xhci_wait(struct xhci *x, u32 which, u64 us)
-{
-	struct xhci_end end;
-
-	for (u64 i = 0; i <= us / STEP_US; i++) {
-		while (xhci_take(x, &end)) {
-			if (end.which != which)
-				continue;
-			xhci_taken(x);
-			return end.code;
-		}
-		xhci_taken(x);
-		if (x->gone)
-			break;
-		device_wait(x->device, STEP_US);
-	}
-	return XHCI_CODE_NONE;
-}
-
-/* 4.11.2.2 */
-enum xhci_code xhci_control(struct xhci *x, const struct usb_request *r, u64 bus)
-{
-	bool in = r->type & 0x80;
-	enum xhci_code code;
-	u64 setup;
-
-	memcpy(&setup, r, sizeof(setup));
-	xhci_put(x, USB_CONTROL, setup, sizeof(setup),
-		XHCI_TRB_TYPE(XHCI_SETUP) | (u32)XHCI_TRB_IDT |
-			(r->length == 0 ? 0
-				: in    ? XHCI_TRB_SETUP_IN
-					: XHCI_TRB_SETUP_OUT));
-	if (r->length)
-		xhci_put(x, USB_CONTROL, bus, r->length,
-			XHCI_TRB_TYPE(XHCI_DATA) | (in ? (u32)XHCI_TRB_IN : 0));
-	xhci_put(x, USB_CONTROL, 0, 0,
-		XHCI_TRB_TYPE(XHCI_STATUS) | (u32)XHCI_TRB_IOC |
-			(in && r->length ? 0 : (u32)XHCI_TRB_IN));
-	xhci_go(x, USB_CONTROL);
-	code = xhci_wait(x, USB_CONTROL, CONTROL_US);
-	if (code != XHCI_CODE_SUCCESS && code != XHCI_CODE_SHORT && !x->gone)
-		xhci_clear(x, USB_CONTROL);
-	return code;
+	speed = XHCI_PORT_SPEED(state);
+	if (state != XHCI_NONE && state & XHCI_PORT_PED && speed >= XHCI_FULL &&
+		speed <= XHCI_SUPER_PLUS)
+		return speed;
+	device_log(x->device, "port %u does not come out of its reset: %#x", port, state);
+	return 0;
 }

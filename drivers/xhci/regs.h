@@ -55,6 +55,7 @@
 #define XHCI_PORT_SPEED(v) ((v) >> 10 & 15u)
 #define XHCI_PORT_CSC      BIT(17)
 #define XHCI_PORT_PRC      BIT(21)
+#define XHCI_PORT_RESETS   0x006c0000u /* changes that a reset makes, connections not */
 #define XHCI_PORT_CHANGES  0x00fe0000u /* written 1: cleared */
 #define XHCI_PORT_KEPT     0x0e00c200u /* what a write that changes nothing else repeats */
 
@@ -94,6 +95,7 @@ static_assert(sizeof(struct xhci_trb) == 16);
 #define XHCI_TD_SIZE_MOST    31u
 #define XHCI_TRB_BOUNDARY    0x10000u /* that data of one do not cross (6.4.1) */
 #define XHCI_CODE(s)         ((s) >> 24)
+#define XHCI_LEFT(s)         ((s)&0xffffffu) /* bytes that were not moved */
 
 enum xhci_trb_type {
 	XHCI_NORMAL = 1,
@@ -135,11 +137,16 @@ static_assert(sizeof(struct xhci_segment) == 16);
 /* 6.2: words of a context, whatever its size */
 #define XHCI_INPUT_ADD       1u /* of the input control context */
 #define XHCI_SLOT_SPEED(s)   ((u32)(s) << 20)
+#define XHCI_SLOT_HUB        BIT(26)
 #define XHCI_SLOT_ENTRIES(n) ((u32)(n) << 27)
 #define XHCI_SLOT_PORT(n)    ((u32)(n) << 16)
+#define XHCI_SLOT_PORTS(n)   ((u32)(n) << 24) /* of a hub */
+#define XHCI_SLOT_TT(s, p)   ((u32)(s) | (u32)(p) << 8)
+#define XHCI_SLOT_THINK(t)   ((u32)(t) << 16)
 #define XHCI_EP_STATE(w)     ((w)&7u)
 #define XHCI_EP_RUNNING      1u
 #define XHCI_EP_HALTED       2u
+#define XHCI_EP_INTERVAL(n)  ((u32)(n) << 16)
 #define XHCI_EP_TYPE(t)      ((u32)(t) << 3)
 #define XHCI_EP_ERRORS       (3u << 1) /* CErr */
 #define XHCI_EP_PACKET(n)    ((u32)(n) << 16)
@@ -147,7 +154,9 @@ static_assert(sizeof(struct xhci_segment) == 16);
 #define XHCI_EP_CONTROL      4u
 #define XHCI_EP_BULK_OUT     2u
 #define XHCI_EP_BULK_IN      6u
-#define XHCI_EP_CYCLE        BIT(0) /* with the dequeue pointer */
+#define XHCI_EP_INTERRUPT_IN 7u
+#define XHCI_EP_ESIT(n)      ((u32)(n) << 16) /* bytes in an interval, with the average */
+#define XHCI_EP_CYCLE        BIT(0)           /* with the dequeue pointer */
 #define XHCI_CONTEXTS        32u
 #define XHCI_CONTEXT_WORDS   16u /* of 64 bytes */
 

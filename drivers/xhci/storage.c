@@ -1,5 +1,6 @@
 /* USB mass storage: see storage.h. Sections are of Bulk-Only Transport 1.0 unless they say more. */
 #include "drivers/xhci/storage.h"
+#include "drivers/xhci/controller.h"
 
 #define COMMAND_SIGNATURE 0x43425355u
 #define STATUS_SIGNATURE  0x53425355u
@@ -15,20 +16,7 @@
 #define READY_STEP_US     100000u
 #define BLOCK_MOST        4096u
 
-/* USB 2.0, 9.4 and the class's own (3.1) */
-#define USB_TO_DEVICE         0x00u
-#define USB_TO_ENDPOINT       0x02u
-#define USB_FROM_DEVICE       0x80u
-#define USB_CLASS_INTERFACE   0x21u
-#define USB_CLEAR_FEATURE     1u
-#define USB_GET_DESCRIPTOR    6u
-#define USB_SET_CONFIGURATION 9u
-#define USB_BULK_ONLY_RESET   0xffu
-#define USB_DESCRIPTOR_DEVICE 0x100u
-#define USB_DESCRIPTOR_CONFIG 0x200u
-#define DEVICE_PACKET         7u
-#define DEVICE_LEAST          8u
-#define PACKET_FULL_MOST      64u
+#define BULK_ONLY_RESET 0xffu /* 3.1 */
 
 #define SCSI_TEST_UNIT_READY  0x00u
 #define SCSI_REQUEST_SENSE    0x03u
@@ -76,13 +64,6 @@ static u64 big(const u8 *bytes, u32 count)
 
 /* --- the transport --- */
 
-static void go(struct storage *s, u32 which, u32 offset, u32 bytes)
-{
-	xhci_put(s->xhci, which, s->page_bus + offset, bytes,
-		XHCI_TRB_TYPE(XHCI_NORMAL) | (u32)XHCI_TRB_IOC | (u32)XHCI_TRB_ISP);
-	xhci_go(s->xhci, which);
-}
-
 /* xHCI 1.2, 4.11.2.4: packets that are left behind this TRB. */
 static u32 td_size(u32 left, u32 packet)
 {
@@ -94,7 +75,7 @@ static u32 td_size(u32 left, u32 packet)
 static void data(struct storage *s)
 {
 	const struct scsi_command *c = &s->command;
-	u32 which = c->in ? USB_IN : USB_OUT;
+	enum usb_pipe which = c->in ? USB_IN : USB_OUT;
 	u32 left = c->bytes;
 
 	for (u32 i = 0; i < c->pieces; i++) {
@@ -104,10 +85,10 @@ static void data(struct storage *s)
 		while (of_piece > 0) {
 			u32 room = XHCI_TRB_BOUNDARY - (u32)(bus % XHCI_TRB_BOUNDARY);
 			u32 length = of_piece < room ? of_piece : room;
-			u32 size = td_size(left - length, s->xhci->endpoint[which].packet);
+			u32 size = td_size(left - length, s->device->endpoint[which].packet);
 
 			left -= length;
-			xhci_put(s->xhci, which, bus, length | XHCI_TRB_TD_SIZE(size),
+			usb_put(s->device, which, bus, length | XHCI_TRB_TD_SIZE(size),
 				XHCI_TRB_TYPE(XHCI_NORMAL) | (u32)XHCI_TRB_ISP |
 					(u32)(left ? XHCI_TRB_CHAIN : XHCI_TRB_IOC));
 			bus += length;
@@ -115,14 +96,14 @@ static void data(struct storage *s)
 		}
 	}
 	s->stage = STORAGE_DATA;
-	xhci_go(s->xhci, which);
+	usb_go(s->device, which);
 }
 
 static void status(struct storage *s)
 {
 	memset(s->page + STATUS_AT, 0, STATUS_BYTES);
 	s->stage = STORAGE_STATUS;
-	go(s, USB_IN, STATUS_AT, STATUS_BYTES);
+	usb_transfer(s->device, USB_IN, s->page_bus + STATUS_AT, STATUS_BYTES);
 }
 
 void storage_begin(struct storage *s, const struct scsi_command *c)
@@ -139,17 +120,7 @@ void storage_begin(struct storage *s, const struct scsi_command *c)
 	memcpy(b.cdb, c->cdb, sizeof(b.cdb));
 	memcpy(s->page, &b, COMMAND_BYTES);
 	s->stage = STORAGE_COMMAND;
-	go(s, USB_OUT, 0, COMMAND_BYTES);
-}
-
-/* The endpoint takes transfers again, on both sides (xHCI 1.2, 4.6.8). */
-static bool clear_halt(struct storage *s, u32 which)
-{
-	u8 address = which == USB_IN ? s->usb.in.address : s->usb.out.address;
-	struct usb_request r = {
-		.type = USB_TO_ENDPOINT, .request = USB_CLEAR_FEATURE, .index = address};
-
-	return xhci_clear(s->xhci, which) && xhci_control(s->xhci, &r, 0) == XHCI_CODE_SUCCESS;
+	usb_transfer(s->device, USB_OUT, s->page_bus, COMMAND_BYTES);
 }
 
 /* 6.3: valid and meaningful. */
@@ -168,10 +139,10 @@ static enum storage_result read_status(struct storage *s)
 }
 
 /* 5.3 and 6.7: a pipe that stalls in the middle is no error yet. */
-enum storage_result storage_go_on(struct storage *s, const struct xhci_end *end)
+enum storage_result storage_go_on(struct storage *s, const struct storage_end *end)
 {
 	bool good = end->code == XHCI_CODE_SUCCESS;
-	u32 data_pipe = s->command.in ? USB_IN : USB_OUT;
+	enum usb_pipe data_pipe = s->command.in ? USB_IN : USB_OUT;
 
 	switch (s->stage) {
 	case STORAGE_COMMAND:
@@ -185,7 +156,7 @@ enum storage_result storage_go_on(struct storage *s, const struct xhci_end *end)
 	case STORAGE_DATA:
 		if (end->which != data_pipe)
 			break;
-		if (end->code == XHCI_CODE_STALL ? !clear_halt(s, data_pipe)
+		if (end->code == XHCI_CODE_STALL ? !usb_clear_halt(s->device, data_pipe)
 						 : !good && end->code != XHCI_CODE_SHORT)
 			break;
 		s->short_data |= !good;
@@ -196,7 +167,8 @@ enum storage_result storage_go_on(struct storage *s, const struct xhci_end *end)
 			break;
 		if (good)
 			return read_status(s);
-		if (end->code != XHCI_CODE_STALL || s->status_again || !clear_halt(s, USB_IN))
+		if (end->code != XHCI_CODE_STALL || s->status_again ||
+			!usb_clear_halt(s->device, USB_IN))
 			break;
 		s->status_again = true;
 		status(s);
@@ -210,13 +182,9 @@ enum storage_result storage_go_on(struct storage *s, const struct xhci_end *end)
 
 bool storage_recover(struct storage *s)
 {
-	struct usb_request r = {.type = USB_CLASS_INTERFACE,
-		.request = USB_BULK_ONLY_RESET,
-		.index = s->usb.interface};
-
 	s->stage = STORAGE_IDLE;
-	return xhci_control(s->xhci, &r, 0) == XHCI_CODE_SUCCESS && clear_halt(s, USB_IN) &&
-	       clear_halt(s, USB_OUT);
+	return usb_do(s->device, USB_CLASS_INTERFACE, BULK_ONLY_RESET, 0, s->interface) &&
+	       usb_clear_halt(s->device, USB_IN) && usb_clear_halt(s->device, USB_OUT);
 }
 
 /* --- small commands, that are waited for --- */
@@ -234,10 +202,9 @@ static enum storage_result perform(struct storage *s, const u8 *cdb, u8 length, 
 	memset(s->page + DATA_AT, 0, bytes);
 	storage_begin(s, &c);
 	while (result == STORAGE_GOES_ON) {
-		u32 which = s->stage == STORAGE_COMMAND ? USB_OUT : USB_IN;
-		struct xhci_end end = {.which = which};
+		struct storage_end end = {.which = s->stage == STORAGE_COMMAND ? USB_OUT : USB_IN};
 
-		end.code = xhci_wait(s->xhci, which, COMMAND_US);
+		end.code = usb_wait(s->device, end.which, COMMAND_US);
 		if (end.code == XHCI_CODE_NONE)
 			return STORAGE_BROKEN;
 		result = storage_go_on(s, &end);
@@ -254,28 +221,6 @@ enum scsi_sense storage_sense(struct storage *s)
 		(sense[0] & 0x7e) != SENSE_FIXED)
 		return SCSI_NONE;
 	return sense[2] & 0xf;
-}
-
-/* A device needs a while, and tells of its reset first. */
-static bool wait_ready(struct storage *s)
-{
-	static const u8 cdb[6] = {SCSI_TEST_UNIT_READY};
-	enum scsi_sense why = SCSI_NONE;
-
-	for (u32 i = 0; i < READY_US / READY_STEP_US; i++) {
-		enum storage_result result = perform(s, cdb, sizeof(cdb), 0);
-
-		if (result == STORAGE_GOOD)
-			return true;
-		if (result == STORAGE_BROKEN)
-			return false;
-		why = storage_sense(s);
-		if (why != SCSI_ATTENTION)
-			device_wait(s->xhci->device, READY_STEP_US);
-	}
-	device_log(s->xhci->device, "port %u: the disk does not become ready: sense key %u",
-		s->xhci->port, why);
-	return false;
 }
 
 static bool read_capacity(struct storage *s)
@@ -300,21 +245,15 @@ static bool read_capacity(struct storage *s)
 
 static bool read_disk(struct storage *s)
 {
-	static const u8 inquiry[6] = {SCSI_INQUIRY, [4] = INQUIRY_BYTES};
 	static const u8 mode[6] = {SCSI_MODE_SENSE, 0, SCSI_ALL_PAGES, 0, 4};
-	const u8 *answer = s->page + DATA_AT;
 
-	if (perform(s, inquiry, sizeof(inquiry), INQUIRY_BYTES) != STORAGE_GOOD ||
-		answer[0] & INQUIRY_TYPE || !wait_ready(s))
-		return false;
 	if (!read_capacity(s)) {
-		device_log(s->xhci->device, "port %u: %lu blocks of %u are not supported",
-			s->xhci->port, s->blocks, s->block_size);
+		usb_log(s->device, "%lu blocks of %u are not supported", s->blocks, s->block_size);
 		return false;
 	}
 	switch (perform(s, mode, sizeof(mode), 4)) {
 	case STORAGE_GOOD:
-		s->read_only = answer[2] & MODE_PROTECTED;
+		s->read_only = s->page[DATA_AT + 2] & MODE_PROTECTED;
 		return true;
 	case STORAGE_FAILED: /* it need not know that */
 		s->read_only = false;
@@ -327,80 +266,49 @@ static bool read_disk(struct storage *s)
 
 /* --- the device --- */
 
-static bool get_descriptor(struct storage *s, u16 which, u16 length)
-{
-	struct usb_request r = {.type = USB_FROM_DEVICE,
-		.request = USB_GET_DESCRIPTOR,
-		.value = which,
-		.length = length};
-	enum xhci_code code;
-
-	memset(s->page + DATA_AT, 0, length);
-	code = xhci_control(s->xhci, &r, s->page_bus + DATA_AT);
-	return code == XHCI_CODE_SUCCESS || code == XHCI_CODE_SHORT;
-}
-
-/* USB 2.0, 9.6.1: only the first bytes are sure to fit a packet at full speed. */
-static bool read_device(struct storage *s)
-{
-	struct xhci *x = s->xhci;
-
-	if (!get_descriptor(s, USB_DESCRIPTOR_DEVICE, DEVICE_LEAST))
-		return false;
-	if (x->speed == XHCI_FULL) {
-		u32 packet = s->page[DATA_AT + DEVICE_PACKET];
-
-		if (packet < DEVICE_LEAST || packet > PACKET_FULL_MOST || packet & (packet - 1) ||
-			!xhci_control_packet(x, packet))
-			return false;
-	}
-	if (!get_descriptor(s, USB_DESCRIPTOR_DEVICE, USB_DEVICE_BYTES))
-		return false;
-	memcpy(s->what, s->page + DATA_AT, sizeof(s->what));
-	return true;
-}
-
-static bool read_configuration(struct storage *s)
-{
-	u8 config[USB_CONFIG_MOST];
-	u32 size;
-
-	if (!get_descriptor(s, USB_DESCRIPTOR_CONFIG, USB_CONFIG_BYTES))
-		return false;
-	size = s->page[DATA_AT + 2] | (u32)s->page[DATA_AT + 3] << 8;
-	size = size < sizeof(config) ? size : sizeof(config);
-	if (size < USB_CONFIG_BYTES || !get_descriptor(s, USB_DESCRIPTOR_CONFIG, (u16)size))
-		return false;
-	memcpy(config, s->page + DATA_AT, size);
-	return usb_find_storage(config, size, s->xhci->speed >= XHCI_SUPER, &s->usb);
-}
-
-static bool configure(struct storage *s)
-{
-	struct xhci *x = s->xhci;
-	struct usb_request r = {.type = USB_TO_DEVICE,
-		.request = USB_SET_CONFIGURATION,
-		.value = s->usb.configuration};
-
-	xhci_bulk(x, USB_IN, s->usb.in.address & 0xf, s->usb.in.packet);
-	xhci_bulk(x, USB_OUT, s->usb.out.address, s->usb.out.packet);
-	return xhci_configure(x, s->usb.in.burst, s->usb.out.burst) &&
-	       xhci_control(x, &r, 0) == XHCI_CODE_SUCCESS;
-}
-
 bool storage_open(struct storage *s, struct xhci *x)
 {
-	*s = (struct storage){.xhci = x};
+	*s = (struct storage){0};
 	s->page = device_alloc(x->device, PAGE_SIZE, PAGE_SIZE, &s->page_bus);
 	return s->page;
 }
 
-bool storage_find(struct storage *s, u32 port)
+bool storage_start(struct storage *s, struct usb_device *d, u8 interface, u64 now)
 {
+	static const u8 inquiry[6] = {SCSI_INQUIRY, [4] = INQUIRY_BYTES};
+
+	s->device = d;
+	s->interface = interface;
+	s->ready = false;
 	s->stage = STORAGE_IDLE;
-	if (xhci_address(s->xhci, port) && read_device(s) && read_configuration(s) &&
-		configure(s) && read_disk(s))
+	s->again = now;
+	s->until = now + READY_US;
+	if (perform(s, inquiry, sizeof(inquiry), INQUIRY_BYTES) == STORAGE_GOOD &&
+		!(s->page[DATA_AT] & INQUIRY_TYPE))
 		return true;
-	xhci_release(s->xhci);
+	s->device = NULL;
 	return false;
+}
+
+bool storage_turn(struct storage *s, u64 now)
+{
+	static const u8 cdb[6] = {SCSI_TEST_UNIT_READY};
+	enum scsi_sense why;
+
+	if (s->ready || now < s->again)
+		return true;
+	switch (perform(s, cdb, sizeof(cdb), 0)) {
+	case STORAGE_GOOD:
+		s->ready = read_disk(s);
+		return s->ready;
+	case STORAGE_FAILED:
+		break;
+	default:
+		return false;
+	}
+	why = storage_sense(s);
+	if (now >= s->until)
+		usb_log(s->device, "the disk does not become ready: sense key %u", why);
+	s->again = now + (why == SCSI_ATTENTION ? 0 : READY_STEP_US);
+	return now < s->until;
 }

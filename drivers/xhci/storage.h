@@ -1,6 +1,6 @@
 /*
  * A USB mass storage device (Bulk-Only Transport 1.0) with SCSI commands (SBC-3, SPC-4) at an xHCI
- * controller: finding it, and one command at a time. Errors are logged here.
+ * controller: setting it up, and one command at a time. Errors are logged here.
  *
  * The device is trusted in what stands on it, and in nothing else: descriptors and status blocks
  * are copied and checked.
@@ -8,8 +8,7 @@
 #pragma once
 
 #include "drivers/disk/server.h"
-#include "drivers/xhci/controller.h"
-#include "drivers/xhci/descriptor.h"
+#include "drivers/xhci/usb.h"
 
 #define SCSI_CDB_MOST 16u
 
@@ -47,10 +46,13 @@ enum storage_stage {
 };
 
 struct storage {
-	struct xhci *xhci;
-	u8 *page; /* command and status blocks, small data */
+	struct usb_device *device; /* NULL: there is none */
+	u8 interface;
+	bool ready; /* it is, and what is below is known */
+	u64 again;  /* when it is asked next whether it is, */
+	u64 until;  /* and when it is given up */
+	u8 *page;   /* command and status blocks, small data */
 	u64 page_bus;
-	struct usb_storage usb;
 	enum storage_stage stage;
 	struct scsi_command command;
 	u32 tag;
@@ -60,21 +62,28 @@ struct storage {
 	u64 blocks;
 	u32 block_size; /* bytes */
 	bool read_only;
-	u8 what[USB_DEVICE_BYTES]; /* its descriptor, to know it again */
 };
 
-/* Memory, once. */
+/* Memory, once; there is no device. */
 bool storage_open(struct storage *s, struct xhci *x);
 
-/* Sets up what is connected to the port, and reads its size. False: it is no disk, or does not
- * work. */
-bool storage_find(struct storage *s, u32 port);
+/* Sets up the configured device at the time `now`. False: it is no disk, or does not work. */
+bool storage_start(struct storage *s, struct usb_device *d, u8 interface, u64 now);
+
+/* Asks a device that is not ready whether it is, and reads its size then. False: it is given up. */
+bool storage_turn(struct storage *s, u64 now);
+
+/* How a transfer has ended. */
+struct storage_end {
+	enum usb_pipe which;
+	enum xhci_code code;
+};
 
 /* Begins a command; none is under way. */
 void storage_begin(struct storage *s, const struct scsi_command *c);
 
 /* Goes on with it after the end of a transfer. */
-enum storage_result storage_go_on(struct storage *s, const struct xhci_end *end);
+enum storage_result storage_go_on(struct storage *s, const struct storage_end *end);
 
 /* Why the command before has failed, which the device forgets then. */
 enum scsi_sense storage_sense(struct storage *s);

@@ -1,13 +1,22 @@
-/* A USB disk: see xhci.h. SCSI commands are those of SBC-3. */
+/* What is behind a USB host controller: see xhci.h. SCSI commands are those of SBC-3. */
 #include "drivers/xhci/xhci.h"
-#include "drivers/xhci/storage.h"
+#include "drivers/keyboard/session.h"
+#include "drivers/lib/loop.h"
+#include "drivers/xhci/bus.h"
 
 #define TIMEOUT_US  20000000ull
-#define POWER_US    100000u /* until what is connected is seen */
-#define LOOK_US     100000u
-#define MAX_SECTORS 240u /* more than some devices can is no use */
+#define LOOK_US     1000000u  /* whether the controller still works, at least */
+#define AGAIN_US    5000000u  /* for a disk to come back after a reset */
+#define SWAP_US     15000000u /* another disk is not taken up sooner after the start */
+#define MAX_SECTORS 240u      /* more than some devices can is no use */
 #define RETRIES     3u
+#define RESETS      1u /* of a disk, after a recovery, before it is left alone */
 #define ERRORS_TOLD 10u
+#define FOR_EVER    ~0ull
+#define TELL_US     1000000u
+#define CALM_US     60000000u
+
+#define CONTROLLER_RESETS 3u
 
 #define SCSI_READ_10    0x28u
 #define SCSI_WRITE_10   0x2au
@@ -20,20 +29,156 @@
 
 static struct device *device;
 static struct xhci xhci;
+static struct bus bus;
 static struct storage storage;
+static struct keyboard_session keyboard;
 static struct device_interrupt interrupt;
+static u64 opened;         /* when */
+static u32 controller_bad; /* resets of the controller with no calm between, and the last */
+static u64 controller_reset;
+
 static const struct disk_request *request;
 static bool flying;
 static u32 flying_tag;
 static u32 retries;    /* of the command under way */
 static bool recovered; /* by reset recovery, since a command was good */
+static u32 resets;     /* of the disk, since a command was good */
 static bool no_cache;  /* it does not know SYNCHRONIZE CACHE */
 static u32 errors;
+
+/* What tells a disk from another. */
+static struct {
+	u8 what[USB_DEVICE_BYTES];
+	u64 blocks;
+	u32 block_size;
+} identity;
+
+/* --- the controller and what is behind it --- */
+
+static void take_key(u8 usage, bool pressed)
+{
+	keyboard_session_key(&keyboard, usage, pressed);
+}
+
+static void meanwhile(void)
+{
+	bus_keyboards(&bus);
+}
+
+static bool open_controller(struct device *d, bool disk, u32 port)
+{
+	device = d;
+	keyboard_session_open(&keyboard, d->info);
+	bus = (struct bus){.storage = disk ? &storage : NULL,
+		.disk_port = port == DISK_UNIT_FIRST ? BUS_ANY_PORT : port,
+		.key = keyboard.open ? take_key : NULL,
+		.leds = &keyboard.keyboard.locks};
+	if (!xhci_open(&xhci, d) || !storage_open(&storage, &xhci) || !bus_open(&bus, &xhci) ||
+		!device_start(d) || !device_interrupt(d, 0, START_BIT_OWN, &interrupt))
+		return false;
+	xhci.meanwhile = meanwhile;
+	opened = device_time(d);
+	controller_bad = 0;
+	xhci_start(&xhci);
+	return true;
+}
+
+/* The controller does not do what it should: all anew. False: that does not help. */
+static bool reset_controller(void)
+{
+	u64 now = device_time(device);
+
+	if (now - controller_reset > CALM_US)
+		controller_bad = 0;
+	controller_reset = now;
+	if (++controller_bad > CONTROLLER_RESETS) {
+		device_log(device, "%u resets of the controller did not help", CONTROLLER_RESETS);
+		return false;
+	}
+	device_log(device, "the controller has failed: it is reset");
+	bus_clear(&bus);
+	if (!xhci_reset(&xhci))
+		return false;
+	xhci_start(&xhci);
+	return true;
+}
+
+/* Sees to everything but transfers of the disk; `bits` are event bits that were set. */
+static void see_to_bus(u64 bits)
+{
+	if (bits & interrupt.bits)
+		device_interrupt_done(&interrupt);
+	if (keyboard.open)
+		keyboard_session_look(&keyboard);
+	bus_turn(&bus);
+}
+
+/* Until something happens, or `most` microseconds. */
+static u64 rest(u64 most)
+{
+	u64 due = bus_due(&bus);
+
+	due = due < most ? due : most;
+	return loop_wait_us(device->info, due < LOOK_US ? due : LOOK_US);
+}
+
+/* Waits for a disk, and sees to the rest meanwhile. False: none came in `us` microseconds, or the
+ * controller fails for good. */
+static bool await_disk(u64 us)
+{
+	u64 since = device_time(device);
+	u64 bits = 0;
+	bool told = false;
+
+	for (;;) {
+		u64 waited = device_time(device) - since;
+
+		xhci_pump(&xhci);
+		see_to_bus(bits);
+		if (storage.ready)
+			return true;
+		if (!xhci_works(&xhci) && !reset_controller())
+			return false;
+		if (waited >= us)
+			return false;
+		if (!told && us == FOR_EVER && waited > TELL_US)
+			device_log(device, "no disk is connected yet");
+		told |= waited > TELL_US;
+		bits = rest(us - waited);
+	}
+}
+
+/* Keyboards go on while there is no disk. */
+static void pass_time(u64 until)
+{
+	u64 bits = 0;
+
+	while (device_time(device) < until && xhci_works(&xhci)) {
+		xhci_pump(&xhci);
+		see_to_bus(bits);
+		bits = rest(until - device_time(device));
+	}
+}
+
+/* --- the disk --- */
+
+static void know_disk(void)
+{
+	memcpy(identity.what, bus_disk_what(&bus), sizeof(identity.what));
+	identity.blocks = storage.blocks;
+	identity.block_size = storage.block_size;
+}
+
+static bool is_known(void)
+{
+	return storage.blocks == identity.blocks && storage.block_size == identity.block_size &&
+	       memcmp(identity.what, bus_disk_what(&bus), sizeof(identity.what)) == 0;
+}
 
 static void describe(struct disk_geometry *g)
 {
 	*g = (struct disk_geometry){
-		.unit = xhci.port,
+		.unit = storage.device->port,
 		.sectors = storage.blocks * (storage.block_size / BLOCK_SECTOR),
 		.block_size = storage.block_size,
 		.physical_size = storage.block_size,
@@ -45,86 +190,51 @@ static void describe(struct disk_geometry *g)
 	};
 }
 
-/* Looks at each port, or at `wanted`, until there is a disk: a stick may be put in later. What is
- * none is not looked at again until it is pulled out. False: the controller has failed. */
-static bool find_disk(u32 wanted)
-{
-	u8 seen[32] = {0}; /* a bit for each port */
-	bool told = false;
-
-	device_wait(device, POWER_US);
-	for (;;) {
-		for (u32 port = 1; port <= xhci.ports; port++) {
-			u8 *byte = &seen[port / 8];
-			u8 bit = (u8)(1u << port % 8);
-
-			if (wanted != DISK_UNIT_FIRST && wanted != port)
-				continue;
-			if (!xhci_connected(&xhci, port))
-				*byte &= (u8)~bit;
-			else if (!(*byte & bit) && storage_find(&storage, port))
-				return true;
-			else
-				*byte |= bit;
-		}
-		if (!xhci_works(&xhci)) {
-			device_log(device, "the controller has failed");
-			return false;
-		}
-		if (!told)
-			device_log(device, "no disk is connected yet");
-		told = true;
-		xhci_idle(&xhci);
-		device_wait(device, LOOK_US);
-	}
-}
-
 static bool xhci_disk_open(struct device *d, struct disk_geometry *g)
 {
-	device = d;
 	flying = false;
 	no_cache = false;
 	recovered = false;
+	resets = 0;
 	errors = 0;
-	if (!xhci_open(&xhci, d) || !storage_open(&storage, &xhci) || !device_start(d) ||
-		!device_interrupt(d, 0, START_BIT_OWN, &interrupt))
+	if (!open_controller(d, true, g->unit) || !await_disk(FOR_EVER))
 		return false;
-	xhci_start(&xhci);
-	if (!find_disk(g->unit))
-		return false;
-	device_log(d, "port %u: a disk of %lu blocks of %u, packets of %u", xhci.port,
-		storage.blocks, storage.block_size, storage.usb.in.packet);
+	usb_log(storage.device, "a disk of %lu blocks of %u, packets of %u", storage.blocks,
+		storage.block_size, storage.device->endpoint[USB_IN].packet);
+	know_disk();
 	describe(g);
 	return true;
 }
 
-/* First what disturbs least; then all anew. */
+/* First what disturbs least; then the disk is set up anew, and if it is not there any more, the
+ * program begins anew with the next that is. Keyboards see only what fails with the controller. */
 static bool xhci_disk_reset(void)
 {
-	u64 blocks = storage.blocks;
-	u32 block_size = storage.block_size;
-	u32 port = xhci.port;
-	u8 what[USB_DEVICE_BYTES];
-
 	flying = false;
-	memcpy(what, storage.what, sizeof(what));
-	if (!recovered && !xhci.gone && !xhci.lost && xhci.slot) {
-		recovered = true;
-		if (storage_recover(&storage))
+	if (!xhci_works(&xhci)) {
+		if (!reset_controller())
+			return false;
+	} else if (storage.device && !storage.device->gone) {
+		if (!recovered) {
+			recovered = true;
+			if (storage_recover(&storage))
+				return true;
+		}
+		if (resets++ < RESETS)
+			bus_disk_again(&bus);
+		else
+			bus_disk_leave(&bus);
+	}
+	if (await_disk(AGAIN_US)) {
+		if (is_known())
 			return true;
+		device_log(device, "it is another disk after a reset");
+	} else if (xhci_works(&xhci)) {
+		device_log(device, "the disk is gone");
+		if (!await_disk(FOR_EVER))
+			return false;
 	}
-	if (!xhci_reset(&xhci))
-		return false;
-	xhci_start(&xhci);
-	device_wait(device, POWER_US);
-	if (!xhci_connected(&xhci, port) || !storage_find(&storage, port)) {
-		device_log(device, "port %u: the disk is gone", port);
-		return false;
-	}
-	if (storage.blocks == blocks && storage.block_size == block_size &&
-		memcmp(what, storage.what, sizeof(what)) == 0)
-		return true;
-	device_log(device, "it is another disk after a reset");
+	pass_time(opened + SWAP_US);
 	return false;
 }
 
@@ -218,44 +328,64 @@ static void failed(struct disk_server *s)
 }
 
 /* False: the transport is broken. */
-static bool take(struct disk_server *s, const struct xhci_end *end)
+static bool take(struct disk_server *s, const struct storage_end *end)
 {
 	switch (storage_go_on(&storage, end)) {
 	case STORAGE_GOOD:
 		recovered = false;
+		resets = 0;
 		done(s, storage.short_data ? BLOCK_IO : BLOCK_OK);
 		return true;
 	case STORAGE_FAILED:
 		failed(s);
 		return true;
 	case STORAGE_BROKEN:
-		device_log(
-			device, "port %u: the transport is broken, code %u", xhci.port, end->code);
+		usb_log(storage.device, "the transport is broken, code %u", end->code);
 		return false;
 	default:
 		return true;
 	}
 }
 
+static bool take_ends(struct disk_server *s)
+{
+	static const enum usb_pipe pipes[] = {USB_IN, USB_OUT};
+
+	for (u32 i = 0; i < ARRAY_SIZE(pipes); i++) {
+		struct storage_end end = {.which = pipes[i]};
+
+		if (!storage.device || !usb_ended(storage.device, pipes[i]))
+			continue;
+		end.code = storage.device->endpoint[pipes[i]].code;
+		if (!take(s, &end))
+			return false;
+	}
+	return true;
+}
+
 static bool xhci_disk_poll(struct disk_server *s, u64 bits)
 {
-	struct xhci_end end;
-	bool good = true;
-
-	xhci_interrupt(&xhci);
-	while (good && xhci_take(&xhci, &end))
-		good = take(s, &end);
-	xhci_taken(&xhci);
-	if (bits & interrupt.bits)
-		device_interrupt_done(&interrupt);
-	if (xhci.gone || !xhci_works(&xhci)) {
-		device_log(device,
-			xhci.gone ? "port %u: the disk is pulled out"
-				  : "the controller of port %u has failed",
-			xhci.port);
+	xhci_pump(&xhci);
+	if (storage.ready && !take_ends(s))
+		return false;
+	see_to_bus(bits);
+	if (!xhci_works(&xhci)) {
+		device_log(device, "the controller has failed");
 		return false;
 	}
-	return good;
+	if (!storage.ready)
+		device_log(device, "the disk is pulled out");
+	return storage.ready;
+}
+
+static u64 xhci_disk_due(void)
+{
+	return bus_due(&bus);
+}
+
+static bool xhci_serves_others(void)
+{
+	return keyboard.open;
 }
 
 const struct disk_driver xhci_driver = {
@@ -265,6 +395,27 @@ const struct disk_driver xhci_driver = {
 	.kick = xhci_disk_kick,
 	.poll = xhci_disk_poll,
 	.reset = xhci_disk_reset,
+	.due = xhci_disk_due,
+	.serves_others = xhci_serves_others,
 	.timeout_us = TIMEOUT_US,
 	.unit = "usb-port",
 };
+
+/* --- without a disk --- */
+
+bool xhci_keyboards_open(struct device *d)
+{
+	return open_controller(d, false, DISK_UNIT_FIRST) && keyboard.open;
+}
+
+bool xhci_keyboards_turn(void)
+{
+	static u64 bits;
+
+	xhci_pump(&xhci);
+	see_to_bus(bits);
+	if (!xhci_works(&xhci) && !reset_controller())
+		return false;
+	bits = rest(FOR_EVER);
+	return true;
+}

@@ -156,17 +156,17 @@ struct boot_power {
 	u64 reset_address;
 };
 
-enum boot_pixel_format {
-	BOOT_PIXEL_NONE = 0, /* no framebuffer, or one too small for text */
-	BOOT_PIXEL_BGRX = 1, /* blue in the lowest byte */
-	BOOT_PIXEL_RGBX = 2,
-};
+/* Where the three colours of a pixel of 32 bits are: the lowest bit of each, and how many. */
+#define BOOT_PIXEL_NONE               0u /* no framebuffer, or one too small for text */
+#define BOOT_PIXEL_FIELD(low, bits)   ((u32)(low) | (u32)(bits) << 5)
+#define BOOT_PIXEL(red, green, blue)  ((red) | (green) << 10 | (blue) << 20)
+#define BOOT_PIXEL_OF(format, colour) ((format) >> 10 * (colour)&0x3ff) /* from red, 0, on */
 
 struct boot_framebuffer {
 	u64 base, size;
 	u32 width, height; /* pixels */
 	u32 pitch;         /* bytes from line to line */
-	u32 format;        /* enum boot_pixel_format */
+	u32 format;        /* BOOT_PIXEL(...) */
 };
 
 /* Glyphs of printable ASCII, from the space on; a byte for each row, the leftmost pixel in the

@@ -36,6 +36,8 @@ enum act_kind {
 };
 
 static struct work w;
+static void (*heal)(
+	void); /* what is around the device keeps the rules again; NULL: it always did */
 
 void check_failed(const char *file, int line, const char *what);
 void check_failed(const char *file, int line, const char *what)
@@ -128,6 +130,8 @@ static void run(const u8 *data, size_t size, const struct disk_driver *driver,
 	require(w.stray == 0);
 	require(dirty || (fake_device.wild == 0 && *rules == 0));
 	fake_device.garbled = 0;
+	if (heal)
+		heal();
 	reset_device();
 	for (int i = 0; i < SETTLE && !w.dead && (disk_work_open(&w) > 0 || i < 8); i++) {
 		disk_work_turn(&w);

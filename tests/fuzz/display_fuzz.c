@@ -12,6 +12,8 @@
 #define HEIGHT 128u
 #define LINES  20u
 
+#define RGBX BOOT_PIXEL(BOOT_PIXEL_FIELD(0, 8), BOOT_PIXEL_FIELD(8, 8), BOOT_PIXEL_FIELD(16, 8))
+
 static struct paint paint;
 static u8 pixels[WIDTH * HEIGHT * 4];
 
@@ -30,8 +32,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		return 0;
 	t = calloc(1, bytes);
 	keys = malloc(size);
-	require(paint_open(
-		&paint, pixels, sizeof(pixels), WIDTH, HEIGHT, WIDTH * 4, BOOT_PIXEL_RGBX, 0));
+	require(paint_open(&paint, pixels, sizeof(pixels), WIDTH, HEIGHT, WIDTH * 4, RGBX, 0));
 	require(!terminal_open(t, bytes, paint.columns, paint_text_rows(&paint), &ok) && ok);
 	for (size_t i = 1; i < size; i++) {
 		fuzz_operations++;

@@ -8,7 +8,8 @@
 #include "drivers/xhci/ring.h"
 #include "drivers/xhci/xhci.h"
 #include "tests/unit/disk_work.h"
-#include "tests/unit/fake_xhci.h"
+#include "tests/unit/fake_loop.h"
+#include "tests/unit/fake_usb.h"
 #include "tests/unit/test.h"
 
 static struct work w;
@@ -127,10 +128,12 @@ TEST(xhci_disks)
 	CHECK_EQ(w.geometry.sectors, 1ull << 33);
 }
 
+static u64 comes; /* when the stick is put in */
+
 static void come(void)
 {
-	if (fake_device.waited > 5000000)
-		fake_xhci.absent = false;
+	if (fake_device.waited > comes && fake_usb[FAKE_USB_STICK].kind == FAKE_NONE)
+		fake_usb_plug(FAKE_STICK, 0, FAKE_XHCI_PORT, 3);
 	meanwhile();
 }
 
@@ -138,7 +141,8 @@ static void come(void)
 TEST(xhci_waits_for_a_stick)
 {
 	fake_xhci_init(3);
-	fake_xhci.absent = true;
+	fake_usb_pull(FAKE_USB_STICK);
+	comes = 5000000;
 	fake_device.idle = come;
 	CHECK(disk_work_start(&w, &xhci_driver, 1));
 	CHECK(fake_device.waited > 5000000 && fake_device.waited < 6000000);
@@ -212,8 +216,7 @@ TEST(xhci_errors)
 			CHECK_EQ(w.resets, 0);
 		if (act == FAKE_XHCI_ERROR)
 			CHECK_EQ(fake_xhci.recoveries, 1);
-		if (act == FAKE_XHCI_UNPLUG || act == FAKE_XHCI_FATAL)
-			CHECK_EQ(fake_xhci.resets, 2);
+		CHECK_EQ(fake_xhci.resets, act == FAKE_XHCI_FATAL ? 2 : 1);
 		settle();
 		CHECK(w.client[0].errors <= 1);
 		errors[act] += w.client[0].errors;
@@ -230,7 +233,8 @@ TEST(xhci_errors)
 		bool breaks = act == FAKE_XHCI_ERROR || act == FAKE_XHCI_BAD_STATUS ||
 			      act == FAKE_XHCI_UNPLUG || act == FAKE_XHCI_FATAL;
 
-		CHECK_EQ(errors[act] > 0, tells);
+		if ((errors[act] > 0) != tells)
+			test_fail(__FILE__, __LINE__, "act %u: %lu errors", act, errors[act]);
 		CHECK(resets[act] > 0 || !breaks);
 	}
 }
@@ -238,22 +242,31 @@ TEST(xhci_errors)
 /* What does not help is followed by what is stronger; another stick is not taken for the same. */
 TEST(xhci_stays_broken)
 {
+	static const char *const line[] = {"", "no disk", "out of its reset", "another"};
+
 	for (u32 i = 0; i < 4; i++) {
-		fake_xhci_init(4);
+		fake_xhci_init(3);
 		CHECK(start(1));
 		ask_much();
 		fake_xhci.crooked_recovery = true;
-		fake_xhci.absent = i == 1;
 		fake_xhci.never_reset = i == 2;
 		fake_xhci.blocks += i == 3;
-		CHECK(fake_xhci_step(FAKE_XHCI_ERROR));
+		if (i == 1) {
+			fake_usb_pull(FAKE_USB_STICK);
+			comes = 40000000;
+			fake_device.idle = come;
+		} else {
+			CHECK(fake_xhci_step(i == 2 ? FAKE_XHCI_FATAL : FAKE_XHCI_ERROR));
+		}
 		disk_work_turn(&w);
 		CHECK_EQ(w.dead, i > 0);
-		CHECK_EQ(fake_xhci.resets, 2);
-		if (i > 0)
-			CHECK(strstr(fake_device.last, i == 1   ? "gone"
-						       : i == 2 ? "out of its reset"
-								: "another"));
+		CHECK_EQ(fake_xhci.resets, i == 2 ? 2 : 1);
+		if (!strstr(fake_device.last, line[i]))
+			test_fail(__FILE__, __LINE__, "\"%s\"", fake_device.last);
+		/* the next program is not started too often, whatever is plugged in */
+		CHECK(i != 1 ||
+			(fake_device.waited > comes && fake_device.waited < comes + 1000000));
+		CHECK(i != 3 || fake_device.waited >= 15000000);
 	}
 }
 
@@ -261,25 +274,26 @@ TEST(xhci_stays_broken)
  * bulk endpoints is taken. */
 TEST(xhci_descriptors)
 {
-	struct usb_storage s;
+	struct usb_interface s;
 	u8 good[64];
 	u32 size;
 
 	fake_xhci_init(4);
 	size = fake_xhci.config_size;
 	memcpy(good, fake_xhci.config, sizeof(good));
-	CHECK(usb_find_storage(good, size, true, &s));
+	CHECK(usb_find(good, size, USB_STORAGE, XHCI_SUPER, &s));
 	CHECK_EQ(s.in.address, 0x81);
 	CHECK_EQ(s.in.burst, 3);
 	CHECK_EQ(s.out.address, 2);
 	CHECK_EQ(s.out.burst, 15);
 	CHECK_EQ(s.out.packet, 1024);
-	CHECK(!usb_find_storage(good, size, false, &s)); /* packets of another speed */
+	CHECK(!usb_find(good, size, USB_STORAGE, XHCI_HIGH, &s)); /* packets of another speed */
+	CHECK(!usb_find(good, size, USB_KEYBOARD, XHCI_SUPER, &s));
 	for (u32 cut = 0; cut < size; cut++) {
 		u8 *copy = malloc(cut + 1);
 
 		memcpy(copy, good, cut);
-		CHECK_EQ(usb_find_storage(copy, cut, true, &s), cut >= 38);
+		CHECK_EQ(usb_find(copy, cut, USB_STORAGE, XHCI_SUPER, &s), cut >= 38);
 		free(copy);
 	}
 	for (u32 i = 0; i < size * 256; i++) {
@@ -287,7 +301,7 @@ TEST(xhci_descriptors)
 
 		memcpy(copy, good, size);
 		copy[i / 256] = (u8)i;
-		if (usb_find_storage(copy, size, true, &s)) {
+		if (usb_find(copy, size, USB_STORAGE, XHCI_SUPER, &s)) {
 			CHECK(s.in.address & 0x80 && s.in.address & 0xf);
 			CHECK(s.out.address > 0 && s.out.address < 16);
 			CHECK(s.in.packet == 1024 && s.out.packet == 1024);

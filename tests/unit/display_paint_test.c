@@ -10,6 +10,7 @@
 #include "tests/unit/test.h"
 
 #define MARK 0xabababab
+#define BGRX BOOT_PIXEL(BOOT_PIXEL_FIELD(16, 8), BOOT_PIXEL_FIELD(8, 8), BOOT_PIXEL_FIELD(0, 8))
 
 static struct paint p;
 static struct terminal *t;
@@ -24,7 +25,7 @@ static void open_screen(u32 width, u32 height, u32 pitch, u32 scale)
 	free(t);
 	pixels = malloc(size);
 	memset(pixels, 0xab, size);
-	CHECK(paint_open(&p, pixels, size, width, height, pitch, BOOT_PIXEL_BGRX, scale));
+	CHECK(paint_open(&p, pixels, size, width, height, pitch, BGRX, scale));
 	size = offsetof(struct terminal, grid) + grid_size(p.columns, p.rows - 1, 2 * p.rows);
 	t = calloc(1, size);
 	terminal_open(t, size, p.columns, p.rows - 1, &ok);
@@ -75,7 +76,7 @@ TEST(scales)
 		static u8 none[1];
 
 		CHECK(paint_open(&p, none, ~0ull, want[i].width, want[i].height, 4 * want[i].width,
-			BOOT_PIXEL_BGRX, 0));
+			BGRX, 0));
 		CHECK_EQ(p.scale, want[i].scale);
 		CHECK_EQ(p.columns, want[i].columns);
 		CHECK_EQ(p.rows, want[i].rows);
@@ -87,9 +88,41 @@ TEST(refuses_what_is_no_framebuffer)
 	static u8 none[1];
 
 	CHECK(!paint_open(&p, none, 640 * 480 * 4, 640, 480, 640 * 4, BOOT_PIXEL_NONE, 0));
-	CHECK(!paint_open(&p, none, 640 * 480 * 4 - 1, 640, 480, 640 * 4, BOOT_PIXEL_BGRX, 0));
-	CHECK(!paint_open(&p, none, 640 * 480 * 4, 641, 480, 640 * 4, BOOT_PIXEL_BGRX, 0));
-	CHECK(!paint_open(&p, none, 640 * 480 * 4, 40, 480, 640 * 4, BOOT_PIXEL_BGRX, 0));
+	CHECK(!paint_open(&p, none, 640 * 480 * 4 - 1, 640, 480, 640 * 4, BGRX, 0));
+	CHECK(!paint_open(&p, none, 640 * 480 * 4, 641, 480, 640 * 4, BGRX, 0));
+	CHECK(!paint_open(&p, none, 640 * 480 * 4, 40, 480, 640 * 4, BGRX, 0));
+}
+
+/* What colours are in pixels of each kind: red, and the background 0x101018. */
+TEST(formats)
+{
+	static const struct {
+		u32 format, red, back;
+	} want[] = {
+		{BGRX, 0xc84b4b, 0x101018},
+		{BOOT_PIXEL(
+			 BOOT_PIXEL_FIELD(0, 8), BOOT_PIXEL_FIELD(8, 8), BOOT_PIXEL_FIELD(16, 8)),
+			0x4b4bc8, 0x181010},
+		{BOOT_PIXEL(BOOT_PIXEL_FIELD(20, 10), BOOT_PIXEL_FIELD(10, 10),
+			 BOOT_PIXEL_FIELD(0, 10)),
+			802u << 20 | 301 << 10 | 301, 64u << 20 | 64 << 10 | 96},
+		{BOOT_PIXEL(
+			 BOOT_PIXEL_FIELD(31, 1), BOOT_PIXEL_FIELD(26, 5), BOOT_PIXEL_FIELD(0, 16)),
+			0x80000000 | 9u << 26 | 0x4b4b, 2u << 26 | 0x1818},
+	};
+	static u8 none[1];
+
+	for (u32 i = 0; i < ARRAY_SIZE(want); i++) {
+		CHECK(paint_open(&p, none, ~0ull, 640, 480, 4 * 640, want[i].format, 0));
+		CHECK_EQ(p.colour[1], want[i].red);
+		CHECK_EQ(p.colour[0], want[i].back);
+	}
+	CHECK(!paint_open(&p, none, ~0ull, 640, 480, 4 * 640,
+		BOOT_PIXEL(BOOT_PIXEL_FIELD(30, 3), BOOT_PIXEL_FIELD(8, 8), BOOT_PIXEL_FIELD(0, 8)),
+		0));
+	CHECK(!paint_open(&p, none, ~0ull, 640, 480, 4 * 640,
+		BOOT_PIXEL(BOOT_PIXEL_FIELD(8, 0), BOOT_PIXEL_FIELD(8, 8), BOOT_PIXEL_FIELD(0, 8)),
+		0));
 }
 
 TEST(paints_cells)

@@ -170,6 +170,12 @@ void device_wait(const struct device *d, u64 us)
 		fake_device.idle();
 }
 
+u64 device_time(const struct device *d)
+{
+	(void)d;
+	return fake_device.waited;
+}
+
 void device_stop(struct device *d)
 {
 	(void)d;

@@ -28,7 +28,7 @@ struct fake_device {
 	u64 interrupts; /* event bits set, taken by the test */
 	u64 message_bit[8];
 	void (*idle)(void); /* what the device does while the driver waits; NULL: nothing */
-	u64 waited;         /* microseconds that the driver has waited */
+	u64 waited;         /* microseconds that the driver has waited: its clock */
 	u32 logs;           /* lines that the driver has logged */
 	char last[200];     /* the last of them */
 	u32 wild;           /* addresses outside what was attached */

@@ -1,7 +1,8 @@
 /*
- * An xHCI controller with a USB stick on port 3 and another device on port 1 as hardware would be,
- * over fake_device.h. Commands and control transfers are carried out at once; transfers of the
- * stick's bulk endpoints when it is stepped, rightly or as it is told to.
+ * An xHCI controller with a USB stick on port 3, another device on port 1, and what is plugged in
+ * beside them (fake_usb.h), as hardware would be, over fake_device.h. Commands and control
+ * transfers are carried out at once; transfers of the stick's bulk endpoints when it is stepped,
+ * rightly or as it is told to.
  */
 #pragma once
 
@@ -27,8 +28,6 @@ enum fake_xhci_act {
 };
 
 struct fake_xhci {
-	u32 speed; /* of the stick */
-	bool absent;
 	bool no_other; /* nothing on port 1 */
 	bool never_reset;
 	bool mute;     /* commands are not answered */

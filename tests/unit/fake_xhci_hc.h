@@ -5,9 +5,10 @@
 #pragma once
 
 #include "tests/unit/fake_stick.h"
+#include "tests/unit/fake_usb.h"
 
 #define FAKE_HC_PORTS     4u
-#define FAKE_HC_SLOT      1u
+#define FAKE_HC_SLOTS     20u
 #define FAKE_HC_ENDPOINTS 32u
 
 struct fake_endpoint {
@@ -18,6 +19,14 @@ struct fake_endpoint {
 	u32 cycle;
 	bool rung; /* its doorbell was, and it has not run dry since */
 	bool silent;
+};
+
+struct fake_slot {
+	bool enabled;
+	bool addressed;
+	u32 device; /* of fake_usb; 0: none is there any more */
+	u32 port;   /* of the root hub */
+	struct fake_endpoint ep[FAKE_HC_ENDPOINTS];
 };
 
 struct fake_hc {
@@ -40,12 +49,16 @@ struct fake_hc {
 	u32 event_cycle;
 	u64 command;
 	u32 command_cycle;
-	u32 slot_port; /* 0: the slot is not enabled */
-	bool addressed;
-	struct fake_endpoint ep[FAKE_HC_ENDPOINTS];
+	struct fake_slot slot[FAKE_HC_SLOTS + 1];
 };
 
 extern struct fake_hc fake_hc;
+
+/* A port of the root hub has a device of that speed; 0: none. */
+void fake_hc_connect(u32 port, u32 speed);
+
+/* The device is there no more. */
+void fake_hc_pulled(u32 device);
 
 /* A doorbell is rung. */
 void fake_hc_doorbell(u32 slot, u32 value);

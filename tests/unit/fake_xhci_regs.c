@@ -15,7 +15,6 @@ static void reset_controller(void)
 
 	memcpy(ports, fake_hc.portsc, sizeof(ports));
 	memset(&fake_hc, 0, sizeof(fake_hc));
-	memset(fake_hc.ep, 0, sizeof(fake_hc.ep));
 	fake_hc.sts = 1;
 	fake_xhci.resets++;
 	for (u32 i = 1; i <= FAKE_HC_PORTS; i++)
@@ -23,28 +22,33 @@ static void reset_controller(void)
 	fake_hc.cmd = fake_xhci.never_reset ? 2 : 0;
 }
 
+/* What is there is seen once the port has power, and the test may have changed it meanwhile. */
 static void power(u32 port)
 {
-	bool there = port == FAKE_XHCI_PORT ? !fake_xhci.absent : port == 1 && !fake_xhci.no_other;
+	u32 device = fake_usb_at(0, port);
+	bool there = device && !(fake_usb[device].kind == FAKE_OTHER && fake_xhci.no_other);
 
-	if (there && !(fake_hc.portsc[port] & 1))
-		fake_hc.portsc[port] |= 1 | 1u << 17 | (port == 1 ? 3u : fake_xhci.speed) << 10;
-	if (!there)
-		fake_hc.portsc[port] &= ~3u;
+	if (there != (fake_hc.portsc[port] & 1))
+		fake_hc_connect(port, there ? fake_usb[device].speed : 0);
 }
 
 static void port_write_at(u32 port, u32 value)
 {
 	u32 *p = &fake_hc.portsc[port];
+	u32 device;
 
 	fake_xhci.rules += value & 2; /* which disables it */
 	*p &= ~(value & 0xfe0000);
 	if (!(value & 0x200))
 		fake_xhci.rules++;
 	power(port);
+	device = fake_usb_at(0, port);
 	if (value & 16 && *p & 1) {
 		*p |= 2 | 1u << 21;
-		fake_stick.stage = STICK_COMMAND;
+		if (fake_usb[device].kind == FAKE_STICK)
+			fake_stick.stage = STICK_COMMAND;
+		if (device)
+			fake_usb[device].configuration = 0;
 	}
 }
 
@@ -55,7 +59,7 @@ static u32 reg_read(u32 offset, u32 size)
 	case 0x00:
 		return 0x01100000 | CAPLENGTH;
 	case 0x04:
-		return FAKE_HC_PORTS << 24 | 1 << 8 | 16;
+		return FAKE_HC_PORTS << 24 | 1 << 8 | FAKE_HC_SLOTS;
 	case 0x08:
 		return (fake_xhci.scratchpads & 31) << 27;
 	case 0x10:
@@ -206,21 +210,23 @@ void fake_xhci_init(u32 speed)
 	fake_device_reset();
 	memset(&fake_xhci, 0, offsetof(struct fake_xhci, medium)); /* what it holds is anything */
 	memset(&fake_hc, 0, sizeof(fake_hc));
-	memset(fake_hc.ep, 0, sizeof(fake_hc.ep));
+	memset(fake_usb, 0, sizeof(fake_usb));
 	memset(&fake_stick, 0, sizeof(fake_stick));
 	memcpy(config + 22, packet, 2);
 	memcpy(config + 35, packet, 2);
 	config[2] = sizeof(config);
 	memcpy(fake_xhci.config, config, sizeof(config));
 	fake_xhci.config_size = sizeof(config);
-	fake_xhci.speed = speed;
 	fake_xhci.block_size = 512;
 	fake_xhci.blocks = FAKE_XHCI_SECTORS;
 	fake_xhci.scratchpads = 3;
 	fake_hc.legacy = 1 | 1u << 16;
 	fake_hc.smis = 0xe011;
 	fake_hc.cmd = 1; /* the firmware left it running */
-	fake_hc.portsc[FAKE_XHCI_PORT] = 0x2a0;
+	for (u32 i = 1; i <= FAKE_HC_PORTS; i++)
+		fake_hc.portsc[i] = 0x2a0;
+	fake_usb_plug(FAKE_STICK, 0, FAKE_XHCI_PORT, speed);
+	fake_usb_plug(FAKE_OTHER, 0, 1, 3);
 	fake_device.messages = 1;
 	fake_device.read = reg_read;
 	fake_device.write = reg_write;

@@ -55,6 +55,24 @@ TEST(us)
 	with(0, 0xff, "");
 }
 
+/* A lock's key that is held, and so repeats, changes it once. */
+TEST(lock_repeats)
+{
+	u8 bytes[KEYBOARD_BYTES];
+
+	CHECK(keyboard_init(&k, "us"));
+	for (u32 i = 0; i < 4; i++)
+		CHECK_EQ(keyboard_key(&k, 0x39, true, bytes), 0);
+	CHECK_EQ(k.locks, KEYBOARD_NUM_LOCK | KEYBOARD_CAPS_LOCK);
+	with(0, 0x04, "A");
+	CHECK_EQ(keyboard_key(&k, 0x39, false, bytes), 0);
+	with(0, 0x39, "");
+	with(0, 0x04, "a");
+	with(0, 0x53, "");
+	with(0, 0x47, "");
+	CHECK_EQ(k.locks, KEYBOARD_SCROLL_LOCK);
+}
+
 TEST(control)
 {
 	u8 bytes[KEYBOARD_BYTES];

@@ -43,3 +43,12 @@ void test_fail(const char *file, int line, const char *format, ...)
 		if (a_ != b_)                                                                      \
 			test_fail(__FILE__, __LINE__, "%s is %#llx, %s is %#llx", #a, a_, #b, b_); \
 	} while (0)
+
+/* The same for two strings. */
+#define CHECK_STR(a, b)                                                                            \
+	do {                                                                                       \
+		const char *a_ = (a);                                                              \
+		const char *b_ = (b);                                                              \
+		if (strcmp(a_, b_) != 0)                                                           \
+			test_fail(__FILE__, __LINE__, "%s is \"%s\", not \"%s\"", #a, a_, b_);     \
+	} while (0)

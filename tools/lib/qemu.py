@@ -44,10 +44,11 @@ class Qemu(Emulator):
         for one in self.sockets:
             os.set_inheritable(one.fileno(), True)
         self.machine = "pc" if "ata" in [kind for _, kind in options.disks] else "q35"
+        machine = self.machine + (",i8042=off" if options.keyboard == "usb" else "")
         threads = "multi" if options.cpus > 1 and not options.icount else "single"
         self.command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config",
-            "-machine", self.machine, "-accel", f"tcg,thread={threads}",
+            "-machine", machine, "-accel", f"tcg,thread={threads}",
             "-cpu", options.cpu or "EPYC,+svm,+npt", "-smp", str(options.cpus),
             "-m", str(options.memory), "-bios", FIRMWARE, "-display", "none", "-vga", "std",
             "-drive", f"file={options.image},format=raw,if=none,id=boot,snapshot=on",
@@ -69,6 +70,8 @@ class Qemu(Emulator):
             ]
             for device in DISKS[kind]:
                 self.command += ["-device", device.format(drive=f"disk{number}", address=f"{FIRST_DISK + number:x}")]
+        if options.keyboard == "usb":
+            self.command += self.usb_keyboard()
         for number, (kind, words) in enumerate(options.nets):
             self.command += [
                 "-netdev", ",".join(["user", f"id=net{number}", *words]),
@@ -77,6 +80,13 @@ class Qemu(Emulator):
         if options.icount:
             shift = options.icount_shift
             self.command += ["-icount", f"shift={shift},sleep=off", *DETERMINISTIC]
+
+    def usb_keyboard(self):
+        """A keyboard behind a hub, at the controller of the first USB disk or at one of its own."""
+        usb = [number for number, (_, kind) in enumerate(self.options.disks) if kind == "usb"]
+        bus = f"disk{usb[0]}-hc" if usb else "keyboard-hc"
+        own = [] if usb else ["-device", f"qemu-xhci,id={bus},addr={FIRST_DISK + len(self.options.disks):x}"]
+        return [*own, "-device", f"usb-hub,bus={bus}.0,port=2", "-device", f"usb-kbd,bus={bus}.0,port=2.1"]
 
     def connect(self):
         self.monitor.setblocking(False)

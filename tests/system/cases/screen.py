@@ -1,6 +1,9 @@
 """A machine without a serial port, used from its screen and keyboard: what is checked was read from the screen."""
 
+import hashlib
+
 from boot import Boot, Check
+from disk import MIB, make, pattern
 
 A, B = r"^\[linux-a\] ", r"^\[linux-b\] "
 BOTH = r"(?s)linux-a\] Enter 'help'.*linux-b\] Enter 'help'|linux-b\] Enter 'help'.*linux-a\] Enter 'help'"
@@ -42,7 +45,30 @@ CHECKS = [
     Check("off", r"linux-a: its guest switched itself off"),
 ]
 
+# A USB keyboard behind a hub, while a guest reads the USB disk at the same controller; then the driver of both fails.
+READ = r"dd if=/dev/vda bs=64k count=256 iflag=direct 2>/dev/null | sha256sum"
+USB_STEPS = [
+    (A + "Enter 'help'", r"(while [ ! -e /tmp/stop ]; do " + READ + r" >>/tmp/sums; done; echo done >/tmp/done) &\n"),
+    (r"(?s)\[linux-a\] / # .*\[linux-a\] / # ", r"echo in-$(hostname)-$((6*7)) 'AbC {[|]} \"~@#' <caps_lock>caps<caps_lock>\n"),
+    (r"in-a-42 AbC", r"<alt-f12>"),
+    (r"typing goes to the operator's prompt", r"inject usb kill\n"),
+    (r"(?s)usb is restarted \(1\).*: a keyboard", r"list\n"),
+    (r"MiB of memory are free", r"<alt-f1>"),
+    (r"typing goes to linux-a", r"touch /tmp/stop; until [ -e /tmp/done ]; do sleep 1; done; sort -u /tmp/sums; "
+                                r"echo errors-$(dmesg | grep -ciE 'i/o error|blk_update|timeout')\n"),
+    (r"errors-\d", r"poweroff\n"),
+]
+SUM = hashlib.sha256(b"".join(pattern(mebibyte) for mebibyte in range(16 * MIB // MIB))).hexdigest()
+USB_CHECKS = [
+    Check("log", r"usb: PCI function 00:10.0: port \d+: a hub of 8 ports", r"usb: PCI function 00:10.0: port \d+\.1: a keyboard"),
+    Check("keys", A + r"in-a-42 AbC \{\[\|\]\} \"~@# CAPS$"),
+    Check("restart", r"usb is restarted \(1\)", r"^usb +domain +running", A + rf"{SUM}  -$", A + r"errors-0$"),
+    Check("off", r"linux-a: its guest switched itself off"),
+]
+
 BOOTS = [
+    Boot("screen-usb-qemu-svm", "guests/systems/usb.dts", USB_CHECKS, steps=USB_STEPS, cpus=1, timeout=240,
+         disks=[("usb", make)], options=("--console", "screen", "--keyboard", "usb")),
     Boot("screen-qemu-svm", "screen.dts", CHECKS, steps=STEPS, cpus=1, timeout=300,
          options=("--console", "screen")),
 ]
