@@ -3,8 +3,10 @@
  * clients that come and go, and a disk, a link and an HBA that fail.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "drivers/ahci/ahci.h"
+#include "drivers/ahci/regs.h"
 #include "tests/unit/disk_work.h"
 #include "tests/unit/fake_ahci.h"
 #include "tests/unit/test.h"
@@ -89,6 +91,17 @@ TEST(ahci_clients_come_and_go)
 		CHECK(start(FAKE_CLIENTS));
 		work(2000, true);
 	}
+}
+
+/* What the HBA writes over its list of commands costs those under way, and no other. */
+TEST(ahci_list_is_written_over)
+{
+	fake_ahci_init(32);
+	CHECK(start(1));
+	memset(fake_memory(FAKE_DMA_BUS, AHCI_SLOTS_MAX * sizeof(struct ahci_header)), 0xff,
+		AHCI_SLOTS_MAX * sizeof(struct ahci_header));
+	work(100, false);
+	CHECK(w.client[0].answers > 100);
 }
 
 /* No interrupt is missed: the driver only works when one has come, or a client has asked. */
