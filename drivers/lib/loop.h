@@ -24,11 +24,16 @@ struct loop_faults {
 /* Says that from now on the loop answers. `faults` may be NULL. */
 void loop_open(const struct start_info *info, const struct loop_faults *faults);
 
+/* Limits the messages of the program's device, the bits from START_BIT_OWN on, as loop_wait does
+ * those of peers; see flood_add_device. After loop_open. */
+void loop_watch_device(const u64 *counter, const u64 *other);
+
 /*
  * The end of a turn: answers, carries out an injected fault, and waits for any bit of the thread's
  * event until `deadline` (TSC). 0: there is more to do, so it does not wait and returns 0, nor does
  * it after an injected fault. Returns the bits that were set, root's own among them; 0 after the
- * deadline.
+ * deadline. A peer that sets its bit too often with nothing new is told of to root, and does not
+ * wake the program for a moment (flood.h): so look at every session in each turn.
  */
 u64 loop_wait(cycles_t deadline);
 
