@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "drivers/lib/channel.h"
 #include "drivers/lib/lib.h"
 
 /* What only the program itself can do wrong; NULL: it cannot. */
@@ -42,6 +43,17 @@ u64 loop_wait(cycles_t deadline);
  * the protocol; root judges who is to be restarted. Any thread.
  */
 void loop_peer_broken(cap_t session);
+
+/* Tells root of a byte session that has just been found broken; *was_broken, false at first, is
+ * what the last look found. */
+static inline void loop_look_at(const struct channel *c, bool *was_broken)
+{
+	bool broken = channel_broken(c);
+
+	if (broken && !*was_broken)
+		loop_peer_broken(c->peer);
+	*was_broken = broken;
+}
 
 /* --- inject.c --- */
 
