@@ -225,6 +225,9 @@ void sessions_give_up(const struct member *m);
 /* Requests that clients have sent to it and that it has not answered. */
 u32 sessions_under_way(const struct member *m);
 
+/* True if it has a session whose indices it could spoil: any but the bus domain's. */
+bool sessions_have_rings(const struct member *m);
+
 /*
  * The end of `m` whose capability is `cap` says that its peer broke the protocol or, with `floods`,
  * sets its event bit without end; `m` NULL: root says it of the operator's console. Returns the

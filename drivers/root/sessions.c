@@ -278,6 +278,17 @@ u32 sessions_under_way(const struct member *m)
 	return sum;
 }
 
+bool sessions_have_rings(const struct member *m)
+{
+	for (u32 i = 0; i < sessions; i++) {
+		const struct link *l = session[i].link;
+
+		if ((l->client == m->index || l->server == m->index) && !is_bus(l))
+			return true;
+	}
+	return false;
+}
+
 struct member *sessions_accuse(struct member *m, cap_t cap, bool floods)
 {
 	for (u32 i = 0; i < sessions; i++) {
