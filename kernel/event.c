@@ -66,13 +66,12 @@ void event_set_slot(struct slot *s, u64 bits)
 		event_set(container_of(o, struct thread, event_obj), bits & s->data);
 }
 
-static __attribute__((noinline)) void signal_slow(u64 cap, u64 bits)
+static __attribute__((noinline)) void signal_slow(u64 cap)
 {
 	struct thread *t = cpu_self()->current;
 	struct cap s;
 	status_t status = cap_lookup(t->domain, cap, KIND_EVENT, 0, &s);
 
-	(void)bits;
 	/* Between the two looks the capability may have come to life, but the caller could not
 	 * know. */
 	t->regs.gpr[RAX] = status == STATUS_OK ? STATUS_DENIED : status;
@@ -85,7 +84,7 @@ void sys_event_signal(u64 cap, u64 bits)
 	struct kobj *o = cap_find(t->domain->slots, cap, KIND_EVENT, 0, &s);
 
 	if (unlikely(!o || bits & ~s->data))
-		return signal_slow(cap, bits);
+		return signal_slow(cap);
 	t->regs.gpr[RAX] = STATUS_OK;
 	event_set(container_of(o, struct thread, event_obj), bits);
 }

@@ -104,12 +104,6 @@ bool ahci_open(struct ahci_port *p, struct device *d)
 		device_log(d, "its memory lies above 4 GiB, which it does not reach");
 		return false;
 	}
-	for (u32 i = 0; i < AHCI_SLOTS_MAX; i++) {
-		u64 bus = p->table_bus + i * sizeof(*p->table);
-
-		p->list[i].table = (u32)bus;
-		p->list[i].table_high = (u32)(bus >> 32);
-	}
 	return true;
 }
 
@@ -249,6 +243,7 @@ void ahci_prepare(struct ahci_port *p, u32 slot, const struct ahci_command *c, u
 	u32 feature = c->queued ? c->count : c->feature;
 	u32 count = c->queued ? slot << 3 : c->count;
 	struct ahci_header *h = &p->list[slot];
+	u64 bus = p->table_bus + slot * sizeof(*p->table);
 
 	p->table[slot].fis = (struct ahci_fis){
 		.type = AHCI_FIS_TYPE,
@@ -264,6 +259,9 @@ void ahci_prepare(struct ahci_port *p, u32 slot, const struct ahci_command *c, u
 	};
 	h->flags = AHCI_FIS_WORDS | (c->write ? (u32)AHCI_WRITE : 0) | AHCI_REGIONS(regions);
 	h->moved = 0;
+	/* each time anew: the HBA can write to the list, and a reset is to mend that */
+	h->table = (u32)bus;
+	h->table_high = (u32)(bus >> 32);
 }
 
 void ahci_issue(struct ahci_port *p, u32 slots, bool queued)

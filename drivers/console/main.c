@@ -188,22 +188,12 @@ static void move_output(u64 now)
 	}
 }
 
-/* Tells root of a session that has just been found broken. */
-static void look_at(const struct channel *c, bool *was_broken)
-{
-	bool broken = channel_broken(c);
-
-	if (broken && !*was_broken)
-		loop_peer_broken(c->peer);
-	*was_broken = broken;
-}
-
 static void look_at_all(void)
 {
 	for (u32 i = 0; i < clients; i++)
-		look_at(&client[i], &client_broken[i]);
+		loop_look_at(&client[i], &client_broken[i]);
 	for (u32 i = 0; i < lines; i++)
-		look_at(&line[i].channel, &line[i].broken);
+		loop_look_at(&line[i].channel, &line[i].broken);
 }
 
 int main(struct start_info *info);

@@ -143,16 +143,6 @@ static bool take_keys(const struct channel *from)
 	return terminal->grid.view != view;
 }
 
-/* Tells root of a session that has just been found broken. */
-static void look_at(const struct channel *c, bool *was_broken)
-{
-	bool broken = channel_broken(c);
-
-	if (broken && !*was_broken)
-		loop_peer_broken(c->peer);
-	*was_broken = broken;
-}
-
 int main(struct start_info *info);
 
 int main(struct start_info *info)
@@ -173,11 +163,11 @@ int main(struct start_info *info)
 		bool again;
 		u64 now;
 
-		look_at(&console, &console_broken);
+		loop_look_at(&console, &console_broken);
 		again = take_text();
 		changed |= again;
 		for (u32 i = 0; i < keyboards; i++) {
-			look_at(&keyboard[i], &keyboard_broken[i]);
+			loop_look_at(&keyboard[i], &keyboard_broken[i]);
 			changed |= take_keys(&keyboard[i]);
 		}
 		/* Another console, or view: painted anew, whatever else may have written there. */

@@ -26,7 +26,6 @@ void keyboard_session_open(struct keyboard_session *s, const struct start_info *
 		if (r->role != START_SERVER || strcmp(r->protocol, "serial") != 0)
 			continue;
 		s->channel = channel_open(r);
-		s->cap = r->cap;
 		s->open = true;
 	}
 	if (!keyboard_init(&s->keyboard, layout(info)) && s->open)
@@ -45,9 +44,6 @@ void keyboard_session_key(struct keyboard_session *s, u8 usage, bool pressed)
 
 void keyboard_session_look(struct keyboard_session *s)
 {
-	bool broken = channel_broken(&s->channel);
-
-	if (broken && !s->broken)
-		loop_peer_broken(s->cap);
-	s->broken = broken;
+	if (s->open)
+		loop_look_at(&s->channel, &s->broken);
 }

@@ -8,7 +8,6 @@
 struct keyboard_session {
 	bool open;
 	bool broken;
-	cap_t cap;
 	struct channel channel;
 	struct keyboard keyboard;
 };

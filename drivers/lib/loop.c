@@ -1,4 +1,5 @@
 /* The main loop's end of the heartbeat: see loop.h. */
+#include "drivers/lib/flood.h"
 #include "drivers/lib/loop.h"
 #include "drivers/protocols/epoch.h"
 #include "drivers/protocols/pulse.h"
@@ -11,14 +12,19 @@ static const struct loop_faults *own_faults;
 static struct pulse *pulse;
 static bool injectable;
 static u32 injected;
+static struct flood flood;
 static cycles_t served; /* TSC since which it serves; 0: not yet */
 
 void loop_open(const struct start_info *info, const struct loop_faults *faults)
 {
-	const struct start_resource *r = start_find(info, START_PULSE, 0);
+	const struct start_resource *r;
 
 	start = info;
 	own_faults = faults;
+	flood_init(&flood, info->tsc_hz);
+	for (u32 i = 0; (r = start_find(info, START_SESSION, i)) != NULL; i++)
+		flood_add(&flood, r);
+	r = start_find(info, START_PULSE, 0);
 	if (!r)
 		return;
 	pulse = (struct pulse *)r->address;
@@ -69,15 +75,50 @@ static bool look(void)
 	return fault;
 }
 
+static void tell_root(enum root_op what, cap_t session)
+{
+	struct ipc_words words = {.word = {what, session}};
+
+	sys_ipc_call(thread_self()->root_port, &words);
+}
+
+static void flooded(cap_t session)
+{
+	static bool told;
+
+	if (session != CAP_NULL)
+		tell_root(ROOT_FLOODED, session);
+	else if (!told)
+		log_line("the device interrupts over and over with nothing done: it is looked at "
+			 "every %u ms",
+			FLOOD_MUTE_US / 1000);
+	told |= session == CAP_NULL;
+}
+
+void loop_watch_device(const u64 *counter, const u64 *other)
+{
+	flood_add_device(&flood, ~0ull << START_BIT_OWN, counter, other);
+}
+
 u64 loop_wait(cycles_t deadline)
 {
-	u64 bits = 0;
-	status_t s;
+	cycles_t now;
 
 	if ((pulse && look()) || deadline == 0)
 		return 0;
-	s = sys_event_wait(~0ull, deadline, &bits);
-	return s == STATUS_EVENT ? bits : 0;
+	do {
+		u64 bits = 0;
+		u64 muted = flood_muted(&flood, tsc_now());
+		cycles_t until = flood.until < deadline ? flood.until : deadline;
+		status_t s = sys_event_wait(~muted, until, &bits);
+
+		now = tsc_now();
+		if (s == STATUS_EVENT) {
+			flood_look(&flood, bits, now, flooded);
+			return bits;
+		}
+	} while (now < deadline);
+	return 0;
 }
 
 u64 loop_wait_us(const struct start_info *info, u64 us)
@@ -87,7 +128,5 @@ u64 loop_wait_us(const struct start_info *info, u64 us)
 
 void loop_peer_broken(cap_t session)
 {
-	struct ipc_words words = {.word = {ROOT_BROKEN, session}};
-
-	sys_ipc_call(thread_self()->root_port, &words);
+	tell_root(ROOT_BROKEN, session);
 }

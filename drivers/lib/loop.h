@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "drivers/lib/channel.h"
 #include "drivers/lib/lib.h"
 
 /* What only the program itself can do wrong; NULL: it cannot. */
@@ -24,11 +25,16 @@ struct loop_faults {
 /* Says that from now on the loop answers. `faults` may be NULL. */
 void loop_open(const struct start_info *info, const struct loop_faults *faults);
 
+/* Limits the messages of the program's device, the bits from START_BIT_OWN on, as loop_wait does
+ * those of peers; see flood_add_device. After loop_open. */
+void loop_watch_device(const u64 *counter, const u64 *other);
+
 /*
  * The end of a turn: answers, carries out an injected fault, and waits for any bit of the thread's
  * event until `deadline` (TSC). 0: there is more to do, so it does not wait and returns 0, nor does
  * it after an injected fault. Returns the bits that were set, root's own among them; 0 after the
- * deadline.
+ * deadline. A peer that sets its bit too often with nothing new is told of to root, and does not
+ * wake the program for a moment (flood.h): so look at every session in each turn.
  */
 u64 loop_wait(cycles_t deadline);
 
@@ -40,6 +46,17 @@ u64 loop_wait_us(const struct start_info *info, u64 us);
  * the protocol; root judges who is to be restarted. Any thread.
  */
 void loop_peer_broken(cap_t session);
+
+/* Tells root of a byte session that has just been found broken; *was_broken, false at first, is
+ * what the last look found. */
+static inline void loop_look_at(const struct channel *c, bool *was_broken)
+{
+	bool broken = channel_broken(c);
+
+	if (broken && !*was_broken)
+		loop_peer_broken(c->peer);
+	*was_broken = broken;
+}
 
 /* --- inject.c --- */
 

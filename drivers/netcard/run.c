@@ -157,6 +157,7 @@ int card_run(struct start_info *info, const struct card_driver *of)
 	if (!driver->operations.start(0))
 		device_fail(&device);
 	loop_open(info, &faults);
+	loop_watch_device(&server.sent, &server.received);
 	for (;;) {
 		bool again;
 

@@ -8,10 +8,11 @@
 #include "kernel/abi/types.h"
 
 enum root_op {
-	ROOT_LOG = 1,    /* RDX bytes (at most ROOT_LOG_MAX) of the message page are a line of this
-			    program's log */
-	ROOT_STOP = 2,   /* a partition's VMM: the guest ended; RDX enum root_stop_reason */
-	ROOT_BROKEN = 3, /* the peer of the session whose capability is RDX broke its protocol */
+	ROOT_LOG = 1,     /* RDX bytes (at most ROOT_LOG_MAX) of the message page are a line of this
+			     program's log */
+	ROOT_STOP = 2,    /* a partition's VMM: the guest ended; RDX enum root_stop_reason */
+	ROOT_BROKEN = 3,  /* the peer of the session whose capability is RDX broke its protocol */
+	ROOT_FLOODED = 4, /* it sets the own event bit over and over with nothing new (flood.h) */
 };
 
 #define ROOT_LOG_MAX 240u

@@ -196,6 +196,8 @@ void health_inject(struct member *m, const char *fault)
 	} else if (i == PULSE_WILD_DMA && __atomic_load_n(&p->opened, __ATOMIC_ACQUIRE) &&
 		   !(__atomic_load_n(&p->can, __ATOMIC_RELAXED) & PULSE_CAN_DMA)) {
 		say("not supported: %s has no device that does DMA\n", name);
+	} else if ((i == PULSE_BAD_RING || i == PULSE_STALE_RING) && !sessions_have_rings(m)) {
+		say("not supported: %s has no session with queues or rings\n", name);
 	} else {
 		/* It stays there until the program's loop comes round. */
 		log_line("%s: the operator injects %s", name, fault);

@@ -86,9 +86,14 @@ static void begin(void)
 
 _Noreturn static void main_loop(void)
 {
+	static struct flood flood;
+
 	log_start();
 	begin();
+	flood_init(&flood, boot->tsc_hz);
+	sessions_watch(&flood);
 	for (;;) {
+		u64 muted = flood_muted(&flood, tsc_now());
 		u64 bits = 0;
 		cycles_t deadline;
 
@@ -101,7 +106,10 @@ _Noreturn static void main_loop(void)
 		deadline = supervise_deadline();
 		if (faults_deadline() < deadline)
 			deadline = faults_deadline();
-		sys_event_wait(~0ull, deadline, &bits);
+		if (flood.until < deadline)
+			deadline = flood.until;
+		sys_event_wait(~muted, deadline, &bits);
+		flood_look(&flood, bits, tsc_now(), supervise_flood);
 		service_drain();
 		supervise(bits);
 		operator_run();

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "drivers/lib/flood.h"
 #include "drivers/protocols/bus.h"
 #include "drivers/protocols/pulse.h"
 #include "drivers/protocols/watch.h"
@@ -231,12 +232,18 @@ void sessions_give_up(const struct member *m);
 /* Requests that clients have sent to it and that it has not answered. */
 u32 sessions_under_way(const struct member *m);
 
+/* True if it has a session whose indices it could spoil: any but the bus domain's. */
+bool sessions_have_rings(const struct member *m);
+
 /*
- * The end of `m` whose capability is `cap` says that its peer broke the protocol; `m` NULL: root
- * says it of the operator's console. Returns the peer, or NULL: there is no such session, or it has
- * ended.
+ * The end of `m` whose capability is `cap` says that its peer broke the protocol or, with `floods`,
+ * sets its event bit without end; `m` NULL: root says it of the operator's console. Returns the
+ * peer, or NULL: there is no such session, or it has ended.
  */
-struct member *sessions_accuse(struct member *m, cap_t cap);
+struct member *sessions_accuse(struct member *m, cap_t cap, bool floods);
+
+/* Has root's own sessions watched; their `cap` is the index of the server's member. */
+void sessions_watch(struct flood *f);
 
 /* True if root or all running peers of `m` have accused it of late. */
 bool sessions_agree(const struct member *m);
@@ -271,6 +278,9 @@ void supervise(u64 bits);
 
 /* The operator's console broke its session with root. */
 void supervise_console(void);
+
+/* A member sets the event bit of its session with root without end. */
+void supervise_flood(cap_t index);
 
 /* Ends a member's process as if it had died, for the reason that the log is told, and restarts it
  * within its limit. */

@@ -12,7 +12,7 @@ struct record {
 	u32 badge; /* who called */
 	u16 op;    /* enum root_op */
 	u16 size;  /* bytes of text */
-	u64 value; /* ROOT_STOP: the reason; ROOT_BROKEN: the session's capability */
+	u64 value; /* ROOT_STOP: the reason; ROOT_BROKEN, ROOT_FLOODED: the session's capability */
 	char text[ROOT_LOG_MAX];
 };
 

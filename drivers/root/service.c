@@ -35,6 +35,7 @@ static status_t serve(struct service *v, u64 badge, const struct ipc_words *io)
 		break;
 	case ROOT_STOP:
 	case ROOT_BROKEN:
+	case ROOT_FLOODED:
 		r.value = io->word[1];
 		break;
 	default:

@@ -313,7 +313,18 @@ u32 sessions_under_way(const struct member *m)
 	return sum;
 }
 
-struct member *sessions_accuse(struct member *m, cap_t cap)
+bool sessions_have_rings(const struct member *m)
+{
+	for (u32 i = 0; i < sessions; i++) {
+		const struct link *l = session[i].link;
+
+		if ((l->client == m->index || l->server == m->index) && !is_bus(l))
+			return true;
+	}
+	return false;
+}
+
+struct member *sessions_accuse(struct member *m, cap_t cap, bool floods)
 {
 	for (u32 i = 0; i < sessions; i++) {
 		struct session *s = &session[i];
@@ -326,12 +337,28 @@ struct member *sessions_accuse(struct member *m, cap_t cap)
 		if ((!client && !server) || is_bus(s->link))
 			continue;
 		if (!end->accuses && peer != NODE_ROOT)
-			log_line("%s: %s broke their %s session", m ? m->node->name : "root",
-				member[peer].node->name, s->link->protocol);
+			log_line("%s: %s %s their %s session%s", m ? m->node->name : "root",
+				member[peer].node->name, floods ? "floods" : "broke",
+				s->link->protocol, floods ? " with events" : "");
 		end->accuses = tsc_now();
 		return peer == NODE_ROOT ? NULL : &member[peer];
 	}
 	return NULL;
+}
+
+void sessions_watch(struct flood *f)
+{
+	for (u32 i = 0; i < sessions; i++) {
+		const struct session *s = &session[i];
+		struct start_resource r = {.cap = s->link->server,
+			.address = is_bus(s->link) ? ROOT_BUS : ROOT_SESSION,
+			.bit = s->client.bit,
+			.role = START_CLIENT};
+
+		string_copy(r.protocol, sizeof(r.protocol), s->link->protocol);
+		if (s->link->client == NODE_ROOT)
+			flood_add(f, &r);
+	}
 }
 
 bool sessions_agree(const struct member *m)

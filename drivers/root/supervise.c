@@ -89,10 +89,18 @@ static void accused(struct member *m)
 
 void supervise_console(void)
 {
-	struct member *m = sessions_accuse(NULL, CAP_NULL);
+	struct member *m = sessions_accuse(NULL, CAP_NULL, false);
 
 	if (m && m->state == MEMBER_RUNNING)
 		supervise_end(m, "broke its session with root");
+}
+
+void supervise_flood(cap_t index)
+{
+	struct member *m = &member[index];
+
+	if (m->state == MEMBER_RUNNING)
+		supervise_end(m, "floods its session with root with events");
 }
 
 /*
@@ -235,8 +243,8 @@ void supervise_record(const struct record *r)
 		return;
 	if (r->op == ROOT_LOG) {
 		log_program(m->node->name, r->text, r->size);
-	} else if (r->op == ROOT_BROKEN) {
-		m = sessions_accuse(m, (cap_t)r->value);
+	} else if (r->op == ROOT_BROKEN || r->op == ROOT_FLOODED) {
+		m = sessions_accuse(m, (cap_t)r->value, r->op == ROOT_FLOODED);
 		if (m)
 			accused(m);
 	} else if (m->node->class == NODE_PARTITION) {

@@ -1,5 +1,6 @@
 /*
- * The test program. What it does stands in `args` of its node:
+ * The test program. What it does stands in `args` of its node or, in the place of a partition's
+ * VMM, in `bootargs` of the guest:
  * - nothing: every system call with good and bad arguments (needs `test-authority`)
  * - `bench`: the benchmarks of system calls (needs `test-authority`)
  * - `vcpu`: the cases that need VT-x or AMD-V (needs `test-authority`)
@@ -19,11 +20,14 @@ const struct start_info *info;
 static const char *arguments(void)
 {
 	const struct start_resource *config = start_find(info, START_CONFIG, 0);
+	const void *fdt = config ? (const void *)config->address : NULL;
 	const char *args;
 
-	if (!config || fdt_check_full((void *)config->address, config->size) != 0)
+	if (!fdt || fdt_check_full(fdt, config->size) != 0)
 		return "";
-	args = fdt_getprop((void *)config->address, 0, "args", NULL);
+	args = fdt_getprop(fdt, 0, "args", NULL);
+	if (!args)
+		args = fdt_getprop(fdt, fdt_path_offset(fdt, "/machine/boot"), "bootargs", NULL);
 	return args ? args : "";
 }
 

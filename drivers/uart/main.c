@@ -75,12 +75,9 @@ int main(struct start_info *info)
 	channel_signal(&channel);
 	loop_open(info, NULL);
 	for (;;) {
-		bool broken = channel_broken(&channel);
 		u64 bits;
 
-		if (broken && !was_broken)
-			loop_peer_broken(session->cap);
-		was_broken = broken;
+		loop_look_at(&channel, &was_broken);
 		uart_service(&uart);
 		bits = loop_wait(tsc_now() + tsc_from_us(info->tsc_hz, wait));
 		if (irq && bits & BIT(irq->bit)) {

@@ -25,6 +25,13 @@ void host_broken(cap_t peer)
 	sys_ipc_call(thread_self()->root_port, &words);
 }
 
+void host_flooded(cap_t peer)
+{
+	struct ipc_words words = {.word = {ROOT_FLOODED, peer}};
+
+	sys_ipc_call(thread_self()->root_port, &words);
+}
+
 u64 host_wait(u64 mask, cycles_t deadline)
 {
 	u64 bits;

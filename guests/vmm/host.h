@@ -14,6 +14,10 @@ void host_signal(cap_t event, u64 bits);
 /* Tells root that the peer with that event broke the protocol of its session. */
 void host_broken(cap_t peer);
 
+/* Tells root that the peer with that event sets our event bits without end (drivers/lib/flood.h).
+ */
+void host_flooded(cap_t peer);
+
 /* Waits for bits of the thread's own event; returns those that were set, 0 after the deadline. */
 u64 host_wait(u64 mask, cycles_t deadline);
 

@@ -54,6 +54,8 @@ void machine_deadline(struct machine *m)
 	deadline = ns == MACHINE_NEVER ? TIME_NEVER : clock_deadline(&m->clock, ns);
 	if (m->console.flush_at < deadline)
 		deadline = m->console.flush_at;
+	if (m->flood.muted && m->flood.until < deadline)
+		deadline = m->flood.until;
 	m->deadline = deadline;
 	m->rearm = false;
 }
@@ -104,11 +106,28 @@ void machine_timers(struct machine *m)
 	machine_rearm(m);
 }
 
+/* Leaves out of wake_mask the bits of peers that set them too often, for a moment. */
+static void limit_events(struct vcpu *v, u64 bits)
+{
+	struct machine *m = v->machine;
+	cycles_t now = tsc_now();
+	u64 before = m->flood.muted;
+	u64 muted;
+
+	flood_muted(&m->flood, now);
+	muted = flood_look(&m->flood, bits, now, host_flooded);
+	if (likely(muted == before))
+		return;
+	v->wake_mask = (v->wake_mask | before) & ~muted;
+	machine_rearm(m);
+}
+
 void machine_events(struct vcpu *v, u64 bits, bool timeout)
 {
 	struct machine *m = v->machine;
 
 	machine_lock(v);
+	limit_events(v, bits);
 	if (timeout)
 		machine_timers(m);
 	if (bits & m->console.own_bit)

@@ -21,6 +21,7 @@
 #include "guests/vmm/machine_virtio.h"
 #include "guests/vmm/cpu/mtrr.h"
 #include "guests/vmm/portio.h"
+#include "drivers/lib/flood.h"
 #include "drivers/lib/lib.h"
 #include "drivers/protocols/console.h"
 #include "drivers/protocols/root.h"
@@ -196,6 +197,8 @@ struct machine {
 	struct port_map ports;
 	struct console console;
 	struct virtio_host virtio;
+	struct flood flood;       /* peers of all sessions; muted bits are not in the first vCPU's
+				     wake_mask */
 	u32 fpu_size;             /* bytes of an XSAVE image */
 	bool hardware_interrupts; /* RUN_HARDWARE */
 	struct debug debug;

@@ -28,6 +28,15 @@ _Noreturn static void give_up(void)
 	host_stop(ROOT_STOP_ERROR);
 }
 
+static void watch_peers(struct machine *m, const struct start_info *info)
+{
+	const struct start_resource *r;
+
+	flood_init(&m->flood, info->tsc_hz);
+	for (u32 i = 0; (r = start_find(info, START_SESSION, i)) != NULL; i++)
+		flood_add(&m->flood, r);
+}
+
 static bool find_memory(struct machine *m, const struct start_info *info)
 {
 	const struct start_resource *r;
@@ -276,6 +285,7 @@ int main(struct start_info *info)
 		check(j);
 		machine_journal(m, i, j, &log[i]);
 	}
+	watch_peers(m, info);
 	if (!set_up(m, info))
 		give_up();
 	m->state->ready = 1;

@@ -3,21 +3,9 @@
  * connections that come and go, reset, EEPROM and PHY, and a card that does what the manuals
  * forbid.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "drivers/e1000/e1000.h"
-#include "tests/unit/card_work.h"
+#include "tests/unit/card_test.h"
 #include "tests/unit/fake_e1000.h"
-#include "tests/unit/test.h"
-
-static struct card_work w;
-
-void check_failed(const char *at, int line, const char *what)
-{
-	test_fail(at, line, "%s", what);
-	abort();
-}
 
 static void came_out(const u8 *frame, u32 bytes)
 {
@@ -36,74 +24,21 @@ static void init(u32 i)
 	fake_e1000.sent = came_out;
 }
 
+static bool transmit(void)
+{
+	return fake_e1000_transmit(FAKE_E1000_GOOD);
+}
+
+static bool receive(const u8 *frame, u32 bytes, u32 act)
+{
+	return fake_e1000_receive(frame, bytes, (enum fake_e1000_act)act);
+}
+
+static const struct card_model model = {transmit, receive, &fake_e1000.rules};
+
 static bool start(void)
 {
 	return card_work_start(&w, &e1000_driver);
-}
-
-/* The client connects. */
-static void connect(void)
-{
-	for (u32 i = 0; i < 4; i++) {
-		card_work_turn(&w);
-		card_work_client(&w);
-	}
-	card_work_turn(&w);
-	CHECK(w.server.connected && w.server.link);
-}
-
-static u32 some_size(void)
-{
-	return WORK_FRAME_MIN + (u32)random() % (WORK_FRAME_MAX - WORK_FRAME_MIN + 1);
-}
-
-static bool comes_in(u32 bytes, enum fake_e1000_act act)
-{
-	u8 frame[WORK_FRAME_MAX];
-
-	card_work_in(&w, frame, bytes);
-	return fake_e1000_receive(frame, bytes, act);
-}
-
-/* Nothing was broken, and the device touched only what it was given. */
-static void clean(void)
-{
-	CHECK_EQ(w.wrong, 0);
-	CHECK_EQ(w.damaged, 0);
-	CHECK_EQ(w.server.damages, 0);
-	CHECK_EQ(fake_e1000.rules, 0);
-	CHECK_EQ(fake_device.wild, 0);
-}
-
-static void settle(void)
-{
-	for (u32 i = 0; i < 20; i++) {
-		while (fake_e1000_transmit(FAKE_E1000_GOOD))
-			;
-		card_work_turn(&w);
-		card_work_client(&w);
-	}
-}
-
-static void work(u32 turns, bool restarts)
-{
-	for (u32 i = 0; i < turns; i++) {
-		u32 out = (u32)random() % 30;
-		u32 in = (u32)random() % 30;
-
-		for (u32 k = (u32)random() % 30; k > 0; k--)
-			card_work_send(
-				&w, some_size(), 1 + (u32)random() % CARD_PIECES, random() & 1);
-		for (u32 k = 0; k < in; k++)
-			comes_in(some_size(), FAKE_E1000_GOOD);
-		card_work_turn(&w);
-		while (out-- > 0 && fake_e1000_transmit(FAKE_E1000_GOOD))
-			;
-		card_work_client(&w);
-		if (restarts && random() % 20 == 0)
-			card_work_restart(&w);
-	}
-	settle();
 }
 
 TEST(e1000_frames)

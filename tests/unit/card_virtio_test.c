@@ -2,13 +2,9 @@
  * Tests of the driver of virtio network cards against a model of the device: its features on and
  * off, frames each way, connections that come and go, and a device that does what VIRTIO forbids.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "drivers/virtio_net/net.h"
-#include "tests/unit/card_work.h"
+#include "tests/unit/card_test.h"
 #include "tests/unit/fake_virtio_net.h"
-#include "tests/unit/test.h"
 
 #define VERSION_1  BIT(32)
 #define EVENT      BIT(29)
@@ -28,16 +24,9 @@
 		MERGED | STATUS | CTRL_VQ | CTRL_RX)
 #define HEADER ((u32)sizeof(struct net_header))
 
-static struct card_work w;
 static u8 last[FAKE_VNET_FRAME_MAX]; /* that came out, if it is no frame of card_work's */
 static u32 last_bytes;
 static bool own;
-
-void check_failed(const char *at, int line, const char *what)
-{
-	test_fail(at, line, "%s", what);
-	abort();
-}
 
 static void came_out(const u8 *frame, u32 bytes)
 {
@@ -47,74 +36,24 @@ static void came_out(const u8 *frame, u32 bytes)
 		card_work_out(&w, frame + HEADER, bytes - HEADER);
 }
 
+static bool transmit(void)
+{
+	return fake_vnet_transmit(FAKE_VNET_GOOD);
+}
+
+static bool receive(const u8 *frame, u32 bytes, u32 act)
+{
+	return fake_vnet_receive(frame, bytes, (enum fake_vnet_act)act);
+}
+
+static const struct card_model model = {transmit, receive, &fake_virtio.rules};
+
 static bool start(u64 features, u32 messages)
 {
 	fake_vnet.sent = came_out;
 	own = false;
 	fake_vnet_init(features, messages);
 	return card_work_start(&w, &virtio_net_driver);
-}
-
-static void connect(void)
-{
-	for (u32 i = 0; i < 4; i++) {
-		card_work_turn(&w);
-		card_work_client(&w);
-	}
-	card_work_turn(&w);
-	CHECK(w.server.connected && w.server.link);
-}
-
-static u32 some_size(void)
-{
-	return WORK_FRAME_MIN + (u32)random() % (WORK_FRAME_MAX - WORK_FRAME_MIN + 1);
-}
-
-static bool comes_in(u32 bytes, enum fake_vnet_act act)
-{
-	u8 frame[WORK_FRAME_MAX];
-
-	card_work_in(&w, frame, bytes);
-	return fake_vnet_receive(frame, bytes, act);
-}
-
-static void clean(void)
-{
-	CHECK_EQ(w.wrong, 0);
-	CHECK_EQ(w.damaged, 0);
-	CHECK_EQ(w.server.damages, 0);
-	CHECK_EQ(fake_virtio.rules, 0);
-	CHECK_EQ(fake_device.wild, 0);
-}
-
-static void settle(void)
-{
-	for (u32 i = 0; i < 20; i++) {
-		while (fake_vnet_transmit(FAKE_VNET_GOOD))
-			;
-		card_work_turn(&w);
-		card_work_client(&w);
-	}
-}
-
-static void work(u32 turns, bool restarts)
-{
-	for (u32 i = 0; i < turns; i++) {
-		u32 out = (u32)random() % 30;
-
-		for (u32 k = (u32)random() % 30; k > 0; k--)
-			card_work_send(
-				&w, some_size(), 1 + (u32)random() % CARD_PIECES, random() & 1);
-		for (u32 k = (u32)random() % 30; k > 0; k--)
-			comes_in(some_size(), FAKE_VNET_GOOD);
-		card_work_turn(&w);
-		while (out-- > 0 && fake_vnet_transmit(FAKE_VNET_GOOD))
-			;
-		card_work_client(&w);
-		if (restarts && random() % 20 == 0)
-			card_work_restart(&w);
-	}
-	settle();
 }
 
 TEST(vnet_every_feature)

@@ -2,58 +2,29 @@
  * Tests of the driver of ATA disks against a model of the disk and its bus master: small and large
  * addresses, clients that come and go, and a disk that fails.
  */
-#include <stdlib.h>
-
 #include "drivers/ata/ata.h"
-#include "tests/unit/disk_work.h"
+#include "tests/unit/disk_test.h"
 #include "tests/unit/fake_ata.h"
-#include "tests/unit/test.h"
 
-static struct work w;
-
-void check_failed(const char *at, int line, const char *what)
+static bool step(void)
 {
-	test_fail(at, line, "%s", what);
-	abort();
+	return fake_ata_step(FAKE_ATA_GOOD);
 }
 
-static bool start(u32 clients)
-{
-	return disk_work_start(&w, &ata_driver, clients);
-}
+static const struct disk_model model = {&ata_driver, step, fake_ata.medium, &fake_ata.rules};
 
-/* Turns, without anything new, until all is answered. */
-static void settle(void)
-{
-	for (int i = 0; i < 2000 && disk_work_open(&w) > 0 && !w.dead; i++) {
-		disk_work_turn(&w);
-		for (u32 c = 0; c < w.clients; c++)
-			disk_work_client(&w, c, false);
-		fake_ata_step(FAKE_ATA_GOOD);
-	}
-	CHECK_EQ(disk_work_open(&w), 0);
-}
-
-static void work(u32 turns, bool restarts)
+/* One request at a time: work, in steps of the driver and the disk. */
+static void work_alone(u32 turns, bool restarts)
 {
 	for (u32 i = 0; i < turns; i++) {
-		for (u32 c = 0; c < w.clients; c++) {
-			disk_work_client(&w, c, true);
-			if (restarts && random() % 40 == 0)
-				disk_work_restart(&w, c);
-		}
+		work_ask(restarts);
 		for (u32 k = 0; k < 10; k++) {
 			disk_work_turn(&w);
 			if (random() % 4)
-				fake_ata_step(FAKE_ATA_GOOD);
+				step();
 		}
 	}
-	settle();
-	disk_work_compare(&w, fake_ata.medium);
-	CHECK_EQ(w.wrong + w.stray, 0);
-	CHECK_EQ(fake_ata.rules, 0);
-	CHECK_EQ(fake_device.wild, 0);
-	CHECK_EQ(w.resets, 0);
+	work_end();
 }
 
 TEST(ata_works)
@@ -66,14 +37,14 @@ TEST(ata_works)
 		CHECK_EQ(w.geometry.physical_size, 4096);
 		CHECK_EQ(w.geometry.features, BLOCK_CAN_FLUSH);
 		CHECK_EQ(w.geometry.bus_top, BIT(32));
-		work(400, false);
+		work_alone(400, false);
 		for (u32 c = 0; c < w.clients; c++)
 			CHECK(w.client[c].answers > 100);
 		CHECK_EQ(fake_ata.large, 0);
 	}
 	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
 	CHECK(start(FAKE_CLIENTS));
-	work(1500, true);
+	work_alone(1500, true);
 }
 
 static enum block_status ask(u64 sector, u32 sectors, u8 op)
@@ -118,14 +89,6 @@ TEST(ata_addresses)
 	CHECK_EQ(fake_device.wild, 0);
 }
 
-static void refused(const char *line)
-{
-	fake_device.last[0] = 0;
-	CHECK(!start(1));
-	if (!strstr(fake_device.last, line))
-		test_fail(__FILE__, __LINE__, "\"%s\" is not \"%s\"", fake_device.last, line);
-}
-
 TEST(ata_refused)
 {
 	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
@@ -147,16 +110,6 @@ TEST(ata_refused)
 	refused("of such a size");
 	fake_ata_init(0, 0, true);
 	refused("no number of sectors");
-}
-
-static void ask_much(void)
-{
-	for (u32 i = 0; i < 4; i++) {
-		disk_work_turn(&w);
-		disk_work_client(&w, 0, i > 1);
-	}
-	disk_work_turn(&w);
-	CHECK(disk_work_open(&w) > 8);
 }
 
 /* What fails is told of to the client; what never ends, or goes on too long, is ended by a reset.
@@ -183,7 +136,7 @@ TEST(ata_disk_that_fails)
 			CHECK_EQ(w.client[0].errors, 1 - expected);
 		CHECK_EQ(w.wrong + w.stray, 0);
 		w.resets = 0;
-		work(20, false);
+		work_alone(20, false);
 	}
 }
 

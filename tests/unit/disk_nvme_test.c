@@ -2,60 +2,16 @@
  * Tests of the driver of NVMe disks against a model of the controller: limits of all kinds, clients
  * that come and go, and a controller that does what the specification forbids.
  */
-#include <stdlib.h>
-
 #include "drivers/nvme/nvme.h"
-#include "tests/unit/disk_work.h"
+#include "tests/unit/disk_test.h"
 #include "tests/unit/fake_nvme.h"
-#include "tests/unit/test.h"
 
-static struct work w;
-
-void check_failed(const char *at, int line, const char *what)
+static bool step(void)
 {
-	test_fail(at, line, "%s", what);
-	abort();
+	return fake_nvme_step(FAKE_NVME_GOOD);
 }
 
-static bool start(u32 clients)
-{
-	return disk_work_start(&w, &nvme_driver, clients);
-}
-
-/* Turns, without anything new, until all is answered. */
-static void settle(void)
-{
-	for (int i = 0; i < 2000 && disk_work_open(&w) > 0 && !w.dead; i++) {
-		disk_work_turn(&w);
-		for (u32 c = 0; c < w.clients; c++)
-			disk_work_client(&w, c, false);
-		fake_nvme_step(FAKE_NVME_GOOD);
-	}
-	CHECK_EQ(disk_work_open(&w), 0);
-}
-
-/* Work with a controller that keeps to the rules; `restarts`: clients come and go. */
-static void work(u32 turns, bool restarts)
-{
-	for (u32 i = 0; i < turns; i++) {
-		u32 steps = (u32)random() % 20;
-
-		for (u32 c = 0; c < w.clients; c++) {
-			disk_work_client(&w, c, true);
-			if (restarts && random() % 40 == 0)
-				disk_work_restart(&w, c);
-		}
-		disk_work_turn(&w);
-		for (u32 k = 0; k < steps && fake_nvme_step(FAKE_NVME_GOOD); k++)
-			;
-	}
-	settle();
-	disk_work_compare(&w, fake_nvme.medium);
-	CHECK_EQ(w.wrong + w.stray, 0);
-	CHECK_EQ(fake_nvme.rules, 0);
-	CHECK_EQ(fake_device.wild, 0);
-	CHECK_EQ(w.resets, 0);
-}
+static const struct disk_model model = {&nvme_driver, step, fake_nvme.medium, &fake_nvme.rules};
 
 TEST(nvme_limits)
 {
@@ -147,15 +103,6 @@ TEST(nvme_interrupts)
 	}
 }
 
-/* Refused with a line in the log. */
-static void refused(const char *line)
-{
-	fake_device.last[0] = 0;
-	CHECK(!start(1));
-	if (!strstr(fake_device.last, line))
-		test_fail(__FILE__, __LINE__, "\"%s\" is not \"%s\"", fake_device.last, line);
-}
-
 TEST(nvme_refused)
 {
 	fake_nvme_init(5);
@@ -209,16 +156,6 @@ TEST(nvme_namespace_wanted)
 	g.unit = 8;
 	CHECK(!nvme_driver.open(&w.device, &g));
 	CHECK(strstr(fake_device.last, "namespace 8 is not there"));
-}
-
-static void ask_much(void)
-{
-	for (u32 i = 0; i < 4; i++) {
-		disk_work_turn(&w);
-		disk_work_client(&w, 0, i > 1);
-	}
-	disk_work_turn(&w);
-	CHECK(disk_work_open(&w) > 8);
 }
 
 /* A controller that errs is believed; one that breaks a rule is reset, and loses nothing. */

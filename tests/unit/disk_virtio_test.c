@@ -2,12 +2,9 @@
  * Tests of the driver of virtio disks against a model of the device: every feature on and off,
  * clients that come and go, and a device that does what VIRTIO forbids.
  */
-#include <stdlib.h>
-
 #include "drivers/virtio_blk/blk.h"
-#include "tests/unit/disk_work.h"
+#include "tests/unit/disk_test.h"
 #include "tests/unit/fake_virtio_blk.h"
-#include "tests/unit/test.h"
 
 #define VERSION_1 BIT(32)
 #define INDIRECT  BIT(28)
@@ -20,48 +17,13 @@
 #define ZEROES    BIT(14)
 #define ALL       (VERSION_1 | INDIRECT | EVENT | SEG_MAX | BLK_SIZE | FLUSH | DISCARD | ZEROES)
 
-static struct work w;
-
-void check_failed(const char *at, int line, const char *what)
+static bool step(void)
 {
-	test_fail(at, line, "%s", what);
-	abort();
+	return fake_blk_step(FAKE_BLK_GOOD);
 }
 
-/* Turns, without anything new, until all is answered. */
-static void settle(void)
-{
-	for (int i = 0; i < 2000 && disk_work_open(&w) > 0 && !w.dead; i++) {
-		disk_work_turn(&w);
-		for (u32 c = 0; c < w.clients; c++)
-			disk_work_client(&w, c, false);
-		fake_blk_step(FAKE_BLK_GOOD);
-	}
-	CHECK_EQ(disk_work_open(&w), 0);
-}
-
-/* Work with a device that keeps to the rules; `restarts`: clients come and go. */
-static void work(u32 turns, bool restarts)
-{
-	for (u32 i = 0; i < turns; i++) {
-		u32 steps = (u32)random() % 20;
-
-		for (u32 c = 0; c < w.clients; c++) {
-			disk_work_client(&w, c, true);
-			if (restarts && random() % 40 == 0)
-				disk_work_restart(&w, c);
-		}
-		disk_work_turn(&w);
-		for (u32 k = 0; k < steps && fake_blk_step(FAKE_BLK_GOOD); k++)
-			;
-	}
-	settle();
-	disk_work_compare(&w, fake_blk.medium);
-	CHECK_EQ(w.wrong + w.stray, 0);
-	CHECK_EQ(fake_virtio.rules, 0);
-	CHECK_EQ(fake_device.wild, 0);
-	CHECK_EQ(w.resets, 0);
-}
+static const struct disk_model model = {
+	&virtio_blk_driver, step, fake_blk.medium, &fake_virtio.rules};
 
 TEST(virtio_every_feature)
 {
@@ -71,7 +33,7 @@ TEST(virtio_every_feature)
 			       (i & 16 ? DISCARD | ZEROES : 0);
 
 		fake_blk_init(features, i & 32 ? 1 : 3);
-		CHECK(disk_work_start(&w, &virtio_blk_driver, FAKE_CLIENTS));
+		CHECK(start(FAKE_CLIENTS));
 		CHECK_EQ(w.geometry.sectors, FAKE_BLK_SECTORS);
 		CHECK_EQ(w.geometry.features & BLOCK_CAN_FLUSH, i & 8 ? BLOCK_CAN_FLUSH : 0);
 		CHECK_EQ(w.geometry.max_pieces, i & 4 ? BLOCK_PIECES : 1);
@@ -84,11 +46,11 @@ TEST(virtio_every_feature)
 TEST(virtio_clients_come_and_go)
 {
 	fake_blk_init(ALL, 3);
-	CHECK(disk_work_start(&w, &virtio_blk_driver, FAKE_CLIENTS));
+	CHECK(start(FAKE_CLIENTS));
 	work(2000, true);
 	fake_blk_init(ALL & ~INDIRECT, 3);
 	fake_virtio.queue_size = 16; /* fewer descriptors than requests */
-	CHECK(disk_work_start(&w, &virtio_blk_driver, FAKE_CLIENTS));
+	CHECK(start(FAKE_CLIENTS));
 	work(2000, true);
 }
 
@@ -97,7 +59,7 @@ TEST(virtio_interrupts)
 {
 	for (u32 event = 0; event < 2; event++) {
 		fake_blk_init(event ? ALL : ALL & ~EVENT, 3);
-		CHECK(disk_work_start(&w, &virtio_blk_driver, 1));
+		CHECK(start(1));
 		disk_work_turn(&w);
 		for (u32 i = 0; i < 500; i++) {
 			disk_work_client(&w, 0, true);
@@ -116,38 +78,38 @@ TEST(virtio_interrupts)
 TEST(virtio_refused)
 {
 	fake_blk_init(ALL & ~VERSION_1, 3);
-	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
+	CHECK(!start(1));
 	fake_blk_init(ALL, 3);
 	fake_virtio.refuse = true;
-	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
+	CHECK(!start(1));
 	fake_blk_init(ALL, 3);
 	fake_virtio.no_reset = true;
 	fake_virtio.status = 7;
-	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
+	CHECK(!start(1));
 	CHECK(fake_device.waited >= 1000000);
 	for (u32 i = 0; i < 4; i++) { /* block sizes that cannot be */
 		static const u32 sizes[] = {0, 256, 1000, 1u << 20};
 
 		fake_blk_init(ALL, 3);
 		fake_blk.block_size = sizes[i];
-		CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
+		CHECK(!start(1));
 	}
 	fake_blk_init(ALL, 3);
 	fake_virtio.queue_size = 100;
-	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
+	CHECK(!start(1));
 	fake_blk_init(ALL, 3);
 	fake_device.config[0x74 + 13] = 0; /* doorbells of no size */
 	fake_device.config[0x74 + 12] = 1;
-	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
+	CHECK(!start(1));
 	fake_blk_init(ALL, 3);
 	fake_device.config[0x40 + 11] = 0x80; /* registers beyond the function's */
-	CHECK(!disk_work_start(&w, &virtio_blk_driver, 1));
+	CHECK(!start(1));
 }
 
 TEST(virtio_read_only)
 {
 	fake_blk_init(ALL | RO, 3);
-	CHECK(disk_work_start(&w, &virtio_blk_driver, 1));
+	CHECK(start(1));
 	CHECK(w.server.client[0].end.facts.features & BLOCK_READ_ONLY);
 	CHECK(!(w.server.client[0].end.facts.features & BLOCK_CAN_DISCARD));
 }
@@ -156,7 +118,7 @@ TEST(virtio_blocks_of_4096)
 {
 	fake_blk_init(ALL, 3);
 	fake_blk.block_size = 4096;
-	CHECK(disk_work_start(&w, &virtio_blk_driver, FAKE_CLIENTS));
+	CHECK(start(FAKE_CLIENTS));
 	CHECK_EQ(w.geometry.block_size, 4096);
 	work(200, false);
 }
@@ -168,7 +130,7 @@ TEST(virtio_hostile_device)
 		u32 expected = act == FAKE_BLK_ERROR || act == FAKE_BLK_STATUS ? 0 : 1;
 
 		fake_blk_init(ALL, 3);
-		CHECK(disk_work_start(&w, &virtio_blk_driver, 1));
+		CHECK(start(1));
 		w.tolerant = true;
 		for (u32 i = 0; i < 4; i++) {
 			disk_work_turn(&w);
@@ -199,7 +161,7 @@ TEST(virtio_hostile_device)
 TEST(virtio_device_that_stays_broken)
 {
 	fake_blk_init(ALL, 3);
-	CHECK(disk_work_start(&w, &virtio_blk_driver, 1));
+	CHECK(start(1));
 	for (u32 i = 0; i < 4; i++) {
 		disk_work_turn(&w);
 		disk_work_client(&w, 0, i > 1);

@@ -57,6 +57,12 @@ void host_broken(cap_t peer)
 	host.broken++;
 }
 
+void host_flooded(cap_t peer)
+{
+	(void)peer;
+	host.flooded++;
+}
+
 u64 host_wait(u64 mask, cycles_t deadline)
 {
 	(void)deadline;

@@ -18,6 +18,7 @@ struct host {
 	u64 signals;                    /* bits that were signalled, ever */
 	u64 signals_to[HOST_VCPUS + 1]; /* the same by event: vCPU i's is i + 1 */
 	u32 broken;                     /* times that a peer was said to be broken */
+	u32 flooded;                    /* times that a peer was said to flood */
 	u64 fetched;                    /* groups that were fetched, ever */
 	u32 doorbells;                  /* bound now */
 	u64 doorbell_bits[65536];       /* by port */

@@ -5,7 +5,6 @@
 
 #define LOOKS     8u       /* steps of the handshake that one event may take */
 #define CHUNK_MAX 0x10000u /* bytes */
-#define IDLE_MAX  1000u /* events without cause that a server may send in a row within a second */
 
 static struct backend_block *backend(struct machine *m, u32 number)
 {
@@ -302,14 +301,13 @@ static enum virtio_blk_status status_of(u32 status)
 	}
 }
 
-/* Takes answers; one that belongs to nothing is ignored. False: there were none. */
-static bool answers(struct machine *m, struct backend_block *b, u32 number)
+/* Takes answers; one that belongs to nothing is ignored. */
+static void answers(struct machine *m, struct backend_block *b, u32 number)
 {
 	struct block_completion c;
 	bool broken = false;
-	u32 i;
 
-	for (i = 0; i < BLOCK_QUEUE && block_answer_take(&b->end, &c, &broken); i++) {
+	for (u32 i = 0; i < BLOCK_QUEUE && block_answer_take(&b->end, &c, &broken); i++) {
 		struct backend_block_slot *s = &b->slot[c.id % VIRTIO_BLK_REQUESTS];
 
 		if (c.id >= VIRTIO_BLK_REQUESTS || !s->under_way)
@@ -320,20 +318,6 @@ static bool answers(struct machine *m, struct backend_block *b, u32 number)
 	}
 	if (broken)
 		damaged(b);
-	return i > 0;
-}
-
-/* An honest server sets the event bit when there is something new, and a race with our look may
- * leave one event without it; one that floods us takes our guest's time. Root hears of it. */
-static void without_cause(struct machine *m, struct backend_block *b)
-{
-	if (b->idle++ == 0)
-		b->idle_since = tsc_now();
-	if (b->idle < IDLE_MAX)
-		return;
-	b->idle = 0;
-	if (tsc_now() - b->idle_since < m->clock.hz)
-		host_broken(b->peer);
 }
 
 /* A server that cannot reach the guest's RAM: what names that is begun again, and copied. */
@@ -381,12 +365,10 @@ void backend_block_event(struct machine *m, u32 number)
 	struct backend_block *b = backend(m, number);
 	enum epoch_state state = EPOCH_HELLO;
 	bool signal = false;
-	bool news = false;
 
 	for (u32 i = 0;
 		i < LOOKS && state != EPOCH_AWAY && state != EPOCH_CONNECTED && state != EPOCH_GONE;
 		i++) {
-		news = i > 0;
 		state = block_client_look(&b->end, &signal);
 		if (state == EPOCH_ANSWERED)
 			connected(m, b, number);
@@ -401,12 +383,8 @@ void backend_block_event(struct machine *m, u32 number)
 	if (b->gone && disk(m, number)->virtio.queues)
 		virtio_blk_ready(m, disk(m, number));
 	if (b->connected) {
-		news |= answers(m, b, number);
+		answers(m, b, number);
 		if (disk(m, number)->virtio.queues)
 			virtio_blk_ready(m, disk(m, number));
 	}
-	if (news)
-		b->idle = 0;
-	else
-		without_cause(m, b);
 }

@@ -39,10 +39,8 @@ struct backend_block {
 	cap_t peer;
 	u64 peer_bits;
 	u64 own_bit;
-	u64 taken;           /* bitmap of chunks */
-	u32 chunk;           /* bytes of one */
-	u32 idle;            /* events without cause, one after another */
-	cycles_t idle_since; /* TSC of the first of them */
+	u64 taken; /* bitmap of chunks */
+	u32 chunk; /* bytes of one */
 	struct backend_block_slot slot[VIRTIO_BLK_REQUESTS];
 };
 

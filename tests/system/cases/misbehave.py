@@ -42,13 +42,13 @@ FLOODED = [
     (r"operator's prompt", r"stats flooding\n"),
     (r"process pool: ", r"stop flooding\n"),
     (r"flooding is stopped by the operator", KEY + r"1\n"),
-    (r"typing goes to undisturbed(?s:.)*/ # ", r"echo first-$((40+1))\n"),
+    (r"typing goes to undisturbed(?s:.)*/ # ", r"dd if=/dev/vdb bs=64k count=8 iflag=direct 2>n | wc -c; echo first-$((40+1))\n"),
     (r"first-41", KEY + "o"),
     (r"operator's prompt", r"list\n"),
     (r"MiB of memory are free", KEY + "1"),
     (r"typing goes to undisturbed", r"poweroff\n"),
-    (r"undisturbed: its guest switched itself off", ""),
 ]
+FLOODS = r"root\] %s: %s floods their %s session with events"
 
 BOOTS = [
     Boot("misbehave", "misbehave.dts", [
@@ -77,9 +77,12 @@ BOOTS = [
     ], steps=STEPS, timeout=180),
     Boot("flood", "flood.dts", [
         Check("lines", r"root\] flooding: flood \d+"),
-        Check("events", r"root\] undisturbed: storm broke their block session", r"root\] storm broke the protocol with all its peers",
-              r"^\[undisturbed\] first-41"),
+        *[Check(f"server-{what}", FLOODS % ("undisturbed", "storm", what)) for what in ("block", "net")],
+        Check("server-restarted", r"root\] storm broke the protocol with all its peers", r"^\[undisturbed\] first-41"),
+        *[Check(f"client-of-{server}", FLOODS % (server, "hostile", what), lacks=rf"root\] {server} (is restarted|broke|hangs)")
+          for server, what in (("ramdisk", "block"), ("switch", "net"), ("console", "console"))],
+        Check("disk", r"^\[undisturbed\] 524288$", r"^\[undisturbed\] first-41"),
         Check("operator", r"^flooding: running, started 1 times", r"^process pool: ", r"root\] flooding is stopped"),
         Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41"),
-    ], steps=FLOODED, timeout=90),
+    ], steps=FLOODED, until=r"undisturbed: its guest switched itself off", timeout=150),
 ]

@@ -37,10 +37,12 @@ def work(end, address):
 
 
 class Machine:
-    """A description, whose domains `disk` and `others` are made to fail under the guests linux-a and linux-b."""
+    """A description, whose domains `disk` and `others` are made to fail under the guests linux-a and linux-b. ready: what the
+    disk's driver logs last when it starts; one that takes long would else fail before it can have requests."""
 
-    def __init__(self, system, disk="ramdisk", others=("switch", "console", "uart"), kinds=KINDS, **settings):
+    def __init__(self, system, disk="ramdisk", others=("switch", "console", "uart"), kinds=KINDS, *, ready="", **settings):
         self.system, self.disk, self.others, self.kinds, self.settings = system, disk, others, kinds, settings
+        self.ready = ready
 
 
 def blank(path, mib=32):
@@ -50,14 +52,15 @@ def blank(path, mib=32):
 
 
 REAL = ("switch", "console", "uart", "bus")
+OPENED = r"disk: PCI function .* for linux-b"
 IOMMU = ["-device", "intel-iommu,intremap=on,caching-mode=on"]
 # Only with an IOMMU is the disk's driver told to do wild-dma: without one that may be the end of the machine.
 MACHINES = {
     "ramdisk": Machine("drivers.dts"),
     "ramdisk-no-replay": Machine("drivers-no-replay.dts"),
     "virtio-blk": Machine("drivers-virtio-blk.dts", "disk", REAL, disks=[("virtio", blank)]),
-    "ahci": Machine("drivers-ahci.dts", "disk", REAL, disks=[("ahci", blank)]),
-    "usb": Machine("drivers-usb.dts", "disk", REAL, disks=[("usb", blank)]),
+    "ahci": Machine("drivers-ahci.dts", "disk", REAL, ready=OPENED, disks=[("ahci", blank)]),
+    "usb": Machine("drivers-usb.dts", "disk", REAL, ready=OPENED, disks=[("usb", blank)]),
     "nvme": Machine("drivers-nvme.dts", "disk", REAL, disks=[("nvme", blank)]),
     "nvme-iommu": Machine("drivers-dma.dts", "disk", REAL, (*KINDS, "wild-dma"), disks=[("nvme", blank)], machine=IOMMU),
 }
@@ -88,7 +91,7 @@ def mixed(machine, number, seed):
     return found
 
 
-def injections(faults, seed):
+def injections(machine, faults, seed):
     """Steps that inject them one after another, each once the one before is recovered from, after a pause: typing takes time,
     16 characters in 20 ms."""
     dice, wanted, steps = random.Random(seed), r"operator's prompt", []
@@ -98,6 +101,8 @@ def injections(faults, seed):
             wanted = rf"(?s){wanted}.*round-"
         steps.append((wanted, rf"{pause}inject {target} {fault}\n"))
         wanted = rf"\] {target} is restarted \(\d+\)"
+        if target == machine.disk and machine.ready:
+            wanted = rf"{wanted}[\s\S]*{machine.ready}"
     return steps, wanted
 
 
@@ -137,7 +142,7 @@ def counted(machine, faults, share):
 def boot(name, machine, faults, *, seed=1, share=0.5, before=(), after=(), checks=(), timeout=0, well=True, **settings):
     """A boot with these faults; the guests end their work afterwards. before: steps at the prompt behind them; after: in
     linux-b at its end, up to "end-43"."""
-    inject, last = injections(faults, seed)
+    inject, last = injections(machine, faults, seed)
     steps = [
         (r"(?s)\[linux-a\] / # .*\[linux-b\] / # |\[linux-b\] / # .*\[linux-a\] / # ", work(1, 1)),
         (r"\[linux-a\] round-", KEY + "2"),
@@ -161,4 +166,4 @@ def boot(name, machine, faults, *, seed=1, share=0.5, before=(), after=(), check
         Check("recovery", rf"^recoveries: [1-9]\d*; cycles: median \d+"),
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|soft lockup|nobody cared"),
         *checks,
-    ], steps=steps, until="end-43" if after else "end-42", timeout=timeout or 150 + 2 * len(faults), **{**machine.settings, **settings})
+    ], steps=steps, until="end-43" if after else "end-42", timeout=timeout or 200 + 3 * len(faults), **{**machine.settings, **settings})
