@@ -12,6 +12,8 @@
 #define MSR_X2_COUNT    0x839u
 #define MSR_X2_SELF_IPI 0x83fu
 #define WRMSR_EXITS     5u /* without help: TPR twice, ICR, SELF IPI, EOI */
+#define HOST_US         500u
+#define HOST_MOST       2000u
 
 struct apic_counts {
 	u32 reads, writes, icr, ends;
@@ -129,8 +131,69 @@ static void apic_helped(void)
 	apic_guest(RUN_X2APIC);
 }
 
+/* Runs to the next exit, while interrupts for the host come; returns how many did. */
+static u32 run_interrupted(void)
+{
+	u32 count = 0;
+	status_t s;
+	u64 bits;
+
+	do {
+		s = sys_vcpu_run(
+			guest_vcpu, 0, tsc_now() + tsc_from_us(info->tsc_hz, HOST_US), &bits);
+		count += s == STATUS_TIMEOUT;
+	} while (s == STATUS_TIMEOUT && count < HOST_MOST);
+	want_status(s, OK);
+	return count;
+}
+
+/* A vector that became pending while the guest keeps interrupts out is held back, though those for
+ * the host are taken. */
+static void apic_held(u64 flags)
+{
+	static const u8 code[] = {
+		0xfb, 0x90, 0xfa,                               /* sti; nop; cli */
+		0x66, 0x31, 0xc0, 0x66, 0x31, 0xd2,             /* xor eax, eax; xor edx, edx */
+		0xb0, GUEST_VECTOR,                             /* mov al, GUEST_VECTOR */
+		0x66, 0xb9, 0x3f, 0x08, 0x00, 0x00, 0x0f, 0x30, /* mov ecx, 0x83f; wrmsr */
+		0x66, 0xb9, 0x00, 0x00, 0x20, 0x00,             /* mov ecx, 0x200000 */
+		0x67, 0xe2, 0xfd,                               /* loop $ */
+		0xe6, 0x82,                                     /* out 0x82, al */
+		0xfb, 0x90, 0xe6, 0x80,                         /* sti; nop; out 0x80, al */
+	};
+	struct apic_counts n = {0};
+	u32 interrupts;
+
+	if (!guest_begin(code, sizeof(code)))
+		return;
+	guest_handler(0x81);
+	run->flags = flags;
+	interrupts = run_interrupted();
+	if (!case_failed() && run->exit_kind == EXIT_WRMSR) {
+		apic_serve(&n);
+		interrupts = run_interrupted();
+	}
+	want(run->exit_kind == EXIT_IO && run->exit.io.port == 0x82);
+	want(interrupts > 0);
+	guest_skip(2);
+	if (apic_run(&n, 0x81))
+		apic_run(&n, 0x80);
+}
+
+static void apic_held_exits(void)
+{
+	apic_held(0);
+}
+
+static void apic_held_helped(void)
+{
+	apic_held(RUN_X2APIC);
+}
+
 const struct test_case apic_cases[] = {
 	{"vcpu_x2apic_exits", apic_exits},
 	{"vcpu_x2apic_helped", apic_helped},
+	{"vcpu_x2apic_held_exits", apic_held_exits},
+	{"vcpu_x2apic_held_helped", apic_held_helped},
 	{NULL, NULL},
 };

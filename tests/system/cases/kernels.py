@@ -5,6 +5,7 @@ import os
 from boot import TREE, Boot, Check, Failed
 
 FNV_BASIS, FNV_PRIME, MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
+LONG = 1200
 MODULES = [("a.cpio", "build/guests/a.cpio"),
            ("multiboot.dts a module's own words", "guests/systems/multiboot.dts")]
 
@@ -25,19 +26,25 @@ def modules(log):
             raise Failed(f"{line.strip()!r} is not in the log")
 
 
-BOOTS = [
-    Boot("i386-qemu-svm", "guests/systems/i386.dts", [
+def i386(platform, timeout, **options):
+    return Boot(f"i386-{platform}", "guests/systems/i386.dts", [
         Check("hello", r"^\[linux\] Hello from guest i386: Linux .*-686-pae, 2 CPU\(s\)"),
         Check("machine", r"^\[linux\] i686$"),
         Check("compute", r"^\[linux\] +2 [0-9a-f]{64} +/bin/busybox$"),
         Check("disk", r"^\[linux\] same-42$"),
         Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
-    ], timeout=180, steps=[
+    ], platform=platform, timeout=timeout, steps=[
         (r"/ # ", r"uname -m; for i in 0 1; do taskset $((1 << i)) sha256sum /bin/busybox & done | sort | uniq -c; "
                   r"echo end-$((40+1))\n"),
         (r"end-41", DISK),
         (r"end-42", r"poweroff\n"),
-    ]),
+    ], **options)
+
+
+BOOTS = [
+    i386("qemu-svm", 180),
+    i386("bochs-vmx", LONG, by_hand=True),
+    i386("bochs-svm", LONG, by_hand=True),
     Boot("multiboot-qemu-svm", "guests/systems/multiboot.dts", [
         Check("command-line", r"^\[multiboot\] multiboot: loaded by Bulkhead as: multiboot\.elf answer=42$"),
         # 32 MiB, less the 384 KiB below 1 MiB that are no RAM

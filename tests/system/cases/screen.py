@@ -28,11 +28,10 @@ STEPS = [
     (r"placedq", r"<alt-f11>"),
     (r"all consoles are shown", r"seq 900 1000; echo end-$((7*7))\n"),
     (r"end-49", r"<shift-pgup><shift-pgup><shift-pgup>"),
-    (r"(?m)^\[linux-a\] 905$", r"x\x7fpoweroff\n"),
+    (r"(?m)^\[linux-a\] 920$", r"x\x7fpoweroff\n"),
     (r"linux-a: its guest switched itself off", r"<alt-f2>poweroff\n"),
 ]
 CHECKS = [
-    Check("log", r"^\[ +\d+\.\d+ 0 root\] display: 1280 x 800 pixels, 160 columns, 49 rows"),
     Check("early-log", r"^\[ +\d+\.\d+ 0 kernel\] Bulkhead: 1 CPUs?"),
     Check("guest-a", A + r"in-a-42$", A + r"ABC \{\[\|\]\} \"~@#$", A + r"again-a-54$"),
     Check("guest-b", B + r"in-b-48$"),
@@ -41,7 +40,7 @@ CHECKS = [
     Check("operator", r"^bulkhead> list", r"^i8042 +domain +running", r"^display +domain +running"),
     Check("restart", r"display is restarted \(1\)", r"i8042 is restarted \(1\)", r"console is restarted by the operator"),
     Check("cursor-motion", r"^         placedq$"),
-    Check("looks-back", A + r"end-49$", A + r"905$"),
+    Check("looks-back", A + r"end-49$", A + r"920$"),
     Check("off", r"linux-a: its guest switched itself off"),
 ]
 
@@ -66,9 +65,16 @@ USB_CHECKS = [
     Check("off", r"linux-a: its guest switched itself off"),
 ]
 
+
+def boot(platform, size, timeout, **options):
+    log = Check("log", rf"^\[ +\d+\.\d+ 0 root\] display: {size}")
+    return Boot(f"screen-{platform}", "screen.dts", [log, *CHECKS], platform=platform, steps=STEPS, cpus=1, timeout=timeout,
+                options=("--console", "screen"), **options)
+
+
 BOOTS = [
     Boot("screen-usb-qemu-svm", "guests/systems/usb.dts", USB_CHECKS, steps=USB_STEPS, cpus=1, timeout=240,
          disks=[("usb", make)], options=("--console", "screen", "--keyboard", "usb")),
-    Boot("screen-qemu-svm", "screen.dts", CHECKS, steps=STEPS, cpus=1, timeout=300,
-         options=("--console", "screen")),
+    boot("qemu-svm", "1280 x 800 pixels, 160 columns, 49 rows", 300),
+    boot("bochs-vmx", "800 x 600 pixels, 100 columns, 36 rows", 1200, by_hand=True),
 ]

@@ -14,29 +14,43 @@ COMPILED = Check("compile", r"^\[linux\] compile-test: PASS [0-9a-f]{16}, \d+ pa
 # Ticks of 10 ms in which processors could have run.
 STOLEN = (r"dmesg | grep -i kvm; echo stolen-$(awk '/^cpu / { print $9 }' /proc/stat); echo end-$((40+4))\n")
 
+WELL = Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup")
+LONG = 1200
+
+
+def linux(platform, timeout, **options):
+    """Four processors on a CPU each."""
+    return Boot(f"smp-linux-{platform}", "guests/systems/smp.dts", [
+        Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
+        Check("compute", r"^\[linux\] +4 [0-9a-f]{64} +/bin/busybox$"),
+        Check("disk", r"^\[linux\] same-4$"), COMPILED, WELL,
+    ], platform=platform, cpus=4, timeout=timeout, steps=[
+        (r"/ # ", r"for i in 0 1 2 3; do taskset $((1 << i)) sha256sum /bin/busybox & done | sort | uniq -c; "
+                  r"echo end-$((40+1))\n"),
+        (r"end-41", DISK),
+        (r"end-42", COMPILE),
+        (r"end-43", r"poweroff\n"),
+    ], **options)
+
+
+def shared(platform, timeout, **options):
+    """Four processors on two CPUs."""
+    return Boot(f"smp-shared-{platform}", "guests/systems/smp-shared.dts", [
+        Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
+        Check("paravirtual", r"^\[linux\] .*KVM setup pv remote TLB flush", r"^\[linux\] .*setup PV IPIs"),
+        Check("steal", r"^\[linux\] stolen-[1-9]\d*$"),
+        Check("disk", r"^\[linux\] same-4$"), COMPILED, WELL,
+    ], platform=platform, timeout=timeout,
+        steps=[(r"/ # ", DISK), (r"end-42", COMPILE), (r"end-43", STOLEN), (r"end-44", r"poweroff\n")], **options)
+
+
 BOOTS = [
     Boot("smp-qemu-svm", "smp.dts", [
         Check("own", r"^\[own\] smp: [1-9]\d* passed, 0 failed"),
         Check("shared", r"^\[shared\] smp: [1-9]\d* passed, 0 failed"),
         Check("ends-skipped", r"^\[shared\] PASS smp_pv_skipped"),
     ], counted=r"\[shared\] ", timeout=120),
-    Boot("smp-linux-qemu-svm", "guests/systems/smp.dts", [
-        Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
-        Check("compute", r"^\[linux\] +4 [0-9a-f]{64} +/bin/busybox$"),
-        Check("disk", r"^\[linux\] same-4$"), COMPILED,
-        Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
-    ], cpus=4, timeout=400, steps=[
-        (r"/ # ", r"for i in 0 1 2 3; do taskset $((1 << i)) sha256sum /bin/busybox & done | sort | uniq -c; "
-                  r"echo end-$((40+1))\n"),
-        (r"end-41", DISK),
-        (r"end-42", COMPILE),
-        (r"end-43", r"poweroff\n"),
-    ]),
-    Boot("smp-shared-qemu-svm", "guests/systems/smp-shared.dts", [
-        Check("cpus", r"^\[linux\] Hello from guest cc: Linux .* 4 CPU\(s\)"),
-        Check("paravirtual", r"^\[linux\] .*KVM setup pv remote TLB flush", r"^\[linux\] .*setup PV IPIs"),
-        Check("steal", r"^\[linux\] stolen-[1-9]\d*$"),
-        Check("disk", r"^\[linux\] same-4$"), COMPILED,
-        Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|soft lockup"),
-    ], timeout=400, steps=[(r"/ # ", DISK), (r"end-42", COMPILE), (r"end-43", STOLEN), (r"end-44", r"poweroff\n")]),
+    linux("qemu-svm", 400),
+    shared("qemu-svm", 400),
+    *(make(platform, LONG, by_hand=True) for platform in ("bochs-vmx", "bochs-svm") for make in (linux, shared)),
 ]
