@@ -184,8 +184,8 @@ TEST(xhci_errors)
 	u64 resets[FAKE_XHCI_ACTS] = {0};
 	u64 errors[FAKE_XHCI_ACTS] = {0};
 
-	for (u32 i = 0; i < 4 * (FAKE_XHCI_ACTS - 1); i++) {
-		enum fake_xhci_act act = FAKE_XHCI_FAIL + i / 4;
+	for (u32 i = 0; i < 8 * (FAKE_XHCI_ACTS - 1); i++) {
+		enum fake_xhci_act act = FAKE_XHCI_FAIL + i / 8;
 		u32 stages = i % 4;
 		bool again;
 
