@@ -15,6 +15,7 @@ TERMINAL = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]")  # what is meant for a termina
 # For Bochs with AMD-V, which takes a guest's triple fault for its own end: it shall report it, and its debugger, which
 # that brings up, shall go on.
 GO_ON = ["-rc", os.path.join(TREE, "tests/system/go-on.rc"), "panic: action=fatal, cpu0=report, cpu1=report"]
+DIED = r"the emulator ended with signal (6|11)"  # an assertion of its own, or an invalid access
 
 
 class Failed(Exception):
@@ -70,10 +71,14 @@ def spelled(name):
 
 
 def reason_of(done):
-    """Why tools/run failed, in a line: its own, or the first that it printed."""
+    """Why tools/run failed, in a line: its own, with what an emulator that died said of it, or the first that it printed."""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     own = [line for line in lines if line.startswith("run:")]
-    return (own or lines or [f"status {done.returncode}"])[0]
+    reason = (own or lines or [f"status {done.returncode}"])[0]
+    if re.search(DIED, reason):
+        others = [line for line in lines if line not in own and "warning:" not in line]
+        reason += ": " + next((line for line in others if re.search(r"error|assert", line, re.I)), (others or ["no word"])[-1])
+    return reason
 
 
 class Check:
@@ -114,7 +119,9 @@ class Boot:
         self.files, self.port = files or {}, 0
         # QEMU with a thread for each CPU ends some boots so (tests/README.md); in others it is what must come.
         wanted = any("triple fault" in pattern for check in self.checks for pattern in check.patterns)
-        self.broken = r"triple fault" if platform == "qemu-svm" and cpus > 1 and not wanted else None
+        self.broken = DIED
+        if platform == "qemu-svm" and cpus > 1 and not wanted:
+            self.broken += r"|triple fault"
 
     def run(self, folder):
         """Boots and checks; returns [(name of the test, reason of its failure or None)]."""
@@ -123,11 +130,12 @@ class Boot:
         log_path = os.path.join(folder, "log")
         disks = [os.path.join(folder, f"disk{number}") for number in range(len(self.disks))]
         results = self.run_once(folder, log_path, disks)
-        if self.broken and any(reason for _, reason in results) and os.path.exists(log_path):
+        reasons = [reason for _, reason in results if reason]
+        if reasons and os.path.exists(log_path):
             with open(log_path, encoding="utf-8", errors="replace") as text:
-                said = text.read() + "".join(reason or "" for _, reason in results)
+                said = "\n".join([*reasons, text.read()])
             if re.search(self.broken, said):
-                print(f"{self.name} is booted again: the emulator may have broken it", flush=True)
+                print(f"{self.name} is booted again, for the emulator may have broken it: {reasons[0]}", flush=True)
                 os.replace(log_path, f"{log_path}.first")
                 results = self.run_once(folder, log_path, disks)
         return results
