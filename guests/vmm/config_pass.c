@@ -26,9 +26,12 @@ bool config_function(struct config *c, struct machine *m, int node)
 	c->functions++;
 	if (!m->resumed && !pass_init(m, &m->state->pass[number], &m->state->pci, (u8)number, devfn,
 				   bars, line != 0)) {
-		config_complain(c, node, "its registers or capabilities cannot be shown");
-		return config_place_taken(c, node);
+		config_complain(c, node,
+			"its place is taken, or its registers or capabilities cannot be shown");
+		return false;
 	}
+	if (!m->resumed)
+		pass_dma(m, (u8)number, false); /* until the guest wants it */
 	machine_pass_bits(m, number, line);
 	return true;
 }
