@@ -17,7 +17,7 @@
 #define DMA_TO_RAM 2u
 #define BUFFER     0x40000u
 #define PLACE      0x200000000000ull /* a free address of the program */
-#define DMA_US     1000000u /* it begins 100 ms after the command */
+#define DMA_US     1000000u          /* it begins 100 ms after the command */
 #define VENDOR     0x00
 #define COMMAND    0x04
 #define MASTER     BIT(2)
@@ -278,11 +278,11 @@ static void placed(void)
 	u64 size = PAGE_SIZE;
 	u64 bus = 0x7000; /* RAM of somebody else's */
 
-	want_status(sys_any(SYS_MEM_MAP, START_CAP_DOMAIN, mem, PLACE, 0, size, flags, NULL),
-		BAD_ARG);
+	want_status(
+		sys_any(SYS_MEM_MAP, START_CAP_DOMAIN, mem, PLACE, 0, size, flags, NULL), BAD_ARG);
 	if (!fenced) {
-		want_status(sys_any(SYS_MEM_MAP, dev(), mem, bus, 0, size, flags, NULL),
-			NOT_SUPPORTED);
+		want_status(
+			sys_any(SYS_MEM_MAP, dev(), mem, bus, 0, size, flags, NULL), NOT_SUPPORTED);
 		return;
 	}
 	want_status(sys_any(SYS_MEM_MAP, dev(), mem, bus + 1, 0, size, flags, NULL), BAD_ARG);

@@ -224,11 +224,12 @@ struct msg_create_irq {
  * mem_map: RDI domain, vm or dev (FILL; a vm, a dev: CTL); RSI mem; RDX address; R8 offset in the
  * mem; R9 size; R10 flags. Everything page-aligned. For a dev (DMA on the mem) RDX is ignored, and
  * RDI returns the bus address at which the device finds it; with MAP_AT the device finds it at RDX
- * (NOT_SUPPORTED: no IOMMU translates for it). EXISTS: part of the range is mapped already. NO_MEMORY. BUSY: the mem has parts. BAD_STATE: it, or a part of it, was a pool, and
- * holds what the kernel left there: map a part, which is clear. BAD_ARG: more than 64 GiB, or, if
- * address and memory do not lie alike in their 2 MiB, 128 MiB, for a call takes no longer than
- * that. With MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the
- * domain's pool, if who pays for it pays for the domain too, directly or not (BAD_ARG).
+ * (NOT_SUPPORTED: no IOMMU translates for it). EXISTS: part of the range is mapped already.
+ * NO_MEMORY. BUSY: the mem has parts. BAD_STATE: it, or a part of it, was a pool, and holds what
+ * the kernel left there: map a part, which is clear. BAD_ARG: more than 64 GiB, or, if address and
+ * memory do not lie alike in their 2 MiB, 128 MiB, for a call takes no longer than that. With
+ * MAP_POOL (domain, CREATE on the mem; RDX, R8, R9 ignored) the mem becomes part of the domain's
+ * pool, if who pays for it pays for the domain too, directly or not (BAD_ARG).
  *
  * mem_unmap: RDI domain, vm or dev; RSI address: the address of a mapping made by one mem_map; the
  * whole mapping goes. NOT_FOUND. Returns when no CPU can use it any more.
