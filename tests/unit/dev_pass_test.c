@@ -124,7 +124,7 @@ TEST(messages)
 	CHECK_EQ(entry_read(2, 0), 0xfee01000);
 	CHECK_EQ(pass_function.wanted, 0);
 	config_write(at + 2, 2, 0x8000);
-	CHECK_EQ(pass_function.wanted, BIT(2));
+	CHECK_EQ(pass_function.wanted, BIT(0) | BIT(2));
 	pass_message(&m, &pass, &bus, 2);
 	CHECK_EQ(m.messages, 0); /* not bus master */
 	CHECK_EQ(pass_read(&m, &pass, PASS_MEMORY, PASS_PBA, 4), 4);
@@ -147,6 +147,26 @@ TEST(messages)
 	CHECK_EQ(m.messages, 3);
 	CHECK_EQ(pass_function.in_msix, 0);
 	CHECK_EQ(pass_function.writes, 0);
+}
+
+/* Before the guest unmasks any, a function may look at whether MSI-X is on. */
+TEST(msix_is_on_before_a_message_is_unmasked)
+{
+	u32 at;
+
+	CHECK(make(PASS_WITH_MSIX));
+	at = capability(MSIX_CAPABILITY);
+	config_write(PCI_COMMAND, 2, PCI_CMD_MASTER);
+	CHECK_EQ(pass_function.wanted, 0);
+	config_write(at + 2, 2, 0xc000);
+	CHECK_EQ(pass_function.wanted, BIT(0));
+	config_write(at + 2, 2, 0x8000);
+	pass_message(&m, &pass, &bus, 0);
+	CHECK_EQ(m.messages, 0);
+	entry_write(0, 8, 0x31);
+	entry_write(0, 12, 0);
+	CHECK_EQ(m.messages, 1);
+	CHECK_EQ(m.message[0].data, 0x31);
 }
 
 TEST(single_message)
@@ -270,10 +290,10 @@ TEST(resume)
 	pass_function.dma = false;
 	pass_resume(&m, &pass, &bus);
 	CHECK(pass_function.dma);
-	CHECK_EQ(pass_function.wanted, BIT(1));
+	CHECK_EQ(pass_function.wanted, BIT(0) | BIT(1));
 	CHECK_EQ(m.messages, 1);
 	CHECK_EQ(m.message[0].data, 0x41);
-	CHECK_EQ(pass.pending, 0);
+	CHECK_EQ(pass.pending, BIT(0));
 }
 
 TEST(what_cannot_be_shown)

@@ -163,13 +163,14 @@ bool pass_init(struct machine *m, struct pass *p, struct pci *bus, u8 number, u8
 
 /* --- messages --- */
 
-/* Does the guest have message `i` come, as far as it is itself concerned? */
+/* Is the function to be able to send message `i`? The first one as soon as the guest has MSI-X on,
+ * masked or not: a function may look for it when it is told to start. */
 static bool is_on(const struct pass *p, const struct pci_function *f, u32 i)
 {
 	if (p->msi)
 		return pci_get(f, p->msi + MSI_CONTROL, 2) & MSI_ON;
 	return pci_get(f, p->msix + MSIX_CONTROL, 2) & MSIX_ENABLE &&
-	       !(p->vector[i].control & MSIX_VECTOR_MASKED);
+	       (i == 0 || !(p->vector[i].control & MSIX_VECTOR_MASKED));
 }
 
 static void send_pending(
