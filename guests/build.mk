@@ -16,7 +16,7 @@ SMALL_COMMON  := $(O)/guests/small/start.S.o $(O)/guests/small/small.c.o
 # -fsanitize=kernel-address with its checks as calls, of writes alone. The rest changes nothing that is rolled back.
 JOURNAL_CFLAGS  := -fsanitize=kernel-address -fsanitize-recover=kernel-address --param=asan-instrument-reads=0 --param=asan-stack=0 --param=asan-globals=0 \
 	--param=asan-instrumentation-with-call-threshold=0 -fno-sanitize-address-use-after-scope
-JOURNAL_SOURCES := $(addprefix guests/vmm/,console.c control.c exit.c hypercall.c interrupt.c machine.c machine_virtio.c \
+JOURNAL_SOURCES := $(addprefix guests/vmm/,console.c control.c exit.c hypercall.c interrupt.c machine.c machine_pass.c machine_virtio.c \
 	mmio.c portio.c pveoi.c report.c smp.c steal.c vcpu.c) $(wildcard guests/vmm/dev/*.c guests/vmm/debug/*.c) \
 	$(filter-out $(addprefix guests/vmm/cpu/,cpuid.c gwalk.c) $(wildcard guests/vmm/cpu/instr*.c),$(wildcard guests/vmm/cpu/*.c))
 JOURNAL_WRAP    := -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset
@@ -55,8 +55,12 @@ $(O)/guests/sector.bin: $(O)/guests/small/sector.S.o
 
 # Unit tests of virtio: a driver in plain memory; models with the transport below them.
 UNIT_VIRTIO := tests/unit/fake_machine.c tests/unit/virtio_driver.c \
-	$(addprefix guests/vmm/,gmem.c dev/pci.c dev/pci_i440fx.c) \
+	$(addprefix guests/vmm/,gmem.c dev/msix.c dev/pci.c dev/pci_i440fx.c) \
 	$(addprefix guests/vmm/virtio/,virtqueue.c virtio.c common.c msix.c pci.c)
+UNIT_PASS     := tests/unit/fake_machine.c tests/unit/fake_device.c tests/unit/pass_function.c \
+	$(addprefix guests/vmm/dev/,pass.c msix.c pci.c pci_i440fx.c)
+UNIT_dev_pass := $(UNIT_PASS)
+FUZZ_dev_pass := $(UNIT_PASS)
 UNIT_virtqueue := guests/vmm/virtio/virtqueue.c guests/vmm/gmem.c
 UNIT_virtio := $(UNIT_VIRTIO)
 UNIT_virtio_msix := $(UNIT_VIRTIO)

@@ -11,10 +11,9 @@
 #define LINE_MAX    160
 #define OWN_BITS    (~0ull << START_BIT_OWN)
 #define EXIT_DEVICE 3              /* a device failed */
+#define RESET_US    100000         /* PCI Express Base Specification, 6.6.2 */
 #define ATTACH_STEP (128ull << 20) /* bytes, as mem_map says */
 #define TRIES       8 /* attachments that an earlier program may have left of the same memory */
-
-static cap_t next_slot = START_CAP_OWN;
 
 void device_log(const struct device *d, const char *text, ...)
 {
@@ -36,6 +35,14 @@ void device_fail(struct device *d)
 {
 	device_stop(d);
 	program_exit(EXIT_DEVICE);
+}
+
+bool device_reset(struct device *d)
+{
+	if (sys_dev_ctl(d->dev, DEV_CTL_RESET, 0, 0, 0, 0, NULL) != STATUS_OK)
+		return false;
+	device_wait(d, RESET_US);
+	return device_start(d);
 }
 
 void device_wait(const struct device *d, u64 us)
@@ -96,7 +103,7 @@ bool device_open(struct device *d, const struct start_info *info, u32 n)
 	format(d->name, sizeof(d->name), "%02x:%02x.%x", (u32)r->value >> 8 & 0xff,
 		(u32)r->value >> 3 & 31, (u32)r->value & 7);
 	*m = (struct msg_create_event){.thread = START_CAP_THREAD, .mask = OWN_BITS};
-	d->event = next_slot++;
+	d->event = slot_new();
 	s = sys_obj_create(KIND_EVENT, START_CAP_DOMAIN, d->event);
 	if (s != STATUS_OK) {
 		device_log(d, "no event for its interrupts: %s", status_text(s));
@@ -269,7 +276,7 @@ bool device_interrupt(struct device *d, u32 number, u32 bit, struct device_inter
 	status_t s;
 
 	if (device_messages(d) > 0) {
-		*out = (struct device_interrupt){.irq = next_slot++, .bits = BIT(bit)};
+		*out = (struct device_interrupt){.irq = slot_new(), .bits = BIT(bit)};
 		*m = (struct msg_create_irq){
 			.source = d->dev, .number = number, .event = d->event, .bits = BIT(bit)};
 		s = sys_obj_create(KIND_IRQ, START_CAP_DOMAIN, out->irq);

@@ -12,7 +12,7 @@
  *
  * A function that says what cannot be is told of with device_log and the program ends with
  * device_fail: root resets the function and starts a fresh program, within `restart-limit`.
- * Only the first thread may use these.
+ * One thread at a time may use these; events are the first thread's.
  */
 #pragma once
 
@@ -112,6 +112,10 @@ static inline void device_interrupt_done(const struct device_interrupt *i)
 
 /* No more DMA and no messages, until the next program's device_start. */
 void device_stop(struct device *d);
+
+/* Resets the function, waits until that is over, and starts it; its addresses are as before. False:
+ * it cannot be reset alone, or may do no DMA. */
+bool device_reset(struct device *d);
 
 /* Waits `us` microseconds; no event is lost. */
 void device_wait(const struct device *d, u64 us);

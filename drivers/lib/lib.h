@@ -79,6 +79,9 @@ const struct start_resource *start_find(const struct start_info *info, enum star
 const struct start_resource *start_find_name(
 	const struct start_info *info, enum start_kind kind, const char *name);
 
+/* A slot of the program's own that none has been given before. One thread at a time. */
+cap_t slot_new(void);
+
 /* The calling thread's own block and message page. */
 static inline const struct start_thread *thread_self(void)
 {

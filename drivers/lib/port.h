@@ -19,9 +19,19 @@ static inline u16 port_in16(u16 port)
 	return (u16)port_read(port, 2);
 }
 
+static inline u32 port_in32(u16 port)
+{
+	return port_read(port, 4);
+}
+
 static inline void port_out8(u16 port, u8 value)
 {
 	port_write(port, 1, value);
+}
+
+static inline void port_out16(u16 port, u16 value)
+{
+	port_write(port, 2, value);
 }
 
 static inline void port_out32(u16 port, u32 value)
@@ -44,6 +54,14 @@ static inline u16 port_in16(u16 port)
 	u16 value;
 
 	asm volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline u32 port_in32(u16 port)
+{
+	u32 value;
+
+	asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
 	return value;
 }
 

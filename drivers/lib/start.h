@@ -51,9 +51,11 @@
  * - PCI: cap: sys, with the right to configuration space; phandle: of the host bridge
  * - FUNCTION: cap: dev (dev_ctl), with the right to start DMA if that is allowed; value: function
  * as in msg_create_dev; size: TSC at which its reset is over, 0: it was not reset; phandle: of the
- * device. Its I/O registers are PORTS, and where it has no messages its line is an IRQ
- * - REGISTERS: address, size: a memory register of a function, mapped uncached; value: number of
- *   the base address register; phandle: of the device
+ * device. Its I/O registers are PORTS (bit and role as REGISTERS have them), and where it has no
+ * messages its line is an IRQ
+ * - REGISTERS: address, size: a memory register of a function, mapped uncached; value, bit: number
+ *   of the base address register; role: its lowest four bits, which say of what kind it is;
+ *   phandle: of the device; cap: to a VMM, the mem of its pages
  * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`
  * - DMA: address, size: zeroed memory for the program's functions to read and write, lost at a
  *   restart; cap: its mem, which may be attached to a dev

@@ -111,6 +111,20 @@ static void tell_fence(const struct member *m, const struct device_node *d, u32 
 			name, number(d));
 }
 
+/*
+ * A guest knows no bus addresses but its own, so its function must see the guest's memory where the
+ * guest does, and must not be able to interrupt anybody else.
+ */
+static bool may_pass(const struct member *m, const struct device_node *d, u32 fence)
+{
+	if (fence & FENCE_DMA && (fence & FENCE_INTERRUPTS || d->unprotected))
+		return true;
+	log_line("%s: PCI function %s cannot be given to a guest: no IOMMU %s", m->node->name,
+		number(d),
+		fence & FENCE_DMA ? "keeps it from forging interrupts" : "holds it back");
+	return false;
+}
+
 /* Makes the dev of the function; false, with a line in the log, if that cannot be. */
 static bool device_make(struct member *m, u32 i, const struct bus_function *f)
 {
@@ -129,6 +143,8 @@ static bool device_make(struct member *m, u32 i, const struct bus_function *f)
 		log_line("%s: the firmware wants PCI function %s to reach memory that is in use",
 			m->node->name, number(d));
 	if (!member_ok(m, s, "PCI function"))
+		return false;
+	if (m->node->class == NODE_PARTITION && !may_pass(m, d, fence_of(f)))
 		return false;
 	tell_fence(m, d, fence_of(f));
 	return true;
@@ -182,6 +198,24 @@ void bus_devices_reset(struct member *m)
 	}
 }
 
+bool bus_guest_attach(struct member *m)
+{
+	const struct guest *g = &m->guest;
+
+	for (u32 i = 0; i < g->parts * m->node->devices; i++) {
+		const struct memory *ram = &g->ram[i % g->parts];
+		cap_t dev = m->dev[i / g->parts];
+
+		if (dev != CAP_NULL &&
+			!member_ok(m,
+				sys_any(SYS_MEM_MAP, dev, ram->cap, g->gpa[i % g->parts], 0,
+					ram->size, MAP_READ | MAP_WRITE | MAP_AT, NULL),
+				"the guest's RAM for its PCI function"))
+			return false;
+	}
+	return true;
+}
+
 /* Maps memory register `k`, or gives its ports. */
 static bool add_register(
 	struct member *m, struct start_info *info, const struct bus_function *f, u32 k, u32 phandle)
@@ -198,6 +232,8 @@ static bool add_register(
 	r->phandle = phandle;
 	r->size = b->size;
 	r->value = b->address;
+	r->bit = k;
+	r->role = io ? 1 : (b->flags & BUS_BAR_64 ? 4 : 0) | (b->flags & BUS_BAR_PREFETCH ? 8 : 0);
 	if (io)
 		return member_ok(m,
 			sys_sys_ctl(
@@ -221,7 +257,8 @@ static bool add_register(
 	r->address += offset;
 	r->size = b->size;
 	r->value = k;
-	return true;
+	return m->node->class != NODE_PARTITION ||
+	       resource_grant(m, r, p->window[p->windows - 1], RIGHT_READ | RIGHT_WRITE, 0);
 }
 
 bool bus_devices_add(struct member *m, struct start_info *info, u32 i)

@@ -30,6 +30,10 @@ bool bus_awaited(const struct member *m);
 bool bus_devices_make(struct member *m);
 void bus_devices_end(struct member *m);
 
+/* Lets a partition's functions reach its guest's RAM, at the guest's own addresses. False: logged.
+ */
+bool bus_guest_attach(struct member *m);
+
 /* The program that had them is gone: they are stopped and, where that is possible, reset. */
 void bus_devices_reset(struct member *m);
 

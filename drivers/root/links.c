@@ -174,11 +174,15 @@ static void link_backend(struct description *d, u32 client, int node)
 {
 	struct tree *t = &d->tree;
 	const char *name = d->node[client].name;
-	const char *protocol = protocol_of(t, node);
+	const char *protocol;
 	char longer[START_NAME_SIZE];
-	struct link link = {.client = client, .protocol = protocol};
+	struct link link = {.client = client};
 	int target;
 
+	if (tree_compatible(t, node, "bulkhead,function"))
+		return; /* the function itself, which is no session's */
+	protocol = protocol_of(t, node);
+	link.protocol = protocol;
 	if (tree_cells(t, node, "backend") != 1) {
 		tree_complain(t, node, "\"backend\" must name one node");
 		return;

@@ -129,7 +129,8 @@ static bool run(struct member *m)
 	bool make_guest = m->node->class == NODE_PARTITION && m->guest.vm == CAP_NULL;
 
 	faults_begin(m);
-	if (process_make(m) && (!make_guest || guest_make(m)) && process_run(m)) {
+	if (process_make(m) && (!make_guest || (guest_make(m) && bus_guest_attach(m))) &&
+		process_run(m)) {
 		m->state = MEMBER_RUNNING;
 		if (make_guest)
 			sessions_guest_changes(m);
@@ -181,7 +182,8 @@ bool member_renew(struct member *m)
 void member_suspend(struct member *m)
 {
 	process_end(m);
-	bus_devices_reset(m);
+	if (m->node->class == NODE_DOMAIN) /* a guest's are in the middle of its work */
+		bus_devices_reset(m);
 	m->state = MEMBER_WAITING;
 }
 

@@ -289,6 +289,6 @@ bool resources_make(struct member *m, struct start_info *info)
 	return add_memory(m, info) && add_threads(m, info) && add_devices(m, info) &&
 	       (m->node->class != NODE_PARTITION || add_guest(m, info)) && add_files(m, info) &&
 	       (!m->node->test_authority || add_test(m, info)) &&
-	       (!bus_has_functions(m) || add_dma(m, info)) &&
+	       (m->node->class != NODE_DOMAIN || !bus_has_functions(m) || add_dma(m, info)) &&
 	       (m->node->class != NODE_DOMAIN || health_add(m, info));
 }

@@ -200,6 +200,7 @@ static const struct model models[] = {
 	{"pci1af4,1042", config_disk},
 	{"pci1af4,1043", config_console},
 	{"pci1af4,1044", config_entropy},
+	{"bulkhead,function", config_function},
 };
 
 static bool create(struct config *c, struct machine *m, int node)
@@ -250,5 +251,6 @@ static bool open_debugger(struct config *c, struct machine *m)
 
 bool config_devices(struct config *c, struct machine *m)
 {
+	m->pass.used = start_find(c->info, START_FUNCTION, 0) != NULL;
 	return create_children(c, m, c->machine) && open_debugger(c, m);
 }

@@ -20,6 +20,7 @@ struct config {
 	u32 serials;
 	u32 disks;
 	u32 cards;
+	u32 functions;                                /* of the machine's own */
 	u64 claimed[(START_MAX_RESOURCES + 63) / 64]; /* sessions that a device has, by number */
 };
 

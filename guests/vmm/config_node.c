@@ -5,6 +5,8 @@
 
 #define CELL        4
 #define PATH_LENGTH 128
+#define REG_DEVFN   8 /* shift in the first cell of `reg` */
+#define REG_BUS     16
 
 void config_complain(const struct config *c, int node, const char *what)
 {
@@ -36,6 +38,24 @@ bool config_cell(const struct config *c, int node, const char *name, int index, 
 	memcpy(&raw, (const u8 *)p + index * CELL, sizeof(raw));
 	*value = fdt32_to_cpu(raw);
 	return true;
+}
+
+bool config_devfn(const struct config *c, int node, u8 *devfn)
+{
+	u32 reg;
+
+	if (config_cell(c, node, "reg", 0, &reg) && !(reg >> REG_BUS) && !(reg & UINT8_MAX)) {
+		*devfn = (u8)(reg >> REG_DEVFN);
+		return true;
+	}
+	config_complain(c, node, "reg is no device and function of bus 0");
+	return false;
+}
+
+bool config_place_taken(const struct config *c, int node)
+{
+	config_complain(c, node, "its place on the bus is taken, or the bus is full");
+	return false;
 }
 
 const struct start_resource *config_session(struct config *c, int node, const char *protocol)

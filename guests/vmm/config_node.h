@@ -1,4 +1,5 @@
-/* Reading nodes of the partition's device tree, and the devices of config_virtio.c. */
+/* Reading nodes of the partition's device tree, and the devices of config_virtio.c and
+ * config_pass.c. */
 #pragma once
 
 #include "guests/vmm/config.h"
@@ -18,8 +19,15 @@ bool config_cell(const struct config *c, int node, const char *name, int index, 
  */
 const struct start_resource *config_session(struct config *c, int node, const char *protocol);
 
+/* The place of a PCI function, on bus 0; false, with a log line: it is none. */
+bool config_devfn(const struct config *c, int node, u8 *devfn);
+
+/* Logs that it could not be put there; false. */
+bool config_place_taken(const struct config *c, int node);
+
 /* Devices below `pci`; false: the node is wrong. */
 bool config_net(struct config *c, struct machine *m, int node);
 bool config_disk(struct config *c, struct machine *m, int node);
 bool config_console(struct config *c, struct machine *m, int node);
 bool config_entropy(struct config *c, struct machine *m, int node);
+bool config_function(struct config *c, struct machine *m, int node);

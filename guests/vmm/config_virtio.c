@@ -6,29 +6,8 @@
 #define MAC_BYTES 6
 #define MAC_LOCAL 0x02u /* locally administered, unicast */
 #define MAC_GROUP 0x01u
-#define REG_DEVFN 8 /* shift in the first cell of `reg` */
-#define REG_BUS   16
 #define FNV_BASIS 0xcbf29ce484222325ull /* FNV-1a, 64 bits */
 #define FNV_PRIME 0x100000001b3ull
-
-/* The function's place, on bus 0. */
-static bool devfn_get(const struct config *c, int node, u8 *devfn)
-{
-	u32 reg;
-
-	if (config_cell(c, node, "reg", 0, &reg) && !(reg >> REG_BUS) && !(reg & UINT8_MAX)) {
-		*devfn = (u8)(reg >> REG_DEVFN);
-		return true;
-	}
-	config_complain(c, node, "reg is no device and function of bus 0");
-	return false;
-}
-
-static bool place_taken(const struct config *c, int node)
-{
-	config_complain(c, node, "its place on the bus is taken, or the bus is full");
-	return false;
-}
 
 /* A queue, or a pair of them, for each processor. */
 static u8 queues_for(const struct machine *m, u32 most)
@@ -53,7 +32,7 @@ bool config_disk(struct config *c, struct machine *m, int node)
 	u32 number = c->disks;
 	u8 devfn;
 
-	if (!devfn_get(c, node, &devfn))
+	if (!config_devfn(c, node, &devfn))
 		return false;
 	if (number == MACHINE_DISKS) {
 		config_complain(c, node, "this machine has four virtio disks at most: left out");
@@ -77,7 +56,7 @@ bool config_disk(struct config *c, struct machine *m, int node)
 		config_complain(c, node, "its volume does not answer yet: empty until then");
 	if (!virtio_blk_init(m, &m->state->virtio.disk[number], (u8)number, devfn,
 		    queues_for(m, VIRTIO_BLK_QUEUES), &facts))
-		return place_taken(c, node);
+		return config_place_taken(c, node);
 	machine_virtio_bells(m, &m->state->virtio.disk[number].virtio);
 	return true;
 }
@@ -121,7 +100,7 @@ bool config_net(struct config *c, struct machine *m, int node)
 	u8 mac[MAC_BYTES];
 	u8 devfn;
 
-	if (!devfn_get(c, node, &devfn))
+	if (!config_devfn(c, node, &devfn))
 		return false;
 	if (number == MACHINE_CARDS) {
 		config_complain(c, node, "this machine has four network cards at most: left out");
@@ -141,7 +120,7 @@ bool config_net(struct config *c, struct machine *m, int node)
 	}
 	if (!virtio_net_init(m, &m->state->virtio.card[number], (u8)number, devfn,
 		    queues_for(m, VIRTIO_NET_PAIRS), mac))
-		return place_taken(c, node);
+		return config_place_taken(c, node);
 	machine_virtio_bells(m, &m->state->virtio.card[number].virtio);
 	backend_net_attach(m, number);
 	return true;
@@ -168,7 +147,7 @@ bool config_console(struct config *c, struct machine *m, int node)
 	int child;
 	u8 devfn;
 
-	if (!devfn_get(c, node, &devfn))
+	if (!config_devfn(c, node, &devfn))
 		return false;
 	if (!m->resumed && m->state->virtio.console.virtio.queues) {
 		config_complain(c, node, "this machine has one virtio console at most: left out");
@@ -200,7 +179,7 @@ bool config_console(struct config *c, struct machine *m, int node)
 		return true;
 	if (!virtio_console_init(
 		    m, &m->state->virtio.console, devfn, (u8)(ports ? ports : 1), names))
-		return place_taken(c, node);
+		return config_place_taken(c, node);
 	machine_virtio_bells(m, &m->state->virtio.console.virtio);
 	return true;
 }
@@ -212,7 +191,7 @@ bool config_entropy(struct config *c, struct machine *m, int node)
 	u8 devfn;
 
 	static_assert(sizeof(c->info->seed) == RANDOM_SEED);
-	if (!devfn_get(c, node, &devfn))
+	if (!config_devfn(c, node, &devfn))
 		return false;
 	if (m->resumed)
 		return true;
@@ -224,7 +203,7 @@ bool config_entropy(struct config *c, struct machine *m, int node)
 	random_init(&random, (const u8 *)c->info->seed);
 	random_bytes(&random, seed, sizeof(seed));
 	if (!virtio_rng_init(m, &m->state->virtio.entropy, devfn, seed))
-		return place_taken(c, node);
+		return config_place_taken(c, node);
 	machine_virtio_bells(m, &m->state->virtio.entropy.virtio);
 	return true;
 }

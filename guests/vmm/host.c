@@ -47,9 +47,9 @@ cycles_t host_waited(struct vcpu *v)
 	return s == STATUS_OK ? stats->wait_time : 0;
 }
 
-bool host_event(struct machine *m, cap_t thread, cap_t *event)
+bool host_event(cap_t thread, cap_t *event)
 {
-	cap_t slot = START_CAP_OWN + m->own_events;
+	cap_t slot = slot_new();
 	status_t s;
 
 	*(struct msg_create_event *)thread_message() =
@@ -59,7 +59,6 @@ bool host_event(struct machine *m, cap_t thread, cap_t *event)
 		log_line("a vcpu's thread cannot be reached: %s", status_text(s));
 		return false;
 	}
-	m->own_events++;
 	*event = slot;
 	return true;
 }
@@ -70,12 +69,11 @@ bool host_doorbell(struct machine *m, u16 port, u32 bit)
 
 	if (*bell == CAP_NULL) {
 		struct msg_create_event *create = thread_message();
-		cap_t slot = START_CAP_OWN + m->own_events;
+		cap_t slot = slot_new();
 
 		*create = (struct msg_create_event){.thread = START_CAP_THREAD, .mask = BIT(bit)};
 		if (sys_obj_create(KIND_EVENT, START_CAP_DOMAIN, slot) != STATUS_OK)
 			return false;
-		m->own_events++;
 		*bell = slot;
 	}
 	return sys_vm_trap(m->vm, port, 1, TRAP_EVENT, *bell) == STATUS_OK;

@@ -26,7 +26,7 @@ u64 host_wait(u64 mask, cycles_t deadline);
 cycles_t host_waited(struct vcpu *v);
 
 /* Makes a capability to set the bits of vCPU threads in the event of `thread`. False: logged. */
-bool host_event(struct machine *m, cap_t thread, cap_t *event);
+bool host_event(cap_t thread, cap_t *event);
 
 /*
  * Turns writes to a port into bit `bit` of the first vCPU's thread's event. Called by that thread.
@@ -43,6 +43,19 @@ void host_doorbell_remove(struct machine *m, u16 port);
  */
 bool host_fpu_read(struct vcpu *v, u32 offset, void *data, u32 size);
 bool host_fpu_write(struct vcpu *v, u32 offset, const void *data, u32 size);
+
+/*
+ * Takes up the function of the machine's own with that phandle as `number`, by which pass_* of
+ * dev/pass.h know it then: its registers, and the event bits of its line, 0 if it has messages. It
+ * does no DMA. False: logged, or root did not give it.
+ */
+bool host_function_open(const struct start_info *info, u8 number, u32 phandle,
+	struct pass_bar bars[PCI_BARS], u64 *line);
+
+/* Maps whole pages of its memory register `bar` for the guest; false: the place is taken. Takes
+ * away what one call has mapped at `gpa`. */
+bool host_map_registers(struct machine *m, u8 number, u32 bar, gpa_t gpa, u64 offset, u64 size);
+void host_unmap_registers(struct machine *m, gpa_t gpa);
 
 /* Tells root that the guest ended and ends the program. */
 _Noreturn void host_stop(enum root_stop_reason reason);

@@ -132,8 +132,10 @@ void machine_events(struct vcpu *v, u64 bits, bool timeout)
 		machine_timers(m);
 	if (bits & m->console.own_bit)
 		console_event(m);
-	if (bits)
+	if (bits) {
 		machine_virtio_event(m, bits);
+		machine_pass_event(m, bits);
+	}
 	if (bits & BIT(ROOT_BIT_REPORT)) {
 		for (u32 i = 0; i < m->vcpus; i++)
 			vcpu_post(&m->vcpu[i], MAIL_REPORT);
@@ -151,12 +153,23 @@ void machine_events(struct vcpu *v, u64 bits, bool timeout)
 		function##_write(m, &m->state->member, port, size, value);                         \
 	}
 
-PORT_HANDLERS(pic, pic, pic)
 PORT_HANDLERS(pit, pit, pit)
 PORT_HANDLERS(rtc, rtc, rtc)
 PORT_HANDLERS(i8042, i8042, i8042)
 PORT_HANDLERS(apm, pm_apm, pm)
 PORT_HANDLERS(pci, pci, pci)
+
+static u32 port_pic_read(struct machine *m, u16 port, unsigned size)
+{
+	return pic_read(m, &m->state->pic, port, size);
+}
+
+static void port_pic_write(struct machine *m, u16 port, unsigned size, u32 value)
+{
+	pic_write(m, &m->state->pic, port, size, value);
+	if ((port == PIC_MASTER_COMMAND || port == PIC_SLAVE_COMMAND) && pic_is_eoi((u8)value))
+		machine_level_end(m);
+}
 
 static u32 port_uart_read(struct machine *m, u16 port, unsigned size)
 {
@@ -367,6 +380,7 @@ void pci_bar_changed(
 	(void)old;
 	(void)was_mapped;
 	machine_virtio_bar(m, devfn, number);
+	machine_pass_bar(m, devfn, number);
 }
 
 void pci_written(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size)
@@ -374,8 +388,8 @@ void pci_written(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigne
 	(void)s;
 	if (devfn == PCI_DEVFN_PM)
 		machine_pm_bind(m);
-	else
-		machine_virtio_written(m, devfn, offset, size);
+	machine_virtio_written(m, devfn, offset, size);
+	machine_pass_written(m, devfn, offset, size);
 }
 
 void pci_reading(struct machine *m, struct pci *s, u8 devfn, u32 offset, unsigned size)

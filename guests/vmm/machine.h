@@ -18,6 +18,7 @@
 #include "guests/vmm/dev/uart16550.h"
 #include "guests/vmm/gmem.h"
 #include "guests/vmm/journal.h"
+#include "guests/vmm/machine_pass.h"
 #include "guests/vmm/machine_virtio.h"
 #include "guests/vmm/cpu/mtrr.h"
 #include "guests/vmm/portio.h"
@@ -56,7 +57,7 @@ struct vcpu_state {
 };
 
 #define MACHINE_MAGIC   DEVICE_MAGIC('B', 'H', 'V', 'M')
-#define MACHINE_VERSION 3
+#define MACHINE_VERSION 4
 
 /* What other threads leave for a vCPU's; atomic, and not rolled back (journal.h). */
 struct vcpu_post {
@@ -95,6 +96,7 @@ struct machine_state {
 	struct uart uart;
 	struct i8042 i8042;
 	struct pci pci;
+	struct pass pass[MACHINE_FUNCTIONS];
 	struct machine_virtio virtio;
 	struct debug_state debug;
 	struct vcpu_post post[MACHINE_VCPUS];
@@ -184,7 +186,6 @@ struct machine {
 	struct vcpu vcpu[MACHINE_VCPUS];
 	struct lapic_view lapic[MACHINE_VCPUS];
 	cap_t vm;
-	u32 own_events;    /* capabilities made in slots from START_CAP_OWN on */
 	cap_t bell[64];    /* capability to each event bit that doorbells set; CAP_NULL: none yet */
 	cycles_t deadline; /* host TSC at which some timer of `state` or the console is due: the
 			      first vCPU's thread does them */
@@ -197,6 +198,7 @@ struct machine {
 	struct port_map ports;
 	struct console console;
 	struct virtio_host virtio;
+	struct pass_host pass;
 	struct flood flood;       /* peers of all sessions; muted bits are not in the first vCPU's
 				     wake_mask */
 	u32 fpu_size;             /* bytes of an XSAVE image */

@@ -11,6 +11,7 @@
 #define CONSOLE      (MACHINE_DISKS + MACHINE_CARDS)
 #define ENTROPY      (CONSOLE + 1)
 #define BELL_BITS    (VCPU_BIT_FIRST - START_BIT_OWN)
+#define BELLS_LEFT   (BELL_BITS - PASS_BITS) /* beside messages of the machine's own functions */
 
 /* Device by index; NULL: it is not there. */
 static struct virtio *device(struct machine *m, u32 index)
@@ -52,12 +53,13 @@ struct pci *machine_pci(struct machine *m)
 
 void machine_virtio_bells(struct machine *m, const struct virtio *d)
 {
+	u32 bits = m->pass.used ? BELLS_LEFT : BELL_BITS;
 	u32 index;
 
 	if (device_of(m, d->devfn, &index) != d)
 		return;
 	for (u32 i = 0; i < d->queues; i++) {
-		u32 bit = VCPU_BIT_FIRST - 1 - m->virtio.bells++ % BELL_BITS;
+		u32 bit = VCPU_BIT_FIRST - 1 - m->virtio.bells++ % bits;
 
 		m->virtio.bell[index][i] = (u8)bit;
 		m->wake_mask |= BIT(bit);

@@ -154,7 +154,7 @@ static bool start_thread(const struct start_info *info, struct vcpu *v)
 	status_t s = STATUS_NO_MEMORY;
 	u32 state = VCPU_STARTING;
 
-	if (thread && stack && host_event(&machine, thread->cap, &v->event))
+	if (thread && stack && host_event(thread->cap, &v->event))
 		s = thread_start(
 			info, thread, &block[v->index], stack + STACK_SIZE, vcpu_thread, v);
 	if (s != STATUS_OK) {
@@ -182,7 +182,7 @@ static bool find_vcpus(struct machine *m, const struct start_info *info)
 		return false;
 	}
 	m->vm = vm->cap;
-	if (!host_event(m, START_CAP_THREAD, &m->vcpu[0].event))
+	if (!host_event(START_CAP_THREAD, &m->vcpu[0].event))
 		return false;
 	for (u32 i = 0; (r = start_find(info, START_VCPU, i)); i++) {
 		struct vcpu *v = &m->vcpu[i];
@@ -266,6 +266,7 @@ static bool set_up(struct machine *m, const struct start_info *info)
 	if (!config_devices(&config, m))
 		return false;
 	machine_virtio_resume(m);
+	machine_pass_resume(m);
 	log_line("a fresh VMM has taken the guest over (%u)", info->restart);
 	return true;
 }

@@ -22,8 +22,8 @@ static u32 read_4(struct vcpu *v, gpa_t gpa, unsigned size)
 	machine_lock(v);
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		value = ioapic_read(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size);
-	else
-		machine_virtio_read(m, gpa, size, &value);
+	else if (!machine_virtio_read(m, gpa, size, &value))
+		machine_pass_read(m, gpa, size, &value);
 	return value;
 }
 
@@ -39,8 +39,8 @@ static void write_4(struct vcpu *v, gpa_t gpa, unsigned size, u32 value)
 	machine_lock(v);
 	if (gpa - IOAPIC_BASE < IOAPIC_SIZE)
 		ioapic_write(m, &m->state->ioapic, (u32)(gpa - IOAPIC_BASE), size, value);
-	else
-		machine_virtio_write(m, gpa, size, value);
+	else if (!machine_virtio_write(m, gpa, size, value))
+		machine_pass_write(m, gpa, size, value);
 }
 
 u64 mmio_read(struct vcpu *v, gpa_t gpa, unsigned size)
@@ -63,5 +63,5 @@ void mmio_write(struct vcpu *v, gpa_t gpa, unsigned size, u64 value)
 bool mmio_backed(const struct vcpu *v, gpa_t gpa)
 {
 	return lapic_at(v, gpa) || gpa - IOAPIC_BASE < IOAPIC_SIZE ||
-	       machine_virtio_backed(v->machine, gpa);
+	       machine_virtio_backed(v->machine, gpa) || machine_pass_backed(v->machine, gpa);
 }

@@ -133,6 +133,11 @@ void ioapic_changed(struct machine *m)
 	m->changes++;
 }
 
+void machine_level_end(struct machine *m)
+{
+	m->level_ends++;
+}
+
 void pci_bar_changed(
 	struct machine *m, struct pci *s, u8 devfn, unsigned number, u64 old, bool was_mapped)
 {

@@ -49,6 +49,7 @@ struct machine {
 	u8 startup_page;
 	u32 vectors;
 	u32 changes; /* of the I/O APIC */
+	u32 level_ends;
 	u32 bar_changes;
 	struct fake_bar bar; /* last one */
 	u32 config_writes;

@@ -12,6 +12,11 @@
 #define HOST_LOG    4096
 #define HOST_VCPUS  4
 
+struct host_mapping {
+	u64 gpa;
+	u64 size;
+};
+
 /* What the fake saw. */
 struct host {
 	char log[HOST_LOG];             /* lines, each with its newline; the oldest are kept */
@@ -27,6 +32,12 @@ struct host {
 	u64 wait_bits;                             /* what host_wait returns of its mask */
 	cycles_t waited;                           /* what host_waited returned */
 	u8 fpu[832];
+	u32 mappings; /* registers of the machine's own functions that the guest has mapped */
+	struct host_mapping mapping[8];
+	u32 lines_done;
+	u32 register_bar; /* the last write to such a register that exited */
+	u64 register_offset;
+	u32 register_value;
 	int stopped; /* reason of host_stop, or -1 */
 };
 extern struct host host;

@@ -58,6 +58,7 @@ static const char good[] =
 	"      machine { boot { kernel = \"vmlinuz\"; }; memory@0 { reg = <0 0 0 0x8000000>; };\n"
 	"        pci {\n"
 	"          disk@4,0 { compatible = \"pci1af4,1042\"; backend = <&system>; };\n"
+	"          nic@7,0 { compatible = \"bulkhead,function\"; backend = <&nic0>; };\n"
 	"          disk@6,0 { compatible = \"pci1af4,1042\"; backend = <&tools>; };\n"
 	"          net@5,0 { compatible = \"pci1af4,1041\"; backend = <&port_b>; };\n"
 	"        };\n"

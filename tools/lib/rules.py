@@ -16,11 +16,12 @@ DEFAULT_POOL_KIB = 256
 DEFAULT_DMA_KIB = 256
 MAX_PORTS = 32  # of a switch
 MAX_INTERRUPTS = 128  # INTERRUPT_ENTRIES of root
-MAX_GUEST_DEVICES = {  # MACHINE_DISKS, MACHINE_CARDS of the VMM; it has one of the others
+MAX_GUEST_DEVICES = {  # MACHINE_DISKS, MACHINE_CARDS, MACHINE_FUNCTIONS of the VMM; it has one of the others
     "guest-disk": (4, "virtio disks"),
     "guest-net": (4, "virtio network cards"),
     "guest-console": (1, "virtio consoles"),
     "guest-entropy": (1, "entropy devices"),
+    "guest-function": (4, "functions of the machine's own"),
 }
 MAX_CONSOLE_PORTS = 4
 MAX_VOLUMES = 16  # of a server that keeps them in memory
@@ -315,6 +316,20 @@ class Rules:
                 self.errors.add(found[most], message)
         for console in of_kind(machine, "guest-console"):
             self.console_ports(console)
+        self.passed(partition, machine)
+
+    def passed(self, partition, machine):
+        """Each PCI function that a partition has access to is in its guest's machine once, and no other is."""
+        mine = {device.path for device in self.targets(partition, "access") if device.kind == "function"}
+        nodes = of_kind(machine, "guest-function")
+        self.twice(nodes, lambda node: (node.cells("backend") or [None])[0], "this function", "backend")
+        for node in nodes:
+            for target in self.targets(node, "backend"):
+                if target.kind == "function" and target.path not in mine:
+                    self.errors.add(node, f"{partition.path} has no access to {target.path}", "backend")
+        shown = {target.path for node in nodes for target in self.targets(node, "backend")}
+        for path in sorted(mine - shown):
+            self.errors.add(partition, f'no node in its machine has {path} as "backend"', "access")
 
     def console_ports(self, console):
         """Ports of a virtio console are numbered from 0 on, and have the backends then."""
@@ -454,7 +469,7 @@ class Rules:
             total += sum(size for _, size in regions(node))
         for node in of_kind(self.root, "domain", "partition"):
             total += (node.cells("pool-kib") or [DEFAULT_POOL_KIB])[0] << 10
-            if any(device.kind == "function" for device in self.targets(node, "access")):
+            if node.kind == "domain" and any(device.kind == "function" for device in self.targets(node, "access")):
                 total += (node.cells("dma-kib") or [DEFAULT_DMA_KIB])[0] << 10
         if total > mebibytes << 20:
             node = self.root.child("domains") or self.root

@@ -254,6 +254,7 @@ guest-pci
   | pci1af4,1042          guest-disk
   | pci1af4,1043          guest-console
   | pci1af4,1044          guest-entropy
+  | bulkhead,function     guest-function
 
 guest-net
   compatible        required  string
@@ -283,6 +284,11 @@ guest-console-port
 guest-entropy
   compatible        required  string
   reg               required  cells 5
+
+guest-function
+  compatible        required  string
+  reg               required  cells 5
+  backend           required  ref function
 """
 
 # How a kind is called in messages, where its own name would not do.

@@ -70,6 +70,7 @@ void ioapic_eoi(struct machine *m, struct ioapic *s, u8 vector)
 		if ((*rte & IOAPIC_RTE_VECTOR) != vector || !(*rte & IOAPIC_RTE_REMOTE_IRR))
 			continue;
 		*rte &= ~IOAPIC_RTE_REMOTE_IRR;
+		machine_level_end(m);
 		service_level(m, s, pin);
 	}
 }

@@ -65,6 +65,9 @@ void ioapic_set_pin(struct machine *m, struct ioapic *s, u32 pin, bool level);
 /* A LAPIC ended level-triggered `vector`: pins that still are asserted interrupt again. */
 void ioapic_eoi(struct machine *m, struct ioapic *s, u8 vector);
 
+/* The VMM provides this: a level-triggered interrupt has ended. Pins may be set in it. */
+void machine_level_end(struct machine *m);
+
 /* Bit n set: some unmasked level-triggered pin uses vector n. For EOI-exit bitmaps. */
 void ioapic_level_vectors(const struct ioapic *s, u64 vectors[4]);
 

@@ -263,17 +263,20 @@ void pci_write(struct machine *m, struct pci *s, u16 port, unsigned size, u32 va
 			size, value);
 }
 
+void pci_function_reset(struct machine *m, struct pci *s, struct pci_function *f)
+{
+	for (unsigned j = 0; j < PCI_CONFIG; j++)
+		f->config[j] = f->initial[j];
+	f->intx = 0;
+	update_bars(m, s, f);
+	pci_update_lines(m, s);
+}
+
 void pci_reset(struct machine *m, struct pci *s)
 {
 	s->address = 0;
 	s->reset_control = 0;
-	for (unsigned i = 0; i < s->functions && i < PCI_FUNCTIONS; i++) {
-		struct pci_function *f = &s->function[i];
-
-		for (unsigned j = 0; j < PCI_CONFIG; j++)
-			f->config[j] = f->initial[j];
-		f->intx = 0;
-		update_bars(m, s, f);
-	}
+	for (unsigned i = 0; i < s->functions && i < PCI_FUNCTIONS; i++)
+		pci_function_reset(m, s, &s->function[i]);
 	pci_update_lines(m, s);
 }

@@ -148,6 +148,9 @@ void pci_init(struct pci *s);
 /* BARs unmapped, configuration as it was set up. Reports changes by pci_bar_changed. */
 void pci_reset(struct machine *m, struct pci *s);
 
+/* The same of one function, whose pin is released. */
+void pci_function_reset(struct machine *m, struct pci *s, struct pci_function *f);
+
 /* Ports 0xCF8 to 0xCFF. */
 u32 pci_read(struct machine *m, struct pci *s, u16 port, unsigned size);
 void pci_write(struct machine *m, struct pci *s, u16 port, unsigned size, u32 value);

@@ -88,6 +88,12 @@ struct pic {
 };
 DEVICE_STATE(struct pic);
 
+/* Does a write to a command port end an interrupt? */
+static inline bool pic_is_eoi(u8 command)
+{
+	return !(command & (PIC_ICW1 | PIC_OCW3)) && command >> PIC_OCW2_SHIFT & PIC_EOI;
+}
+
 void pic_init(struct pic *s);
 void pic_reset(struct machine *m, struct pic *s);
 u32 pic_read(struct machine *m, struct pic *s, u16 port, unsigned size);

@@ -4,48 +4,25 @@
  */
 #include "guests/vmm/virtio/parts.h"
 
-#define MSIX_CONTROL 2 /* offset in the capability */
-#define MSIX_ENABLE  0x8000u
-#define MSIX_MASK    0x4000u
-
-/* Offsets in a table entry. */
-#define ENTRY_SIZE    16u
-#define ENTRY_LOW     0u
-#define ENTRY_HIGH    4u
-#define ENTRY_DATA    8u
-#define ENTRY_CONTROL 12u
-#define ADDRESS_LOW   0xfffffffcull
-#define WORD          4u
+#define WORD 4u
 
 static const struct pci_function *function(struct machine *m, const struct virtio *d)
 {
 	return pci_find(machine_pci(m), d->devfn);
 }
 
-static u32 msix_control(struct machine *m, const struct virtio *d)
-{
-	const struct pci_function *f = function(m, d);
-
-	return f ? pci_get(f, d->msix + MSIX_CONTROL, 2) : 0;
-}
-
 static bool msix_on(struct machine *m, const struct virtio *d)
 {
-	return msix_control(m, d) & MSIX_ENABLE;
-}
-
-/* May a vector's message be sent now? A message is a write to memory. */
-static bool sendable(struct machine *m, const struct virtio *d, u32 vector)
-{
 	const struct pci_function *f = function(m, d);
 
-	return (msix_control(m, d) & (MSIX_ENABLE | MSIX_MASK)) == MSIX_ENABLE && f &&
-	       pci_is_master(f) && !(d->vector[vector].control & VIRTIO_VECTOR_MASKED);
+	return f && pci_get(f, d->msix + MSIX_CONTROL, 2) & MSIX_ENABLE;
 }
 
 static void send_pending(struct machine *m, struct virtio *d, u32 vector)
 {
-	if (!(d->pending & BIT(vector)) || !sendable(m, d, vector))
+	const struct pci_function *f = function(m, d);
+
+	if (!(d->pending & BIT(vector)) || !f || !msix_sendable(f, d->msix, &d->vector[vector]))
 		return;
 	d->pending &= ~BIT(vector);
 	machine_message(m, d->vector[vector].address, d->vector[vector].data);
@@ -93,56 +70,24 @@ void virtio_msix_reset(struct virtio *d)
 {
 	d->pending = 0;
 	for (u32 i = 0; i < VIRTIO_VECTORS; i++)
-		d->vector[i] = (struct virtio_vector){.control = VIRTIO_VECTOR_MASKED};
+		d->vector[i] = (struct msix_vector){.control = MSIX_VECTOR_MASKED};
 }
 
-/* Words only (6.8.2: software accesses table and pending bits by DWORD or QWORD). */
 u32 virtio_msix_read(const struct virtio *d, u32 offset, unsigned size)
 {
-	u32 at = offset - VIRTIO_OFFSET_MSIX_TABLE;
-	const struct virtio_vector *v = &d->vector[at / ENTRY_SIZE % VIRTIO_VECTORS];
-
-	if (size != WORD || offset % WORD)
-		return 0;
-	if (offset == VIRTIO_OFFSET_MSIX_PENDING)
+	if (size == WORD && offset == VIRTIO_OFFSET_MSIX_PENDING)
 		return (u32)d->pending;
-	if (offset == VIRTIO_OFFSET_MSIX_PENDING + WORD)
+	if (size == WORD && offset == VIRTIO_OFFSET_MSIX_PENDING + WORD)
 		return (u32)(d->pending >> 32);
-	if (at / ENTRY_SIZE >= virtio_vectors(d))
-		return 0;
-	switch (at % ENTRY_SIZE) {
-	case ENTRY_LOW:
-		return (u32)v->address;
-	case ENTRY_HIGH:
-		return (u32)(v->address >> 32);
-	case ENTRY_DATA:
-		return v->data;
-	default:
-		return v->control;
-	}
+	return msix_table_read(
+		d->vector, virtio_vectors(d), offset - VIRTIO_OFFSET_MSIX_TABLE, size);
 }
 
 void virtio_msix_write(struct machine *m, struct virtio *d, u32 offset, unsigned size, u32 value)
 {
-	u32 at = offset - VIRTIO_OFFSET_MSIX_TABLE;
-	u32 vector = at / ENTRY_SIZE;
-	struct virtio_vector *v;
+	u32 vector = msix_table_write(
+		d->vector, virtio_vectors(d), offset - VIRTIO_OFFSET_MSIX_TABLE, size, value);
 
-	if (size != WORD || offset % WORD || vector >= virtio_vectors(d))
-		return;
-	v = &d->vector[vector];
-	switch (at % ENTRY_SIZE) {
-	case ENTRY_LOW:
-		v->address = (v->address & ~(u64)UINT32_MAX) | (value & ADDRESS_LOW);
-		break;
-	case ENTRY_HIGH:
-		v->address = (v->address & UINT32_MAX) | (u64)value << 32;
-		break;
-	case ENTRY_DATA:
-		v->data = value;
-		break;
-	default:
-		v->control = value & VIRTIO_VECTOR_MASKED;
+	if (vector != MSIX_NONE)
 		send_pending(m, d, vector);
-	}
 }

@@ -2,7 +2,6 @@
 #include "guests/vmm/virtio/parts.h"
 
 #define CAPABILITY_VENDOR 0x09
-#define CAPABILITY_MSIX   0x11
 
 /* struct virtio_pci_cap (4.1.4): offsets of its fields, and what follows it. */
 enum capability {
@@ -25,14 +24,8 @@ enum capability_type {
 	CAP_ACCESS = 5,
 };
 
-/* MSI-X capability (PCI 3.0, 6.8.2). */
-#define MSIX_SIZE             12
-#define MSIX_CONTROL          2
-#define MSIX_TABLE            4
-#define MSIX_PENDING          8
-#define MSIX_CONTROL_WRITABLE 0xc000u
-#define INTERRUPT_PIN_A       1
-#define SUBSYSTEM_MIN         0x40 /* of a non-transitional device (4.1.2.1) */
+#define INTERRUPT_PIN_A 1
+#define SUBSYSTEM_MIN   0x40 /* of a non-transitional device (4.1.2.1) */
 
 static bool capability_add(struct pci_function *f, enum capability_type type, u8 bar, u32 offset,
 	u32 length, u8 size, u8 *at)
@@ -50,22 +43,13 @@ static bool capability_add(struct pci_function *f, enum capability_type type, u8
 	return true;
 }
 
-static bool msix_add(struct virtio *d, struct pci_function *f)
-{
-	d->msix = pci_add_capability(f, CAPABILITY_MSIX, MSIX_SIZE);
-	if (!d->msix)
-		return false;
-	pci_set(f, d->msix + MSIX_CONTROL, 2, virtio_vectors(d) - 1, MSIX_CONTROL_WRITABLE);
-	pci_set(f, d->msix + MSIX_TABLE, 4, VIRTIO_OFFSET_MSIX_TABLE | VIRTIO_BAR_MEMORY, 0);
-	pci_set(f, d->msix + MSIX_PENDING, 4, VIRTIO_OFFSET_MSIX_PENDING | VIRTIO_BAR_MEMORY, 0);
-	return true;
-}
-
 static bool capabilities_add(struct virtio *d, struct pci_function *f, u32 config_bytes)
 {
 	u8 at;
 
-	if (!msix_add(d, f) ||
+	d->msix = msix_add(f, virtio_vectors(d), VIRTIO_OFFSET_MSIX_TABLE | VIRTIO_BAR_MEMORY,
+		VIRTIO_OFFSET_MSIX_PENDING | VIRTIO_BAR_MEMORY);
+	if (!d->msix ||
 		!capability_add(f, CAP_COMMON, VIRTIO_BAR_MEMORY, VIRTIO_OFFSET_COMMON,
 			VIRTIO_COMMON_SIZE, CAP_END, &at) ||
 		!capability_add(f, CAP_ISR, VIRTIO_BAR_MEMORY, VIRTIO_OFFSET_ISR, VIRTIO_ISR_SIZE,

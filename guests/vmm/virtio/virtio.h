@@ -17,7 +17,7 @@
  */
 #pragma once
 
-#include "guests/vmm/dev/pci.h"
+#include "guests/vmm/dev/msix.h"
 #include "guests/vmm/virtio/virtqueue.h"
 
 #define VIRTIO_QUEUES    16u
@@ -92,13 +92,6 @@ enum virtio_common {
 #define VIRTIO_F_ALL                                                                               \
 	(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1 | VIRTIO_F_RING_RESET)
 
-struct virtio_vector { /* PCI 3.0, 6.8.2.7 */
-	u64 address;
-	u32 data;
-	u32 control;
-};
-#define VIRTIO_VECTOR_MASKED 0x1u
-
 struct virtio {
 	struct device_header header;
 	u64 offered;  /* feature bits */
@@ -119,7 +112,7 @@ struct virtio {
 	u8 msix;   /* where the capability is in configuration space */
 	u8 access; /* and the PCI-access capability */
 	u8 reserved[7];
-	struct virtio_vector vector[VIRTIO_VECTORS];
+	struct msix_vector vector[VIRTIO_VECTORS];
 	struct virtqueue queue[VIRTIO_QUEUES];
 };
 static_assert(sizeof(struct virtio) % 8 == 0 && VIRTIO_VECTORS <= 64, "part of device states");

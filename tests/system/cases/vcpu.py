@@ -1,6 +1,6 @@
 """Each kind of VM exit, injection, timer and doorbell, with a guest of a few instructions."""
 
-from boot import GO_ON, Boot, Check
+from boot import DELIVERY, GO_ON, Boot, Check
 
 COUNTED = r"\[.*\] vcpu: "
 END = r"vcpu: test: \d+ passed, \d+ failed"
@@ -15,7 +15,7 @@ BOOTS = [
     Boot("vcpu-qemu-svm", "vcpu.dts", [SVM], options=["--icount", "--icount-shift", "4"],
          until=END, counted=COUNTED, timeout=90),
     # The one with virtual-interrupt delivery, and its defect (tests/README.md).
-    Boot("vcpu-bochs-vmx", "vcpu.dts", [VMX], platform="bochs-vmx", options=["--cpu", "corei7_skylake_x"], until=END,
+    Boot("vcpu-bochs-vmx", "vcpu.dts", [VMX], platform="bochs-vmx", options=DELIVERY, until=END,
          counted=COUNTED, known=["vcpu_x2apic_held_helped"], timeout=200),
     Boot("vcpu-bochs-svm", "vcpu.dts", [SVM], platform="bochs-svm", until=BEFORE_ENDLESS,
          counted=COUNTED, whole=False, known=HELD, machine=GO_ON, timeout=200),

@@ -202,7 +202,7 @@ TWICE = [
     ("no-cpu-given", B, "must be references", [("cpus = <&cpu1>", "@@cpus = <>")]),
     ("vcpus", A, "65 CPUs, at most 64", [("<&cpu0 &cpu0>", "<" + "&cpu0 " * 65 + ">@@")]),
     ("device", B, "device /isa/serial@i3f8 is already given to /domains/uart",
-     [("access = <&com2>", "@@access = <&com1>")]),
+     [("access = <&com2 &nic1>", "@@access = <&com1 &nic1>")]),
     ("device-in-one-list", "/domains/nvme", "device /pci/nvme@4,0 is already given",
      [("<&nvme0>", "<&nvme0 &nvme0>@@")]),
     ("name", "/domains/uart@1", 'name "uart" is already used by /domains/uart',
@@ -300,5 +300,18 @@ SCREENS = [
     ("i8042-reg", "/isa/i8042@i60", "data and command port", [("reg = <1 0x60 1 1 0x64 1>", "@@reg = <1 0x60 2 1 0x64 1>")]),
 ]
 
-CASES = SCREENS + DEBUGGERS + SERVERS + INTERRUPTS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
+OWN = '\t\t\t\t\tnic@a,0 { reg = <0x5000 0 0 0 0>; compatible = "bulkhead,function"; backend = <&nic1>; };\n'
+OWN_AT = B + "/machine/pci/nic@a,0"
+PASSED = [
+    ("pass-unnamed", B, 'has /pci/ethernet@6,0 as "backend"', [(OWN, ""), ("access = <&com2 &nic1>", "@@access = <&com2 &nic1>")]),
+    ("pass-no-access", OWN_AT, "has no access to /pci/ethernet@6,0", [("&com2 &nic1", "&com2"), (OWN, "@@" + OWN)]),
+    ("pass-others", OWN_AT, "has no access to /pci/ethernet@3,0",
+     [("&com2 &nic1", "&com2"), (OWN, "@@" + OWN.replace("nic1", "nic0"))]),
+    ("pass-kind", OWN_AT, "not at a PCI function", [("&com2 &nic1", "&com2"), (OWN, "@@" + OWN.replace("nic1", "vol_a"))]),
+    ("pass-twice", B + "/machine/pci/nic@b,0", "this function is already given by",
+     [(OWN, OWN + "@@" + OWN.replace("a,0", "b,0").replace("0x5000", "0x5800"))]),
+    ("pass-place", B + "/machine/pci/nic@1,0", "are the chipset's", [(OWN, "@@" + OWN.replace("0x5000", "0x0800").replace("nic@a,0", "nic@1,0"))]),
+]
+
+CASES = PASSED + SCREENS + DEBUGGERS + SERVERS + INTERRUPTS + LANGUAGE + NODES + PROPERTIES + FILES + REFERENCES + MEMORY + TWICE
 MORE = {"screen-missing", "no-domains", "access-kind", "unit-address", "cpu-reg", "switch-port-number", "volume-number"}
