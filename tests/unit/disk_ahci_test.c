@@ -37,7 +37,7 @@ TEST(ahci_works)
 		work(300, false);
 		for (u32 c = 0; c < w.clients; c++)
 			CHECK(w.client[c].answers > 100);
-		CHECK(queue ? fake_ahci.queued > 300 : fake_ahci.plain > 100);
+		CHECK(queue ? fake_ahci.queued > 200 : fake_ahci.plain > 100);
 		CHECK_EQ(queue ? fake_ahci.plain : fake_ahci.queued, 0);
 	}
 }
