@@ -259,39 +259,52 @@ static status_t access(struct thread *t, u32 function)
 	return STATUS_OK;
 }
 
+/* With the right to all of configuration space. */
+static status_t ctl_any(struct thread *t, u64 op)
+{
+	if (op <= DEV_CTL_WRITE)
+		return access(t, (u32)arg(t, RDX));
+	if (op != DEV_CTL_FENCE)
+		return STATUS_BAD_CALL;
+	t->regs.gpr[RDI] = iommu_fence((u32)arg(t, RDX));
+	return STATUS_OK;
+}
+
+static status_t ctl_one(struct thread *t, struct dev *d, u64 op)
+{
+	if (list_empty(&d->link))
+		return STATUS_GONE;
+	switch (op) {
+	case DEV_CTL_READ:
+		return access(t, d->function);
+	case DEV_CTL_QUIESCE:
+		quiesce(d);
+		return STATUS_OK;
+	case DEV_CTL_FENCE:
+		t->regs.gpr[RDI] = iommu_fence(d->iommu.requester);
+		return STATUS_OK;
+	case DEV_CTL_RESET:
+		return reset(d);
+	case DEV_CTL_START:
+		start(d);
+		return STATUS_OK;
+	}
+	return STATUS_BAD_CALL;
+}
+
 status_t sys_dev_ctl(struct thread *t, const struct cap *cap)
 {
 	u64 op = arg(t, RSI);
 	bool sys = cap->kind == KIND_SYS;
-	struct dev *d = container_of(cap->obj, struct dev, obj);
 	u32 right = sys ? RIGHT_PCI : op == DEV_CTL_START ? RIGHT_RUN : RIGHT_CTL;
-	status_t s = STATUS_OK;
+	status_t s;
 
 	if (!sys && cap->kind != KIND_DEV)
 		return STATUS_BAD_KIND;
 	if (!(cap->rights & right))
 		return STATUS_DENIED;
 	spin_lock(&lock);
-	if (sys && op <= DEV_CTL_WRITE)
-		s = access(t, (u32)arg(t, RDX));
-	else if (sys && op == DEV_CTL_FENCE)
-		t->regs.gpr[RDI] = iommu_fence((u32)arg(t, RDX));
-	else if (sys)
-		s = STATUS_BAD_CALL;
-	else if (list_empty(&d->link))
-		s = STATUS_GONE;
-	else if (op == DEV_CTL_READ)
-		s = access(t, d->function);
-	else if (op == DEV_CTL_QUIESCE)
-		quiesce(d);
-	else if (op == DEV_CTL_FENCE)
-		t->regs.gpr[RDI] = iommu_fence(d->iommu.requester);
-	else if (op == DEV_CTL_RESET)
-		s = reset(d);
-	else if (op == DEV_CTL_START)
-		start(d);
-	else
-		s = STATUS_BAD_CALL;
+	s = sys ? ctl_any(t, op) : ctl_one(t, container_of(cap->obj, struct dev, obj), op);
 	spin_unlock(&lock);
 	return s;
 }

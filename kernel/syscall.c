@@ -249,6 +249,8 @@ static void syscall_slow(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	struct cap cap = {0};
 	status_t s = STATUS_OK;
 
+	if (!calls[number].run)
+		return syscall_bad();
 	t->regs.gpr[RDI] = a;
 	t->regs.gpr[RSI] = b;
 	t->regs.gpr[RDX] = c;

@@ -217,7 +217,8 @@ static const struct start_resource *guest_part(const struct start_resource *of, 
 {
 	const struct start_resource *r;
 
-	while ((r = start_find(device.info, START_GUEST, *n)) != NULL && strcmp(r->name, of->name))
+	while ((r = start_find(device.info, START_GUEST, *n)) != NULL &&
+		strcmp(r->name, of->name) != 0)
 		(*n)++;
 	return r;
 }

@@ -108,7 +108,7 @@ static void bind_memory(struct machine *m, const struct pass *p, u32 bar)
 			log_line("the guest's place for registers of a device, at %#llx, is "
 				 "taken: "
 				 "each access exits",
-				(unsigned long long)(place->base + start));
+				(unsigned long long)place->base + start);
 		start = end;
 	}
 }
