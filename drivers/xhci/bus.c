@@ -327,7 +327,8 @@ static u32 disk_of(const struct bus *b)
 	return i;
 }
 
-void bus_disk_again(struct bus *b)
+/* Removes the disk; what is at its port is in that state then. */
+static void disk_leaves(struct bus *b, u8 state)
 {
 	u32 i = disk_of(b);
 	struct bus_port *p;
@@ -336,20 +337,18 @@ void bus_disk_again(struct bus *b)
 		return;
 	p = port_of(b, b->device[i].parent, b->device[i].port);
 	remove_device(b, i);
-	p->state = PORT_SETTLES;
+	p->state = state;
 	p->due = bus_time(b);
+}
+
+void bus_disk_again(struct bus *b)
+{
+	disk_leaves(b, PORT_SETTLES);
 }
 
 void bus_disk_leave(struct bus *b)
 {
-	u32 i = disk_of(b);
-	struct bus_port *p;
-
-	if (i == XHCI_DEVICES)
-		return;
-	p = port_of(b, b->device[i].parent, b->device[i].port);
-	remove_device(b, i);
-	p->state = PORT_LEFT;
+	disk_leaves(b, PORT_LEFT);
 }
 
 const u8 *bus_disk_what(const struct bus *b)
