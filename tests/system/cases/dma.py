@@ -22,5 +22,5 @@ BOOTS = [
         (r"\[keeper\] keeper: pass [1-9]", KEY + "o"),
         *[(r"operator's prompt" if number == 0 else r"it says that it did", rf"inject {name} {fault}\n")
           for number, (name, fault) in enumerate(FAULTS)],
-    ], until=r"\[keeper\] keeper: somebody wrote [0-9a-f]+$", timeout=90, disks=[("nvme", blank)]),
+    ], until=r"\[keeper\] keeper: somebody wrote [0-9a-f]+", timeout=90, disks=[("nvme", blank)]),
 ]
