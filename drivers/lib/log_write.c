@@ -3,7 +3,7 @@
 #include "drivers/protocols/root.h"
 
 #define TRIES        50
-#define PAUSE_CYCLES 500000ull /* some hundred microseconds */
+#define PAUSE_CYCLES 1000000ull /* some hundred microseconds */
 
 void log_write(const char *line, size_t size)
 {
@@ -19,8 +19,8 @@ void log_write(const char *line, size_t size)
 		memcpy((void *)self->message, line, size);
 		if (sys_ipc_call(self->root_port, &io) != STATUS_OK || io.word[0] != STATUS_BUSY)
 			return;
-		/* Root is behind: a program that logs without end waits here, and loses lines at
-		 * last. */
+		/* Root is behind, or takes no more lines of this program at once (root/pace.h):
+		 * it waits here, and loses the line at last. */
 		sys_event_wait(0, tsc_now() + PAUSE_CYCLES, &bits);
 	}
 }

@@ -250,6 +250,12 @@ bool sessions_agree(const struct member *m);
 
 /* --- service.c --- */
 
+/* What a port to root tells of who calls: which member, and in which of its lives. */
+#define BADGE(m)            ((m)->index | (m)->starts << 8)
+#define BADGE_MEMBER(badge) ((u32)(badge)&0xff)
+
+static_assert(NODES_MAX <= 0x100);
+
 /* Makes the first thread's queue; the first thread then calls service_loop(0 ...) and never
  * returns. */
 status_t service_init(u32 bsp);

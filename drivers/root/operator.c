@@ -85,6 +85,11 @@ void operator_printf(const char *text, ...)
 
 void operator_log(const char *text, u32 size)
 {
+	/* The other half is for answers; what is lost here is still in the recent log. */
+	if (out_head - out_tail > OUT_SIZE / 2) {
+		out_lost += size;
+		return;
+	}
 	prompt_hide(&prompt);
 	operator_print(text, size);
 	prompt_show(&prompt);

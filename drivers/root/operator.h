@@ -24,7 +24,7 @@ bool operator_is_up(void);
 void operator_print(const char *text, u32 size);
 void operator_printf(const char *text, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same for lines of the log: a prompt that is shown steps aside. */
+/* The same for lines of the log: a prompt that is shown steps aside. They get half of the room. */
 void operator_log(const char *text, u32 size);
 
 /* Moves queued text into the ring and typed bytes to the prompt. */

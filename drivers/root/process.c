@@ -91,7 +91,7 @@ static bool make_ports(struct member *m)
 {
 	const struct domain_node *n = m->node;
 	struct process *p = &m->process;
-	u32 badge = m->index | m->starts << 8;
+	u32 badge = BADGE(m);
 
 	for (u32 i = 0; i < n->cpus; i++) {
 		if (cpu_seen(n, i))

@@ -3,7 +3,9 @@
  * call into its queue, tells the main thread and replies, so a caller never waits for root's other
  * work, and no lock is needed.
  */
+#include "drivers/lib/lib.h"
 #include "drivers/root/member.h"
+#include "drivers/root/pace.h"
 #include "drivers/root/queue.h"
 
 #define AREA_STRIDE  0x10000ull
@@ -17,6 +19,7 @@ struct service {
 	struct queue *queue;
 	const char *message; /* the thread's message page */
 	struct memory memory;
+	struct pace pace[NODES_MAX]; /* of each member's lines */
 };
 
 static struct service service[BOOT_MAX_CPUS];
@@ -26,12 +29,15 @@ static u32 first_cpu;
 static status_t serve(struct service *v, u64 badge, const struct ipc_words *io)
 {
 	struct record r = {.badge = (u32)badge, .op = (u16)io->word[0]};
+	u32 index = BADGE_MEMBER(badge);
 
 	switch (io->word[0]) {
 	case ROOT_LOG:
 		if (io->word[1] > ROOT_LOG_MAX || io->word[1] > io->message_words * 8)
 			return STATUS_BAD_ARG;
 		r.size = (u16)io->word[1];
+		if (index >= NODES_MAX || !pace_take(&v->pace[index], boot->tsc_hz, tsc_now()))
+			return STATUS_BUSY;
 		break;
 	case ROOT_STOP:
 	case ROOT_BROKEN:

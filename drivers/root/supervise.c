@@ -233,13 +233,11 @@ static void stopped(struct member *m, u64 reason)
 
 void supervise_record(const struct record *r)
 {
-	u32 index = r->badge & 0xff;
+	u32 index = BADGE_MEMBER(r->badge);
 	struct member *m = &member[index];
 
-	static_assert(NODES_MAX <= 0x100);
 	/* A call of a process that is gone in the meantime concerns nobody. */
-	if (index >= members || m->state != MEMBER_RUNNING ||
-		r->badge >> 8 != (m->starts & 0xffffff))
+	if (index >= members || m->state != MEMBER_RUNNING || r->badge != BADGE(m))
 		return;
 	if (r->op == ROOT_LOG) {
 		log_program(m->node->name, r->text, r->size);

@@ -1,6 +1,7 @@
 /* Tests of small parts of root: restart limit, death reports, the line editor. */
 #include "drivers/root/blame.h"
 #include "drivers/root/health.h"
+#include "drivers/root/pace.h"
 #include "drivers/root/prompt.h"
 #include "drivers/root/report.h"
 #include "drivers/root/restart.h"
@@ -40,6 +41,35 @@ TEST(restart_pauses)
 	CHECK_EQ(restart_delay(&h, ~0u, 60, 1000), RESTART_DELAY_MS_MAX);
 	CHECK(restart_possible(&h, 32, 60, 1000) && !restart_possible(&h, 31, 60, 1000));
 	CHECK(restart_possible(&h, 32, 60, 1000)); /* asking notes nothing */
+}
+
+#define HZ 1000000u
+
+/* A program that logs without end: a burst, and then so many lines in each second. */
+TEST(pace_limits)
+{
+	struct pace p = {0};
+	u32 taken = 0;
+
+	while (pace_take(&p, HZ, 5000))
+		taken++;
+	CHECK_EQ(taken, PACE_BURST);
+	CHECK(!pace_take(&p, HZ, 5000 + HZ / PACE_SECOND - 1));
+	for (u64 now = 5000; now < 5000 + 10 * HZ; now += 7)
+		taken += pace_take(&p, HZ, now);
+	CHECK(taken >= PACE_BURST + 10 * PACE_SECOND - 1 &&
+		taken <= PACE_BURST + 10 * PACE_SECOND + 1);
+}
+
+/* One that logs a line now and then never waits. */
+TEST(pace_slow_is_free)
+{
+	struct pace p = {0};
+
+	for (u64 now = 0; now < 100 * HZ; now += HZ / PACE_SECOND)
+		CHECK(pace_take(&p, HZ, now));
+	for (u32 i = 0; i < PACE_BURST - 1; i++)
+		CHECK(pace_take(&p, HZ, 100 * HZ));
 }
 
 #define PERIOD 1000u /* cycles */
