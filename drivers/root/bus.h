@@ -13,6 +13,12 @@ struct session;
 /* Gives root's end of the bus domain's session its memory. */
 status_t bus_attach(struct session *s);
 
+/* Sets the bus domain's event bit. */
+void bus_signal(void);
+
+/* The number of the function as lspci writes it; until the next call. */
+const char *bus_number(const struct device_node *d);
+
 /* Takes over what the bus domain tells, once it does. */
 void bus_run(void);
 
@@ -77,6 +83,15 @@ bool bus_compatible(const struct bus_function *f, const char *compatible);
 
 /* True if a page of memory register `bar` of `f` holds registers of another function too. */
 bool bus_shares_page(const struct bus_table *t, const struct bus_function *f, u32 bar);
+
+/*
+ * A bus address at which the expansion ROM of `f` may decode: where the firmware put it, else
+ * between other registers of its bus, where nobody is known to be; 0: there is none. Nothing but
+ * the function's own ROM answers there, if the firmware has told of all that is not a register of
+ * a PCI function.
+ */
+u64 bus_rom_place(
+	const struct bus_table *t, const struct boot_info *machine, const struct bus_function *f);
 
 /*
  * Where the pin of `f` leads: by the description's map, else by the routing that the bus domain
