@@ -283,6 +283,20 @@ static bool add_register(
 	       resource_grant(m, r, p->window[p->windows - 1], RIGHT_READ | RIGHT_WRITE, 0);
 }
 
+static bool may_have_line(const struct member *m, const struct device_node *d, u32 gsi)
+{
+	const struct domain_node *other =
+		m->node->class == NODE_PARTITION
+			? bus_line_shared(&table, &description, boot, m->node, gsi)
+			: NULL;
+
+	if (other)
+		log_line("%s: PCI function %s cannot be given to a guest: it shares its interrupt "
+			 "line with a device of %s, which the guest could keep from interrupting",
+			m->node->name, bus_number(d), other->name);
+	return !other;
+}
+
 bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 {
 	const struct device_node *d = &m->node->device[i];
@@ -306,7 +320,7 @@ bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 	if (f->msi || f->msix || !f->pin)
 		return true;
 	if (bus_route(&table, &description.map, boot, f, &to))
-		return resource_irq(m, info, to, d->phandle);
+		return may_have_line(m, d, to.gsi) && resource_irq(m, info, to, d->phandle);
 	bus_map_text(f, line);
 	log_line("%s: PCI function %s has no messages, and where its interrupt leads is not known",
 		m->node->name, bus_number(d));

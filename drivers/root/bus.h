@@ -101,6 +101,13 @@ u64 bus_rom_place(
 bool bus_route(const struct bus_table *t, const struct interrupt_map *map,
 	const struct boot_info *machine, const struct bus_function *f, struct interrupt *out);
 
+/*
+ * Another node than `self` with a device that has the interrupt `gsi` as its line too, or NULL. A
+ * guest that never ends such an interrupt would keep the other from its own.
+ */
+const struct domain_node *bus_line_shared(const struct bus_table *t, const struct description *d,
+	const struct boot_info *machine, const struct domain_node *self, u32 gsi);
+
 /* The line of a description that gives the pin of `f` a route; INPUT and SENSE are for the reader
  * to find out. */
 void bus_map_text(const struct bus_function *f, char line[BUS_LINE]);

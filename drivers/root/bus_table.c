@@ -246,6 +246,39 @@ bool bus_route(const struct bus_table *t, const struct interrupt_map *map,
 	return false;
 }
 
+/* The interrupt of a device, if that is a line. */
+static bool line_of(const struct bus_table *t, const struct description *d,
+	const struct boot_info *machine, const struct device_node *device, struct interrupt *line)
+{
+	if (device->kind == DEVICE_PORTS && device->has_irq) {
+		*line = bus_isa_interrupt(machine, device->isa_irq, false);
+		return true;
+	}
+	for (u32 i = 0; i < t->functions && device->kind == DEVICE_FUNCTION; i++) {
+		const struct bus_function *f = &t->function[i];
+
+		if (f->function == device->function)
+			return !f->msi && !f->msix && bus_route(t, &d->map, machine, f, line);
+	}
+	return false;
+}
+
+const struct domain_node *bus_line_shared(const struct bus_table *t, const struct description *d,
+	const struct boot_info *machine, const struct domain_node *self, u32 gsi)
+{
+	for (u32 i = 0; i < d->nodes; i++) {
+		const struct domain_node *n = &d->node[i];
+
+		for (u32 k = 0; k < n->devices && n != self; k++) {
+			struct interrupt line;
+
+			if (line_of(t, d, machine, &n->device[k], &line) && line.gsi == gsi)
+				return n;
+		}
+	}
+	return NULL;
+}
+
 void bus_map_text(const struct bus_function *f, char line[BUS_LINE])
 {
 	format(line, BUS_LINE,

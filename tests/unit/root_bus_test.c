@@ -138,6 +138,44 @@ TEST(rom_place)
 	CHECK_EQ(bus_rom_place(&table, &machine, g), 0);
 }
 
+/* A line that a guest's function has may be nobody else's. */
+TEST(line_shared)
+{
+	static struct boot_info machine;
+	static struct description d;
+	struct domain_node *guest = &d.node[0], *other = &d.node[1];
+	struct bus_function *f;
+
+	memset(&table, 0, sizeof(table));
+	memset(&machine, 0, sizeof(machine));
+	add(3 << 3, 0x070002)->pin = 1;
+	f = add(4 << 3, 0x020000);
+	f->pin = 2;
+	d.map = (struct interrupt_map){.address_mask = 0xffff00,
+		.entries = 2,
+		.entry = {{3 << 11, 1, {20, BOOT_IRQ_LEVEL}}, {4 << 11, 2, {20, BOOT_IRQ_LEVEL}}}};
+	d.nodes = 2;
+	guest->devices = 2; /* two of its own may share one */
+	guest->device[0] = (struct device_node){.kind = DEVICE_FUNCTION, .function = 3 << 3};
+	guest->device[1] = guest->device[0];
+	CHECK(!bus_line_shared(&table, &d, &machine, guest, 20));
+	other->devices = 1;
+	other->device[0] = (struct device_node){.kind = DEVICE_FUNCTION, .function = 4 << 3};
+	CHECK(bus_line_shared(&table, &d, &machine, guest, 20) == other);
+	CHECK(bus_line_shared(&table, &d, &machine, other, 20) == guest);
+	CHECK(!bus_line_shared(&table, &d, &machine, guest, 21));
+	f->msi = 1; /* it does not use its line */
+	CHECK(!bus_line_shared(&table, &d, &machine, guest, 20));
+	other->device[0] =
+		(struct device_node){.kind = DEVICE_PORTS, .has_irq = true, .isa_irq = 10};
+	CHECK(bus_line_shared(&table, &d, &machine, guest, 10) == other);
+	machine.overrides = 1;
+	machine.override[0] = (struct boot_override){.isa_irq = 10, .gsi = 20};
+	CHECK(bus_line_shared(&table, &d, &machine, guest, 20) == other);
+	other->device[0].has_irq = false;
+	CHECK(!bus_line_shared(&table, &d, &machine, guest, 20));
+}
+
 static u32 requester(const struct boot_info *machine, u32 function)
 {
 	for (u32 i = 0; i < table.functions; i++)
