@@ -86,9 +86,9 @@ bool bus_shares_page(const struct bus_table *t, const struct bus_function *f, u3
 
 /*
  * A bus address at which the expansion ROM of `f` may decode: where the firmware put it, else
- * between other registers of its bus, where nobody is known to be; 0: there is none. Nothing but
- * the function's own ROM answers there, if the firmware has told of all that is not a register of
- * a PCI function.
+ * between other registers of its bus, where nobody is known to be; 0: there is none, or the
+ * function has memory registers without an address, which would decode with it. Nothing but the
+ * ROM answers there, if the firmware has told of all that is not a register of a PCI function.
  */
 u64 bus_rom_place(
 	const struct bus_table *t, const struct boot_info *machine, const struct bus_function *f);

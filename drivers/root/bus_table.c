@@ -433,6 +433,10 @@ u64 bus_rom_place(
 
 	if (t->left_out)
 		return 0;
+	for (u32 k = 0; k < BUS_BARS; k++) { /* they will decode too */
+		if (f->bar[k].size && !f->bar[k].address && !(f->bar[k].flags & BUS_BAR_IO))
+			return 0;
+	}
 	if (f->rom.address && !taken(t, machine, f, f->rom.address, size))
 		return f->rom.address;
 	forwarded(t, f, &first, &end);

@@ -114,6 +114,11 @@ TEST(rom_place)
 	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0100000);
 	f->rom.address = 0xe0080000; /* taken */
 	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0060000);
+	f->bar[1] = (struct bus_bar){0, 0x20, BUS_BAR_IO, 0};
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0060000);
+	f->bar[1].flags = 0; /* would decode at 0 */
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0);
+	f->bar[1].size = 0;
 	/* a bridge's window is not its neighbours' */
 	b = add(5 << 3, 0x060400);
 	b->flags = BUS_BRIDGE;
