@@ -34,10 +34,10 @@ static const struct start_resource *find_session(const struct start_info *info)
 	return NULL;
 }
 
+static const struct bus_access access = {read, write};
+
 static void scan(struct bus_table *t)
 {
-	static const struct bus_access access = {read, write};
-
 	for (u32 segment = 0; segment < SEGMENTS; segment++)
 		bus_scan(t, segment, &access);
 	bus_route_piix(t, &access);
@@ -47,12 +47,25 @@ static void scan(struct bus_table *t)
 	t->state = BUS_READY;
 }
 
+/* Does what root asks for, if there is anything. True: it did. */
+static bool show_rom(struct bus_rom *rom)
+{
+	u32 asked = __atomic_load_n(&rom->asked, __ATOMIC_ACQUIRE);
+
+	if (asked == rom->done)
+		return false;
+	bus_show_rom(rom->function, rom->address, &access);
+	__atomic_store_n(&rom->done, asked, __ATOMIC_RELEASE);
+	return true;
+}
+
 int main(struct start_info *info)
 {
 	const struct start_resource *resource = start_find(info, START_PCI, 0);
 	const struct start_resource *session = find_session(info);
 	const struct start_resource *state = start_find(info, START_STATE, 0);
 	struct bus_table *kept;
+	struct bus_session *shared;
 
 	if (!resource || !session || !state || state->size < sizeof(*kept)) {
 		log_line("no \"access\" to a PCI host bridge: nothing to do");
@@ -62,10 +75,14 @@ int main(struct start_info *info)
 	kept = (struct bus_table *)state->address;
 	if (kept->state != BUS_READY)
 		scan(kept);
-	memcpy((void *)session->address, kept, sizeof(*kept));
+	shared = (struct bus_session *)session->address;
+	memcpy(&shared->table, kept, sizeof(*kept));
 	log_line("%u functions", kept->functions);
 	sys_event_signal(session->cap, session->value);
 	loop_open(info, NULL);
-	for (;;)
+	for (;;) {
+		if (show_rom(&shared->rom))
+			sys_event_signal(session->cap, session->value);
 		loop_wait(TIME_NEVER);
+	}
 }

@@ -5,6 +5,7 @@
 #define VENDOR          0x00
 #define COMMAND         0x04
 #define COMMAND_DECODES 0x3u
+#define COMMAND_MEMORY  0x2u
 #define STATUS          0x06
 #define STATUS_CAPS     BIT(4)
 #define REVISION        0x08
@@ -12,7 +13,14 @@
 #define HEADER_MANY     0x80u
 #define HEADER_BRIDGE   1u
 #define BAR             0x10
+#define ROM             0x30
+#define ROM_ENABLE      0x1u
+#define ROM_ADDRESS     0xfffff800u
 #define BRIDGE_BUSES    0x18
+#define BRIDGE_MEMORY   0x20 /* base, limit */
+#define BRIDGE_PREFETCH 0x24
+#define BRIDGE_UPPER    0x28 /* upper halves of base and limit */
+#define BRIDGE_64       0x1u
 #define SUBSYSTEM       0x2c
 #define CAPS            0x34
 #define PIN             0x3d
@@ -116,6 +124,40 @@ static u32 read_bar(struct bus_function *f, const struct bus_access *a, u32 i)
 	return wide ? 2 : 1;
 }
 
+/* PCI Local Bus Specification 3.0, 6.2.5.2. An address that is none is told as 0. */
+static void read_rom(struct bus_function *f, const struct bus_access *a)
+{
+	u32 old = a->read(f->function, ROM, 4);
+	u32 mask;
+
+	a->write(f->function, ROM, 4, ROM_ADDRESS);
+	mask = a->read(f->function, ROM, 4) & ROM_ADDRESS;
+	a->write(f->function, ROM, 4, old & ~ROM_ENABLE);
+	if (!mask)
+		return;
+	f->rom.size = size_of(~0ull << 32 | mask);
+	if (f->rom.size && (old & mask) != mask)
+		f->rom.address = old & mask;
+}
+
+/* Base and limit of a bridge are in their upper twelve bits those of the address' lower half
+ * (PCI-to-PCI Bridge Architecture 1.2, 3.2.5). */
+static void read_windows(struct bus_function *f, const struct bus_access *a)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(f->window); i++) {
+		u32 both = a->read(f->function, i ? BRIDGE_PREFETCH : BRIDGE_MEMORY, 4);
+		u64 first = (both & 0xfff0) << 16;
+		u64 last = (both & 0xfff00000) | 0xfffff;
+
+		if (i && (both & 0xf) == BRIDGE_64) {
+			first |= (u64)a->read(f->function, BRIDGE_UPPER, 4) << 32;
+			last |= (u64)a->read(f->function, BRIDGE_UPPER + 4, 4) << 32;
+		}
+		if (first && last > first)
+			f->window[i] = (struct bus_window){first, last - first + 1};
+	}
+}
+
 static void read_bars(struct bus_function *f, const struct bus_access *a)
 {
 	u32 count = f->flags & BUS_BRIDGE ? 2 : BUS_BARS;
@@ -126,6 +168,10 @@ static void read_bars(struct bus_function *f, const struct bus_access *a)
 	a->write(f->function, COMMAND, 2, command & ~COMMAND_DECODES);
 	for (u32 i = 0; i < count;)
 		i += read_bar(f, a, i);
+	if (f->flags & BUS_BRIDGE)
+		read_windows(f, a);
+	else
+		read_rom(f, a);
 	a->write(f->function, COMMAND, 2, command);
 }
 
@@ -206,6 +252,15 @@ void bus_scan(struct bus_table *t, u32 segment, const struct bus_access *a)
 				bus = ~0u; /* a lower one: look from the start */
 		}
 	}
+}
+
+void bus_show_rom(u32 function, u32 address, const struct bus_access *a)
+{
+	u32 command = a->read(function, COMMAND, 2);
+
+	a->write(function, ROM, 4, address ? address | ROM_ENABLE : 0);
+	if (address && !(command & COMMAND_MEMORY))
+		a->write(function, COMMAND, 2, command | COMMAND_MEMORY);
 }
 
 /* The function at that bus and device that is a bridge to bus `bus`; NULL on bus 0. */

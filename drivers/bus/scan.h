@@ -12,9 +12,9 @@ struct bus_access {
 /*
  * Fills in `t` with the functions on bus 0 of `segment` and on the buses behind its bridges, by the
  * bus numbers that the firmware gave. Base address registers are sized, for which each function
- * does not decode for a moment; bridges towards the host and what cannot be sized so keep their
- * registers. `t` may hold other segments' functions already. PCI Local Bus Specification 3.0,
- * 6.1, 6.2.5; PCI-to-PCI Bridge Architecture 1.2, 3.2.
+ * does not decode for a moment; expansion ROMs do not decode afterwards; bridges towards the host
+ * and what cannot be sized so keep their registers. `t` may hold other segments' functions already.
+ * PCI Local Bus Specification 3.0, 6.1, 6.2.5; PCI-to-PCI Bridge Architecture 1.2, 3.2.
  */
 void bus_scan(struct bus_table *t, u32 segment, const struct bus_access *access);
 
@@ -24,3 +24,10 @@ void bus_scan(struct bus_table *t, u32 segment, const struct bus_access *access)
  * turned by its device number (PCI-to-PCI Bridge Architecture 1.2, 9.1).
  */
 void bus_route_piix(struct bus_table *t, const struct bus_access *access);
+
+/*
+ * Lets the expansion ROM of a function decode at a bus address, a multiple of its size, with memory
+ * decoding on; or, with address 0, no longer. While it does, the function's other registers may not
+ * be accessed (PCI Local Bus Specification 3.0, 6.2.5.2).
+ */
+void bus_show_rom(u32 function, u32 address, const struct bus_access *access);

@@ -55,7 +55,8 @@
  * messages its line is an IRQ
  * - REGISTERS: address, size: a memory register of a function, mapped uncached; value, bit: number
  *   of the base address register; role: its lowest four bits, which say of what kind it is;
- *   phandle: of the device; cap: to a VMM, the mem of its pages
+ *   phandle: of the device; cap: to a VMM, the mem of its pages. To a VMM also with the number
+ *   BUS_ROM: a copy of its expansion ROM, read-only
  * - MEM: cap: mem to cut parts and pools from; size. Only with `test-authority`
  * - DMA: address, size: zeroed memory for the program's functions to read and write, lost at a
  *   restart; cap: its mem, which may be attached to a dev

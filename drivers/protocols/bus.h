@@ -1,7 +1,8 @@
 /*
  * What the bus domain tells root: the PCI functions of the machine. The session's memory holds one
- * struct bus_table. The server writes it, sets `state` and signals root's event; it does not change
- * it afterwards. Root checks and copies it once.
+ * struct bus_session. The server writes its table, sets `state` and signals root's event; it does
+ * not change it afterwards. Root checks and copies it once. Then root may ask for expansion ROMs to
+ * decode, one after another, of functions that nobody has yet.
  */
 #pragma once
 
@@ -9,6 +10,7 @@
 
 #define BUS_FUNCTIONS 256u
 #define BUS_BARS      6u
+#define BUS_ROM       6u /* the number of the expansion ROM, behind them */
 #define BUS_NO_LINE   0xffu
 
 /* bus_bar.flags */
@@ -30,6 +32,12 @@ struct bus_bar {
 #define BUS_RESET   BIT(2) /* can be reset alone */
 #define BUS_TO_PCI  BIT(3) /* an Express bridge to a conventional bus */
 
+/* What a bridge forwards to its secondary bus; size 0: nothing. */
+struct bus_window {
+	u64 address;
+	u64 size;
+};
+
 struct bus_function {
 	u32 function; /* segment << 16 | bus << 8 | device << 3 | function */
 	u16 vendor;
@@ -46,6 +54,8 @@ struct bus_function {
 	u16 msi; /* messages; 0: no such capability */
 	u16 msix;
 	struct bus_bar bar[BUS_BARS];
+	struct bus_bar rom;          /* expansion ROM; its address is often not given */
+	struct bus_window window[2]; /* of a bridge: memory, prefetchable memory */
 };
 
 enum bus_state {
@@ -61,4 +71,18 @@ struct bus_table {
 	struct bus_function function[BUS_FUNCTIONS];
 };
 
-#define BUS_SESSION_SIZE ALIGN_UP(sizeof(struct bus_table), PAGE_SIZE)
+/* What root asks for: that the ROM of a function decodes, or no longer. The server signals root
+ * when it is done. Memory decoding of the function stays on. */
+struct bus_rom {
+	u32 asked;    /* root's: counts what it asked for; written last */
+	u32 done;     /* the server's: what of that it has done */
+	u32 function; /* root's */
+	u32 address;  /* root's: bus address; 0: it is not to decode */
+};
+
+struct bus_session {
+	struct bus_table table;
+	struct bus_rom rom;
+};
+
+#define BUS_SESSION_SIZE ALIGN_UP(sizeof(struct bus_session), PAGE_SIZE)

@@ -3,12 +3,15 @@
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/resources.h"
+#include "drivers/root/rom.h"
 
 #define say      operator_printf
 #define RESET_US 100000ull /* PCI Express Base Specification, 6.6.2 */
 
-static const struct bus_table *shared;
+static const struct session *session;
+static struct bus_session *shared;
 static struct bus_table table;
+static bool settled; /* functions can be given */
 
 status_t bus_attach(struct session *s)
 {
@@ -16,8 +19,17 @@ status_t bus_attach(struct session *s)
 		ROOT_CAP_DOMAIN, s->memory.cap, ROOT_BUS, 0, s->memory.size, MAP_READ | MAP_WRITE);
 
 	if (status == STATUS_OK)
-		shared = (const struct bus_table *)ROOT_BUS;
+		shared = (struct bus_session *)ROOT_BUS;
+	session = s;
 	return status;
+}
+
+void bus_signal(void)
+{
+	cap_t event = member[session->link->server].process.event;
+
+	if (event != CAP_NULL) /* else it looks when it starts */
+		sys_event_signal(event, BIT(session->server.bit));
 }
 
 static const struct bus_function *function_find(u32 function)
@@ -40,20 +52,30 @@ bool bus_has_functions(const struct member *m)
 
 bool bus_awaited(const struct member *m)
 {
-	return bus_has_functions(m) && shared && table.state != BUS_READY;
+	return bus_has_functions(m) && shared && !settled;
 }
 
-void bus_run(void)
+/* Copies the table, once it is there. */
+static bool take_table(void)
 {
-	if (!shared || table.state == BUS_READY ||
-		__atomic_load_n(&shared->state, __ATOMIC_ACQUIRE) != BUS_READY)
-		return;
-	memcpy(&table, shared, sizeof(table));
+	if (table.state == BUS_READY)
+		return true;
+	if (__atomic_load_n(&shared->table.state, __ATOMIC_ACQUIRE) != BUS_READY)
+		return false;
+	memcpy(&table, &shared->table, sizeof(table));
 	table.state = BUS_READY;
 	if (!bus_table_valid(&table)) {
 		log_line("the bus domain's list of PCI functions makes no sense: it is not used");
 		table.functions = 0;
 	}
+	return true;
+}
+
+void bus_run(void)
+{
+	if (!shared || settled || !take_table() || !rom_run(&table, &shared->rom))
+		return;
+	settled = true;
 	for (u32 i = 0; i < members; i++) {
 		if (member[i].state == MEMBER_IDLE && member[i].node->autostart &&
 			bus_has_functions(&member[i]))
@@ -61,8 +83,7 @@ void bus_run(void)
 	}
 }
 
-/* Writes the number of the function as lspci does. */
-static const char *number(const struct device_node *d)
+const char *bus_number(const struct device_node *d)
 {
 	static char text[16];
 
@@ -95,20 +116,20 @@ static void tell_fence(const struct member *m, const struct device_node *d, u32 
 	if (fence == (FENCE_DMA | FENCE_INTERRUPTS))
 		log_line("%s: PCI function %s reaches only the memory that it is given, and sends "
 			 "only its own interrupts",
-			name, number(d));
+			name, bus_number(d));
 	else if (!d->unprotected)
 		log_line("%s: PCI function %s may not do DMA: no IOMMU %s, and its node does not "
 			 "say \"dma-unprotected\"",
-			name, number(d),
+			name, bus_number(d),
 			fence ? "keeps it from forging interrupts" : "holds it back");
 	else if (fence)
 		log_line("%s: PCI function %s can forge interrupts, for no IOMMU holds them back "
 			 "and its node says \"dma-unprotected\"",
-			name, number(d));
+			name, bus_number(d));
 	else
 		log_line("%s: PCI function %s can read and write all memory, for no IOMMU holds it "
 			 "back and its node says \"dma-unprotected\"",
-			name, number(d));
+			name, bus_number(d));
 }
 
 /*
@@ -120,7 +141,7 @@ static bool may_pass(const struct member *m, const struct device_node *d, u32 fe
 	if (fence & FENCE_DMA && (fence & FENCE_INTERRUPTS || d->unprotected))
 		return true;
 	log_line("%s: PCI function %s cannot be given to a guest: no IOMMU %s", m->node->name,
-		number(d),
+		bus_number(d),
 		fence & FENCE_DMA ? "keeps it from forging interrupts" : "holds it back");
 	return false;
 }
@@ -138,10 +159,10 @@ static bool device_make(struct member *m, u32 i, const struct bus_function *f)
 	s = object_new(KIND_DEV, m->holder, &m->dev[i]);
 	if (s == STATUS_BUSY)
 		log_line("%s: no IOMMU can tell PCI function %s from another that is given already",
-			m->node->name, number(d));
+			m->node->name, bus_number(d));
 	if (s == STATUS_DENIED)
 		log_line("%s: the firmware wants PCI function %s to reach memory that is in use",
-			m->node->name, number(d));
+			m->node->name, bus_number(d));
 	if (!member_ok(m, s, "PCI function"))
 		return false;
 	if (m->node->class == NODE_PARTITION && !may_pass(m, d, fence_of(f)))
@@ -159,10 +180,11 @@ static const struct bus_function *function_of(const struct member *m, const stru
 		return f;
 	if (!f)
 		log_line("%s: there is no PCI function %s: \"lspci\" shows what is there",
-			m->node->name, number(d));
+			m->node->name, bus_number(d));
 	else
 		log_line("%s: PCI function %s is pci%04x,%04x of class %06x, not \"%s\"",
-			m->node->name, number(d), f->vendor, f->device, f->class, d->compatible);
+			m->node->name, bus_number(d), f->vendor, f->device, f->class,
+			d->compatible);
 	return NULL;
 }
 
@@ -261,6 +283,20 @@ static bool add_register(
 	       resource_grant(m, r, p->window[p->windows - 1], RIGHT_READ | RIGHT_WRITE, 0);
 }
 
+static bool may_have_line(const struct member *m, const struct device_node *d, u32 gsi)
+{
+	const struct domain_node *other =
+		m->node->class == NODE_PARTITION
+			? bus_line_shared(&table, &description, boot, m->node, gsi)
+			: NULL;
+
+	if (other)
+		log_line("%s: PCI function %s cannot be given to a guest: it shares its interrupt "
+			 "line with a device of %s, which the guest could keep from interrupting",
+			m->node->name, bus_number(d), other->name);
+	return !other;
+}
+
 bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 {
 	const struct device_node *d = &m->node->device[i];
@@ -279,13 +315,15 @@ bool bus_devices_add(struct member *m, struct start_info *info, u32 i)
 		if (f->bar[k].size && f->bar[k].address && !add_register(m, info, f, k, d->phandle))
 			return false;
 	}
+	if (m->node->class == NODE_PARTITION && f->rom.size && !rom_add(m, info, i, f->rom.size))
+		return false;
 	if (f->msi || f->msix || !f->pin)
 		return true;
 	if (bus_route(&table, &description.map, boot, f, &to))
-		return resource_irq(m, info, to, d->phandle);
+		return may_have_line(m, d, to.gsi) && resource_irq(m, info, to, d->phandle);
 	bus_map_text(f, line);
 	log_line("%s: PCI function %s has no messages, and where its interrupt leads is not known",
-		m->node->name, number(d));
+		m->node->name, bus_number(d));
 	log_line("%s: write into the node \"pci\": %s", m->node->name, line);
 	return false;
 }

@@ -13,6 +13,12 @@ struct session;
 /* Gives root's end of the bus domain's session its memory. */
 status_t bus_attach(struct session *s);
 
+/* Sets the bus domain's event bit. */
+void bus_signal(void);
+
+/* The number of the function as lspci writes it; until the next call. */
+const char *bus_number(const struct device_node *d);
+
 /* Takes over what the bus domain tells, once it does. */
 void bus_run(void);
 
@@ -79,12 +85,28 @@ bool bus_compatible(const struct bus_function *f, const char *compatible);
 bool bus_shares_page(const struct bus_table *t, const struct bus_function *f, u32 bar);
 
 /*
+ * A bus address at which the expansion ROM of `f` may decode: where the firmware put it, else
+ * between other registers of its bus, where nobody is known to be; 0: there is none, or the
+ * function has memory registers without an address, which would decode with it. Nothing but the
+ * ROM answers there, if the firmware has told of all that is not a register of a PCI function.
+ */
+u64 bus_rom_place(
+	const struct bus_table *t, const struct boot_info *machine, const struct bus_function *f);
+
+/*
  * Where the pin of `f` leads: by the description's map, else by the routing that the bus domain
  * read. A function behind a bridge has its bridge's pin, turned by its device number, unless the
  * map knows it itself (PCI-to-PCI Bridge Architecture 1.2, 9.1). False: that is not known.
  */
 bool bus_route(const struct bus_table *t, const struct interrupt_map *map,
 	const struct boot_info *machine, const struct bus_function *f, struct interrupt *out);
+
+/*
+ * Another node than `self` with a device that has the interrupt `gsi` as its line too, or NULL. A
+ * guest that never ends such an interrupt would keep the other from its own.
+ */
+const struct domain_node *bus_line_shared(const struct bus_table *t, const struct description *d,
+	const struct boot_info *machine, const struct domain_node *self, u32 gsi);
 
 /* The line of a description that gives the pin of `f` a route; INPUT and SENSE are for the reader
  * to find out. */

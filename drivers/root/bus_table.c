@@ -43,6 +43,16 @@ static const struct class_name *class_of(const struct bus_function *f)
 	return c;
 }
 
+#define ROM_MIN 0x800ull /* PCI Local Bus Specification 3.0, 6.2.5.2 */
+#define ROM_MAX 0x1000000ull
+
+static bool rom_valid(const struct bus_bar *b)
+{
+	return b->size == 0 ||
+	       (b->size >= ROM_MIN && b->size <= ROM_MAX && !(b->size & (b->size - 1)) &&
+		       !(b->address & (b->size - 1)) && b->address < BIT(32));
+}
+
 static bool bar_valid(const struct bus_bar *b)
 {
 	if (b->size == 0)
@@ -65,6 +75,8 @@ bool bus_table_valid(const struct bus_table *t)
 			if (!bar_valid(&f->bar[k]))
 				return false;
 		}
+		if (!rom_valid(&f->rom))
+			return false;
 		for (u32 k = 0; k < i; k++) {
 			if (t->function[k].function == f->function)
 				return false;
@@ -135,6 +147,12 @@ u32 bus_text(
 	for (u32 i = 0; i < BUS_BARS; i++) {
 		if (f->bar[i].size)
 			bar_text(&f->bar[i], lines[n++]);
+	}
+	if (f->rom.size) {
+		char size[32];
+
+		size_text(size, sizeof(size), f->rom.size);
+		format(lines[n++], BUS_LINE, "    expansion ROM, %s", size);
 	}
 	return n;
 }
@@ -228,6 +246,39 @@ bool bus_route(const struct bus_table *t, const struct interrupt_map *map,
 	return false;
 }
 
+/* The interrupt of a device, if that is a line. */
+static bool line_of(const struct bus_table *t, const struct description *d,
+	const struct boot_info *machine, const struct device_node *device, struct interrupt *line)
+{
+	if (device->kind == DEVICE_PORTS && device->has_irq) {
+		*line = bus_isa_interrupt(machine, device->isa_irq, false);
+		return true;
+	}
+	for (u32 i = 0; i < t->functions && device->kind == DEVICE_FUNCTION; i++) {
+		const struct bus_function *f = &t->function[i];
+
+		if (f->function == device->function)
+			return !f->msi && !f->msix && bus_route(t, &d->map, machine, f, line);
+	}
+	return false;
+}
+
+const struct domain_node *bus_line_shared(const struct bus_table *t, const struct description *d,
+	const struct boot_info *machine, const struct domain_node *self, u32 gsi)
+{
+	for (u32 i = 0; i < d->nodes; i++) {
+		const struct domain_node *n = &d->node[i];
+
+		for (u32 k = 0; k < n->devices && n != self; k++) {
+			struct interrupt line;
+
+			if (line_of(t, d, machine, &n->device[k], &line) && line.gsi == gsi)
+				return n;
+		}
+	}
+	return NULL;
+}
+
 void bus_map_text(const struct bus_function *f, char line[BUS_LINE])
 {
 	format(line, BUS_LINE,
@@ -304,4 +355,95 @@ bool bus_shares_page(const struct bus_table *t, const struct bus_function *f, u3
 		}
 	}
 	return false;
+}
+
+/* The end, at most 4 GiB, of the range at `at` if it overlaps `size` bytes at `start`, else 0. */
+static u64 overlap(u64 start, u64 size, u64 at, u64 bytes)
+{
+	u64 last = at + bytes - 1;
+
+	if (!bytes || at >= start + size || last < start)
+		return 0;
+	return last < BIT(32) ? last + 1 : BIT(32);
+}
+
+/* Is `g` on the bus that `f` is on? Its windows are its neighbour's then, not around `f`. */
+static bool same_bus(const struct bus_function *f, const struct bus_function *g)
+{
+	return f->function >> 8 == g->function >> 8;
+}
+
+/* The end of something that answers between `start` and `size` bytes on; 0: nothing does. */
+static u64 taken(const struct bus_table *t, const struct boot_info *machine,
+	const struct bus_function *f, u64 start, u64 size)
+{
+	u64 end = 0;
+
+	for (u32 i = 0; i < machine->ranges && !end; i++)
+		end = overlap(start, size, machine->range[i].base, machine->range[i].size);
+	for (u32 i = 0; i < t->functions && !end; i++) {
+		const struct bus_function *g = &t->function[i];
+
+		for (u32 k = 0; k < BUS_BARS && !end; k++) {
+			if (g->bar[k].address && !(g->bar[k].flags & BUS_BAR_IO))
+				end = overlap(start, size, g->bar[k].address, g->bar[k].size);
+		}
+		for (u32 k = 0; k < ARRAY_SIZE(g->window) && !end && same_bus(f, g); k++)
+			end = overlap(start, size, g->window[k].address, g->window[k].size);
+	}
+	return end;
+}
+
+/* Makes *first to *end hold the range too, if it lies below 4 GiB, as a ROM must. */
+static void widen(u64 *first, u64 *end, u64 at, u64 size)
+{
+	if (!at || !size || at >= BIT(32) || size > BIT(32) - at)
+		return;
+	*first = at < *first ? at : *first;
+	*end = at + size > *end ? at + size : *end;
+}
+
+/* What is forwarded to the bus of `f`, below 4 GiB; to bus 0 what lies between its registers is. */
+static void forwarded(const struct bus_table *t, const struct bus_function *f, u64 *first, u64 *end)
+{
+	u32 segment = f->function >> 16;
+	const struct bus_function *bridge = bridge_to(t, segment, f->function >> 8 & 0xff);
+
+	*first = BIT(32);
+	*end = 0;
+	if (bridge)
+		widen(first, end, bridge->window[0].address, bridge->window[0].size);
+	for (u32 i = 0; i < t->functions && !bridge; i++) {
+		const struct bus_function *g = &t->function[i];
+
+		for (u32 k = 0; k < BUS_BARS && same_bus(f, g); k++) {
+			if (!(g->bar[k].flags & BUS_BAR_IO))
+				widen(first, end, g->bar[k].address, g->bar[k].size);
+		}
+		for (u32 k = 0; k < ARRAY_SIZE(g->window) && same_bus(f, g); k++)
+			widen(first, end, g->window[k].address, g->window[k].size);
+	}
+}
+
+u64 bus_rom_place(
+	const struct bus_table *t, const struct boot_info *machine, const struct bus_function *f)
+{
+	u64 size = f->rom.size;
+	u64 first, end, next;
+
+	if (t->left_out)
+		return 0;
+	for (u32 k = 0; k < BUS_BARS; k++) { /* they will decode too */
+		if (f->bar[k].size && !f->bar[k].address && !(f->bar[k].flags & BUS_BAR_IO))
+			return 0;
+	}
+	if (f->rom.address && !taken(t, machine, f, f->rom.address, size))
+		return f->rom.address;
+	forwarded(t, f, &first, &end);
+	for (u64 at = ALIGN_UP(first, size); at + size <= end; at = ALIGN_UP(next, size)) {
+		next = taken(t, machine, f, at, size);
+		if (!next)
+			return at;
+	}
+	return 0;
 }

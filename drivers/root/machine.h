@@ -16,6 +16,7 @@
 #define ROOT_AREA            0x100000000ull /* stacks and queues, see service.c */
 #define ROOT_SESSION         0x140000000ull /* the operator's console session */
 #define ROOT_BUS             0x160000000ull /* the bus domain's session */
+#define ROOT_ROM             0x168000000ull /* a part of an expansion ROM */
 #define ROOT_PULSE           0x170000000ull /* + member index * PAGE_SIZE: pages of health.c */
 #define ROOT_WINDOW          0x180000000ull /* memory being filled for others */
 #define ROOT_FILES           0x200000000ull /* boot files */

@@ -7,6 +7,7 @@
 #include "drivers/root/faults.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
+#include "drivers/root/rom.h"
 
 #define EXTRA_POOL      0x100000ull /* for root's own kernel objects and page tables */
 #define MAIN_STACK      0x10000ull
@@ -106,6 +107,8 @@ _Noreturn static void main_loop(void)
 		deadline = supervise_deadline();
 		if (faults_deadline() < deadline)
 			deadline = faults_deadline();
+		if (rom_deadline() < deadline)
+			deadline = rom_deadline();
 		if (flood.until < deadline)
 			deadline = flood.until;
 		sys_event_wait(~muted, deadline, &bits);

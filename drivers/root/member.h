@@ -100,6 +100,7 @@ struct member {
 
 	cap_t dev[NODE_DEVICES];           /* of its PCI functions; CAP_NULL: none */
 	cycles_t reset_done[NODE_DEVICES]; /* TSC at which their reset is over; 0: they have none */
+	struct memory rom[NODE_DEVICES];   /* copies of their expansion ROMs, of a partition */
 	struct guest guest;
 	struct process process;
 };

@@ -5,7 +5,7 @@
 
 bool config_function(struct config *c, struct machine *m, int node)
 {
-	struct pass_bar bars[PCI_BARS] = {0};
+	struct pass_bar bars[PCI_REGIONS] = {0};
 	u32 number = c->functions;
 	u32 phandle;
 	u64 line;

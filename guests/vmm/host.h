@@ -50,10 +50,10 @@ bool host_fpu_write(struct vcpu *v, u32 offset, const void *data, u32 size);
  * does no DMA. False: logged, or root did not give it.
  */
 bool host_function_open(const struct start_info *info, u8 number, u32 phandle,
-	struct pass_bar bars[PCI_BARS], u64 *line);
+	struct pass_bar bars[PCI_REGIONS], u64 *line);
 
-/* Maps whole pages of its memory register `bar` for the guest; false: the place is taken. Takes
- * away what one call has mapped at `gpa`. */
+/* Maps whole pages of its memory register `bar` for the guest, of its ROM (PCI_ROM_BAR) read-only;
+ * false: the place is taken. Takes away what one call has mapped at `gpa`. */
 bool host_map_registers(struct machine *m, u8 number, u32 bar, gpa_t gpa, u64 offset, u64 size);
 void host_unmap_registers(struct machine *m, gpa_t gpa);
 

@@ -14,7 +14,7 @@ static struct function {
 		u64 size;
 		u64 offset; /* in its mem */
 		cap_t mem;  /* CAP_NULL: ports */
-	} bar[PCI_BARS];
+	} bar[PCI_REGIONS];
 } functions[MACHINE_FUNCTIONS];
 
 u32 pass_config(struct machine *m, u8 number, u32 offset, unsigned size)
@@ -125,7 +125,7 @@ bool host_map_registers(struct machine *m, u8 number, u32 bar, gpa_t gpa, u64 of
 	const struct function *f = &functions[number];
 
 	return sys_mem_map(m->vm, f->bar[bar].mem, gpa, f->bar[bar].offset + offset, size,
-		       MAP_READ | MAP_WRITE) == STATUS_OK;
+		       MAP_READ | (bar == PCI_ROM_BAR ? MAP_EXEC : MAP_WRITE)) == STATUS_OK;
 }
 
 void host_unmap_registers(struct machine *m, gpa_t gpa)
@@ -137,11 +137,11 @@ void host_unmap_registers(struct machine *m, gpa_t gpa)
 
 /* The function's memory register, or ports, as root lists them. */
 static void take_register(struct function *f, const struct start_resource *r, bool ports,
-	struct pass_bar bars[PCI_BARS])
+	struct pass_bar bars[PCI_REGIONS])
 {
 	u32 bar = r->bit;
 
-	if (r->phandle != f->device.function->phandle || bar >= PCI_BARS)
+	if (r->phandle != f->device.function->phandle || bar >= PCI_REGIONS)
 		return;
 	bars[bar] = (struct pass_bar){.size = r->size, .flags = (u8)r->role};
 	f->bar[bar].address = ports ? r->value : r->address;
@@ -151,7 +151,7 @@ static void take_register(struct function *f, const struct start_resource *r, bo
 }
 
 bool host_function_open(const struct start_info *info, u8 number, u32 phandle,
-	struct pass_bar bars[PCI_BARS], u64 *line)
+	struct pass_bar bars[PCI_REGIONS], u64 *line)
 {
 	struct function *f = &functions[number];
 	const struct start_resource *r;

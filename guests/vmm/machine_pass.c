@@ -43,11 +43,11 @@ void machine_pass_bits(struct machine *m, u32 number, u64 line)
 /* The register whose ports `port` is one of. */
 static struct pass_place *place_of_port(struct machine *m, u16 port, u32 *number, u32 *bar)
 {
-	for (u32 i = 0; i < MACHINE_FUNCTIONS * PCI_BARS; i++) {
+	for (u32 i = 0; i < MACHINE_FUNCTIONS * PCI_REGIONS; i++) {
 		struct pass_place *place;
 
-		*number = i / PCI_BARS;
-		*bar = i % PCI_BARS;
+		*number = i / PCI_REGIONS;
+		*bar = i % PCI_REGIONS;
 		place = &m->pass.place[*number][*bar];
 		if (place->ports && port - place->base < place->size)
 			return place;
@@ -157,7 +157,7 @@ static struct pass *function_at(struct machine *m, gpa_t gpa, unsigned size, u32
 	for (u32 i = 0; i < MACHINE_FUNCTIONS; i++) {
 		struct pass *p = function(m, i);
 
-		for (*bar = 0; p && *bar < PCI_BARS; (*bar)++) {
+		for (*bar = 0; p && *bar < PCI_REGIONS; (*bar)++) {
 			const struct pass_place *place = &m->pass.place[i][*bar];
 
 			*offset = gpa - place->base;
@@ -233,7 +233,7 @@ void machine_pass_resume(struct machine *m)
 
 		if (!f)
 			continue;
-		for (u32 bar = 0; bar < PCI_BARS; bar++) {
+		for (u32 bar = 0; bar < PCI_REGIONS; bar++) {
 			if (f->bar[bar].mapped)
 				bind(m, p, bar, &f->bar[bar]);
 		}

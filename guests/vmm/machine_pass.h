@@ -20,7 +20,7 @@ struct pass_host {
 		u64 size;   /* bytes */
 		u32 mapped; /* memory: parts that the guest has mapped, by their number */
 		bool ports;
-	} place[MACHINE_FUNCTIONS][PCI_BARS];
+	} place[MACHINE_FUNCTIONS][PCI_REGIONS];
 };
 
 /* Gives the messages of function `number`, or its line, which sets the bits `line`, their event

@@ -1,7 +1,7 @@
 /*
  * Fuzzes a function of the machine's own as a guest sees it: its configuration space, its registers
- * as far as they exit, its interrupts, and fresh VMMs. No access reaches the function's MSI-X
- * table, and its DMA is on if and only if the guest's bus-master bit is.
+ * and ROM as far as they exit, its interrupts, and fresh VMMs. No access reaches the function's
+ * MSI-X table, no write its ROM, and its DMA is on if and only if the guest's bus-master bit is.
  */
 #include "tests/fuzz/device_fuzz.h"
 #include "tests/unit/pass_function.h"
@@ -14,7 +14,7 @@ struct state {
 static void init(void *state)
 {
 	struct state *s = state;
-	struct pass_bar bars[PCI_BARS];
+	struct pass_bar bars[PCI_REGIONS];
 
 	pci_init(&s->bus);
 	pass_function_reset(PASS_WITH_MSIX, bars);
@@ -47,7 +47,7 @@ static void outside(struct machine *m, void *state, const struct fuzz_op *op)
 {
 	struct state *s = state;
 	unsigned size = 1u << op->size % 3;
-	u32 bar = op->shift & 1 ? PASS_PORTS : PASS_MEMORY;
+	u32 bar = op->shift & 1 ? PASS_PORTS : op->shift & 2 ? PCI_ROM_BAR : PASS_MEMORY;
 	u64 at = bar == PASS_PORTS ? op->where % (PASS_PORT_SIZE - 3u)
 				   : PASS_TABLE - 8 + (op->value >> 8 & 0x1fff) % (PASS_SIZE / 2);
 
@@ -82,6 +82,7 @@ static void check(struct machine *m, void *state)
 	(void)m;
 	require(f && s->pass.vectors == PASS_VECTORS);
 	require(!pass_function.in_msix);
+	require(pass_function.bar != PCI_ROM_BAR);
 	require(pass_function.dma == pci_is_master(f));
 	require(!(s->pass.wanted & ~pass_function.wanted));
 	require(!(s->pass.pending >> PASS_VECTORS));

@@ -4,7 +4,6 @@
 
 #define DEVFN_A (4u << 3)
 #define DEVFN_B (5u << 3 | 1)
-#define BAR_MAX 6
 
 static void init(void *state)
 {
@@ -17,7 +16,7 @@ static void init(void *state)
 	pci_init(s);
 	f = pci_add(s, DEVFN_A, &a);
 	require(f && pci_set_bar(f, 0, 0x40, PCI_BAR_IO) && pci_set_bar(f, 1, 0x1000, 0) &&
-		pci_set_bar(f, 4, 0x4000, PCI_BAR_64 | PCI_BAR_PREFETCH));
+		pci_set_bar(f, 4, 0x4000, PCI_BAR_64 | PCI_BAR_PREFETCH) && pci_set_rom(f, 0x8000));
 	at = pci_add_capability(f, 0x11, 12);
 	require(at);
 	pci_set(f, (u8)(at + 2), 2, 3, 0xc000);
@@ -59,7 +58,7 @@ static void outside(struct machine *m, void *state, const struct fuzz_op *op)
 
 static void check_function(const struct pci_function *f)
 {
-	for (int i = 0; i < BAR_MAX; i++) {
+	for (int i = 0; i < PCI_REGIONS; i++) {
 		const struct pci_bar *bar = &f->bar[i];
 		bool io = bar->flags & PCI_BAR_IO;
 
@@ -69,6 +68,7 @@ static void check_function(const struct pci_function *f)
 		require(bar->address + bar->size - 1 >= bar->address);
 		require(!io || bar->address + bar->size <= 0x10000);
 		require(f->config[4] & (io ? PCI_CMD_IO : PCI_CMD_MEMORY));
+		require(i != PCI_ROM_BAR || f->config[PCI_ROM] & PCI_ROM_ENABLE);
 	}
 	/* vendor, device, class, header type and subsystem are read-only */
 	require(!memcmp(f->config, f->initial, 4));

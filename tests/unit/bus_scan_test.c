@@ -9,6 +9,7 @@ struct fake {
 	u32 function;
 	u8 config[256];
 	u32 bar_mask[6]; /* writable bits of each register */
+	u32 rom_mask;
 };
 
 static struct fake fake[FUNCTIONS];
@@ -48,18 +49,21 @@ static u32 read(u32 function, u32 offset, u32 size)
 static void write(u32 function, u32 offset, u32 size, u32 value)
 {
 	struct fake *f = find(function);
-	u32 i = (offset - 0x10) / 4;
+	bool rom = offset == 0x30;
+	u32 mask;
 
 	CHECK(f != NULL);
+	if (!f)
+		return;
 	if (offset == 4) {
 		set(f, 4, size, value);
 		return;
 	}
-	CHECK(size == 4 && offset >= 0x10 && offset < 0x28);
-	if (get(f, 4, 2) & 3)
+	CHECK(size == 4 && (rom || (offset >= 0x10 && offset < 0x28)));
+	mask = rom ? f->rom_mask : f->bar_mask[(offset - 0x10) / 4];
+	if (get(f, 4, 2) & (rom ? 0 : 3))
 		sized_while_decoding++;
-	value = (value & f->bar_mask[i]) | (get(f, offset, 4) & ~f->bar_mask[i]);
-	set(f, offset, 4, value);
+	set(f, offset, 4, (value & mask) | (get(f, offset, 4) & ~mask));
 }
 
 static const struct bus_access bus_access = {read, write};
@@ -143,6 +147,67 @@ TEST(base_address_registers)
 	CHECK_EQ(get(c, 0x14, 4), 0xc001);
 	CHECK_EQ(get(c, 0x1c, 4), 0xc);
 	CHECK_EQ(get(c, 0x20, 4), 8);
+}
+
+TEST(expansion_rom)
+{
+	struct fake *a, *c;
+
+	begin();
+	a = add(3 << 3, 0x100e8086, 0x020000);
+	a->rom_mask = 0xfffe0001;
+	set(a, 0x30, 4, 0xfeb40001); /* decodes: no longer */
+	c = add(4 << 3, 0x100e8086, 0x020000);
+	c->rom_mask = 0xfffc0001;
+	set(c, 0x30, 4, 0xfffc0000);                              /* as after sizing: no address */
+	add(5 << 3, 0x100e8086, 0x020000)->rom_mask = 0xff0f0001; /* nonsense */
+	add(6 << 3, 0x100e8086, 0x020000);
+	bus_scan(&table, 0, &bus_access);
+	CHECK_EQ(found(3 << 3)->rom.address, 0xfeb40000);
+	CHECK_EQ(found(3 << 3)->rom.size, 0x20000);
+	CHECK_EQ(get(a, 0x30, 4), 0xfeb40000);
+	CHECK_EQ(found(4 << 3)->rom.address, 0);
+	CHECK_EQ(found(4 << 3)->rom.size, 0x40000);
+	CHECK_EQ(found(5 << 3)->rom.size, 0);
+	CHECK_EQ(found(6 << 3)->rom.size, 0);
+	set(c, 4, 2, 5);
+	bus_show_rom(4 << 3, 0xe0040000, &bus_access);
+	CHECK_EQ(get(c, 0x30, 4), 0xe0040001);
+	CHECK_EQ(get(c, 4, 2), 7);
+	bus_show_rom(4 << 3, 0, &bus_access);
+	CHECK_EQ(get(c, 0x30, 4), 0);
+	CHECK_EQ(get(c, 4, 2), 7);
+}
+
+TEST(windows_of_bridges)
+{
+	const struct bus_function *f;
+	struct fake *c;
+
+	begin();
+	c = add(2 << 3, 0x00011b36, 0x060400);
+	set(c, 0x0e, 1, 1);
+	set(c, 0x18, 4, 0x00010100);
+	set(c, 0x20, 4, 0xfe90fe80);
+	set(c, 0x24, 4, 0x00110001);
+	set(c, 0x28, 4, 0xe0);
+	set(c, 0x2c, 4, 0xe1);
+	c = add(3 << 3, 0x00011b36, 0x060400);
+	set(c, 0x0e, 1, 1);
+	set(c, 0x18, 4, 0x00020200);
+	set(c, 0x20, 4, 0x0000fff0); /* limit below the base: closed */
+	set(c, 0x24, 4, 0xc000b000);
+	bus_scan(&table, 0, &bus_access);
+	f = found(2 << 3);
+	CHECK_EQ(f->window[0].address, 0xfe800000);
+	CHECK_EQ(f->window[0].size, 0x200000);
+	CHECK_EQ(f->window[1].address, 0xe000000000ull);
+	CHECK_EQ(f->window[1].size, 0x100200000ull);
+	f = found(3 << 3);
+	CHECK_EQ(f->window[0].size, 0);
+	CHECK_EQ(f->window[1].address, 0xb0000000);
+	CHECK_EQ(f->window[1].size, 0x10100000);
+	CHECK_EQ(f->rom.size, 0);
 }
 
 TEST(no_registers)

@@ -10,7 +10,7 @@
 static struct machine m;
 static struct pci bus;
 static struct pass pass;
-static struct pass_bar bars[PCI_BARS];
+static struct pass_bar bars[PCI_REGIONS];
 
 static bool make(enum pass_kind kind)
 {
@@ -90,7 +90,7 @@ TEST(capabilities_are_virtual)
 	CHECK_EQ(config(at + 2, 2), PASS_VECTORS - 1);
 	CHECK_EQ(config(at + 4, 4), PASS_TABLE);
 	CHECK_EQ(config(at + 8, 4), PASS_PBA);
-	CHECK(!capability(5));
+	CHECK(!capability(5) && !capability(9)); /* the latter is not known */
 	CHECK_EQ(pass_function.dma_changes, 0);
 }
 
@@ -227,6 +227,26 @@ TEST(registers)
 	CHECK_EQ(pass_function.bar, PASS_PORTS);
 	CHECK_EQ(pass_function.value, 0x3456);
 	CHECK_EQ(pass_function.in_msix, 0);
+}
+
+/* Reads go through, writes have no effect; what MSI-X takes of a register is no part of it. */
+TEST(expansion_rom)
+{
+	u64 start = 0, end;
+
+	CHECK(make(PASS_WITH_MSIX));
+	config_write(PCI_ROM, 4, ~1u);
+	CHECK_EQ(config(PCI_ROM, 4), ~(PASS_ROM_SIZE - 1));
+	CHECK_EQ(pass_read(&m, &pass, PCI_ROM_BAR, PASS_TABLE, 4), PASS_TABLE);
+	pass_write(&m, &pass, &bus, PCI_ROM_BAR, PASS_TABLE, 4, 0x12345678);
+	pass_write(&m, &pass, &bus, PCI_ROM_BAR, 0, 1, 0xff);
+	CHECK_EQ(pass_function.writes, 0);
+	CHECK(pass_direct(&pass, PCI_ROM_BAR, PASS_ROM_SIZE, &start, &end));
+	CHECK_EQ(start, 0);
+	CHECK_EQ(end, PASS_ROM_SIZE);
+	make(PASS_WITH_LINE);
+	bars[PCI_ROM_BAR].size = 0x300;
+	CHECK(!pass_init(&m, &pass, &bus, 3, PCI_DEVFN(6, 0), bars, true));
 }
 
 TEST(direct_parts)

@@ -185,6 +185,35 @@ TEST(memory_bars_move)
 	CHECK(!m.bar.mapped);
 }
 
+/* It decodes with both its own enable bit and the function's. */
+TEST(expansion_rom)
+{
+	start();
+	CHECK(!pci_set_rom(disk, 0x400) && !pci_set_rom(disk, 0x3000) &&
+		!pci_set_rom(disk, 0x2000000));
+	CHECK(pci_set_rom(disk, 0x10000));
+	out(DISK, PCI_COMMAND, 2, PCI_CMD_MEMORY);
+	out(DISK, PCI_ROM, 4, 0xfffffffe);
+	CHECK_EQ(in(DISK, PCI_ROM, 4), 0xffff0000);
+	out(DISK, PCI_ROM, 4, 0xffffffff);
+	CHECK_EQ(in(DISK, PCI_ROM, 4), 0xffff0001);
+	CHECK_EQ(m.bar_changes, 0);
+	out(DISK, PCI_ROM, 4, 0xe0010000);
+	CHECK_EQ(m.bar_changes, 0);
+	out(DISK, PCI_ROM, 4, 0xe001f801);
+	CHECK_EQ(m.bar_changes, 1);
+	CHECK(m.bar.number == PCI_ROM_BAR && m.bar.mapped && m.bar.address == 0xe0010000);
+	out(DISK, PCI_COMMAND, 2, 0);
+	CHECK_EQ(m.bar_changes, 2);
+	CHECK(m.bar.was_mapped && !m.bar.mapped && m.bar.old == 0xe0010000);
+	out(DISK, PCI_COMMAND, 2, PCI_CMD_MEMORY);
+	out(DISK, PCI_ROM + 2, 1, 0x03);
+	CHECK(m.bar.mapped && m.bar.address == 0xe0030000);
+	pci_reset(&m, &pci);
+	CHECK(!m.bar.mapped);
+	CHECK_EQ(in(DISK, PCI_ROM, 4), 0);
+}
+
 TEST(impossible_bars)
 {
 	start();

@@ -6,6 +6,7 @@
 #define DEVFN   PCI_DEVFN(5, 0)
 #define MEMORY  0x10000u
 #define PORTS   0x20u
+#define ROM     0x8000u
 #define LINE    BIT(6)
 #define PIN     16 /* device 5, INTA: PIRQ 0 */
 #define VECTOR  0x61
@@ -13,8 +14,8 @@
 
 static struct vcpu *start(void)
 {
-	static const struct pass_bar bars[PCI_BARS] = {
-		{MEMORY, 0}, {0x100, 0}, [4] = {PORTS, PCI_BAR_IO}};
+	static const struct pass_bar bars[PCI_REGIONS] = {
+		{MEMORY, 0}, {0x100, 0}, [4] = {PORTS, PCI_BAR_IO}, [PCI_ROM_BAR] = {ROM, 0}};
 	struct machine *m = &host_machine;
 	struct vcpu *v = host_setup(false);
 
@@ -66,6 +67,27 @@ TEST(places_that_are_taken)
 	CHECK_EQ(host.mappings, 0);
 	config_write(PCI_BAR0, 4, 0xe0000000);
 	CHECK_EQ(host.mappings, 1);
+}
+
+TEST(expansion_rom)
+{
+	struct vcpu *v = start();
+	u32 at = config(PCI_ROM);
+
+	CHECK(at >= PCI_MEMORY_FIRST && at % ROM == 0); /* has a place, and does not decode */
+	CHECK_EQ(host.mappings, 1);
+	CHECK(!mmio_backed(v, at));
+	config_write(PCI_ROM, 4, at | PCI_ROM_ENABLE);
+	CHECK_EQ(host.mappings, 2);
+	CHECK_EQ(host.mapping[1].gpa, at);
+	CHECK_EQ(host.mapping[1].size, ROM);
+	CHECK(mmio_backed(v, at + ROM - 1) && !mmio_backed(v, at + ROM));
+	host.register_value = 7;
+	mmio_write(v, at + 8, 4, 0xdeadbeef); /* no effect */
+	CHECK_EQ(host.register_value, 7);
+	config_write(PCI_ROM, 4, at);
+	CHECK_EQ(host.mappings, 1);
+	CHECK(!mmio_backed(v, at));
 }
 
 TEST(small_registers_exit)

@@ -6,6 +6,7 @@
 
 #define CAP_POWER_AT   0x40
 #define CAP_EXPRESS_AT 0x50
+#define CAP_VENDOR_AT  0x90
 #define CAP_LAST_AT    0xa0
 #define CAP_EXPRESS    0x10
 #define CAP_MSI        0x05
@@ -31,22 +32,24 @@ static void register_write(u32 offset, u32 size, u32 value)
 	memcpy(registers + offset, &value, size);
 }
 
-void pass_function_reset(enum pass_kind kind, struct pass_bar bars[PCI_BARS])
+void pass_function_reset(enum pass_kind kind, struct pass_bar bars[PCI_REGIONS])
 {
 	fake_device_reset();
 	fake_device.read = register_read;
 	fake_device.write = register_write;
 	pass_function = (struct pass_function){0};
 	memset(registers, 0, sizeof(registers));
-	memset(bars, 0, PCI_BARS * sizeof(*bars));
+	memset(bars, 0, PCI_REGIONS * sizeof(*bars));
 	bars[PASS_MEMORY] = (struct pass_bar){PASS_SIZE, PCI_BAR_64};
 	bars[PASS_PORTS] = (struct pass_bar){PASS_PORT_SIZE, PCI_BAR_IO};
+	bars[PCI_ROM_BAR] = (struct pass_bar){PASS_ROM_SIZE, 0};
 	set(0x00, 4, 0x10d38086);
 	set(0x04, 4, 0x00100007);
 	set(0x08, 4, 0x02000003);
 	set(0x2c, 4, 0x00015ad5);
 	set(0x34, 1, CAP_POWER_AT);
-	set(CAP_POWER_AT, 4, 0xc8230001 | CAP_EXPRESS_AT << 8);
+	set(CAP_POWER_AT, 4, 0xc8230001 | CAP_VENDOR_AT << 8);
+	set(CAP_VENDOR_AT, 4, 0x00100009 | CAP_EXPRESS_AT << 8);
 	set(CAP_EXPRESS_AT, 4, 0x00020010 | (kind == PASS_WITH_LINE ? 0 : CAP_LAST_AT << 8));
 	set(CAP_EXPRESS_AT + 4, 4, 0x10008ce1);
 	set(CAP_EXPRESS_AT + 8, 2, 0x2810);
@@ -128,6 +131,8 @@ u32 pass_register_read(struct machine *m, u8 number, u32 bar, u64 offset, unsign
 	(void)m;
 	(void)number;
 	note_msix(bar, offset, size);
+	if (bar == PCI_ROM_BAR) /* each word of it tells where it stands */
+		return (u32)offset;
 	return bar == PASS_MEMORY && offset % size == 0 && offset <= PASS_SIZE - size
 		       ? fake_device.read((u32)offset, size)
 		       : 0;

@@ -14,6 +14,7 @@
 #define PASS_ENTRIES   40u
 #define PASS_PORTS     4
 #define PASS_PORT_SIZE 32u
+#define PASS_ROM_SIZE  0x10000u
 
 enum pass_kind {
 	PASS_WITH_MSIX,
@@ -37,4 +38,4 @@ struct pass_function {
 extern struct pass_function pass_function;
 
 /* A fresh function, and its registers as root tells of them. */
-void pass_function_reset(enum pass_kind kind, struct pass_bar bars[PCI_BARS]);
+void pass_function_reset(enum pass_kind kind, struct pass_bar bars[PCI_REGIONS]);

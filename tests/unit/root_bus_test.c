@@ -37,6 +37,15 @@ TEST(valid)
 	CHECK(!bus_table_valid(&table));
 	f->bar[1] = (struct bus_bar){BIT(63), BIT(63), BUS_BAR_64, 0};
 	CHECK(bus_table_valid(&table));
+	f->rom = (struct bus_bar){0xfeb40000, 0x40000, 0, 0};
+	CHECK(bus_table_valid(&table));
+	f->rom.address = BIT(32);
+	CHECK(!bus_table_valid(&table));
+	f->rom = (struct bus_bar){0, 0x400, 0, 0};
+	CHECK(!bus_table_valid(&table));
+	f->rom = (struct bus_bar){0, 0x2000000, 0, 0};
+	CHECK(!bus_table_valid(&table));
+	f->rom.size = 0;
 	add(3 << 3, 0);
 	CHECK(!bus_table_valid(&table));
 	table.functions = BUS_FUNCTIONS + 1;
@@ -65,6 +74,9 @@ TEST(text)
 	CHECK(strcmp(lines[1], "    MSI-X 5 MSI 1 INTA to line 11 fenced") == 0);
 	CHECK(strcmp(lines[2], "    memory 0xfebc0000, 128 KiB, 64-bit") == 0);
 	CHECK(strcmp(lines[3], "    I/O ports 0xc000, 64") == 0);
+	f->rom.size = 0x10000;
+	CHECK_EQ(bus_text(f, "net", 0, lines), 5);
+	CHECK(strcmp(lines[4], "    expansion ROM, 64 KiB") == 0);
 	/* the most that there can be */
 	memset(f, 0xff, sizeof(*f));
 	for (u32 i = 0; i < BUS_BARS; i++)
@@ -74,6 +86,99 @@ TEST(text)
 	f->flags &= (u8)~BUS_BRIDGE;
 	CHECK(bus_text(f, "a-name-of-thirty-one-characters", FENCE_DMA, lines) <= BUS_LINES);
 	CHECK(strstr(lines[1], " fenced, but can forge interrupts") != NULL);
+}
+
+/* Where a ROM of 128 KiB may decode: between the registers of its bus. */
+TEST(rom_place)
+{
+	static struct boot_info machine;
+	struct bus_function *f, *g, *b;
+
+	memset(&table, 0, sizeof(table));
+	memset(&machine, 0, sizeof(machine));
+	f = add(3 << 3, 0x020000);
+	f->rom.size = 0x20000;
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0); /* nothing tells where */
+	f->bar[0] = (struct bus_bar){0xe0000000, 0x10000, 0, 0};
+	g = add(4 << 3, 0x020000);
+	g->bar[0] = (struct bus_bar){0xe0080000, 0x1000, BUS_BAR_64, 0};
+	g->bar[2] = (struct bus_bar){0xc000, 0x20, BUS_BAR_IO, 0};
+	g->bar[3] = (struct bus_bar){0xe000000000, 0x1000, BUS_BAR_64, 0};
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0020000);
+	g->bar[1] = (struct bus_bar){0xe003f000, 0x1000, 0, 0};
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0040000);
+	machine.range[0] = (struct boot_range){0xe0050000, 0x1000, BOOT_RANGE_KERNEL, 0};
+	machine.ranges = 1;
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0060000);
+	f->rom.address = 0xe0100000; /* the firmware's choice */
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0100000);
+	f->rom.address = 0xe0080000; /* taken */
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0060000);
+	f->bar[1] = (struct bus_bar){0, 0x20, BUS_BAR_IO, 0};
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0xe0060000);
+	f->bar[1].flags = 0; /* would decode at 0 */
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0);
+	f->bar[1].size = 0;
+	/* a bridge's window is not its neighbours' */
+	b = add(5 << 3, 0x060400);
+	b->flags = BUS_BRIDGE;
+	b->secondary = 1;
+	b->window[0] = (struct bus_window){0xe0060000, 0x10000};
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0);
+	b->window[0] = (struct bus_window){0xe0100000, 0x100000};
+	b->window[1] = (struct bus_window){0xe0000000, 0x100000};
+	CHECK_EQ(bus_rom_place(&table, &machine, f), 0);
+	/* behind it there is its window for memory only */
+	g = add(0x100, 0x020000);
+	g->rom.size = 0x80000;
+	CHECK_EQ(bus_rom_place(&table, &machine, g), 0xe0100000);
+	g->bar[0] = (struct bus_bar){0xe0170000, 0x1000, 0, 0};
+	CHECK_EQ(bus_rom_place(&table, &machine, g), 0xe0180000);
+	g->bar[0].address = 0xe0110000;
+	CHECK_EQ(bus_rom_place(&table, &machine, g), 0xe0180000);
+	g->rom.size = 0x1000000;
+	CHECK_EQ(bus_rom_place(&table, &machine, g), 0);
+	table.left_out = 1;
+	g->rom.size = 0x80000;
+	CHECK_EQ(bus_rom_place(&table, &machine, g), 0);
+}
+
+/* A line that a guest's function has may be nobody else's. */
+TEST(line_shared)
+{
+	static struct boot_info machine;
+	static struct description d;
+	struct domain_node *guest = &d.node[0], *other = &d.node[1];
+	struct bus_function *f;
+
+	memset(&table, 0, sizeof(table));
+	memset(&machine, 0, sizeof(machine));
+	add(3 << 3, 0x070002)->pin = 1;
+	f = add(4 << 3, 0x020000);
+	f->pin = 2;
+	d.map = (struct interrupt_map){.address_mask = 0xffff00,
+		.entries = 2,
+		.entry = {{3 << 11, 1, {20, BOOT_IRQ_LEVEL}}, {4 << 11, 2, {20, BOOT_IRQ_LEVEL}}}};
+	d.nodes = 2;
+	guest->devices = 2; /* two of its own may share one */
+	guest->device[0] = (struct device_node){.kind = DEVICE_FUNCTION, .function = 3 << 3};
+	guest->device[1] = guest->device[0];
+	CHECK(!bus_line_shared(&table, &d, &machine, guest, 20));
+	other->devices = 1;
+	other->device[0] = (struct device_node){.kind = DEVICE_FUNCTION, .function = 4 << 3};
+	CHECK(bus_line_shared(&table, &d, &machine, guest, 20) == other);
+	CHECK(bus_line_shared(&table, &d, &machine, other, 20) == guest);
+	CHECK(!bus_line_shared(&table, &d, &machine, guest, 21));
+	f->msi = 1; /* it does not use its line */
+	CHECK(!bus_line_shared(&table, &d, &machine, guest, 20));
+	other->device[0] =
+		(struct device_node){.kind = DEVICE_PORTS, .has_irq = true, .isa_irq = 10};
+	CHECK(bus_line_shared(&table, &d, &machine, guest, 10) == other);
+	machine.overrides = 1;
+	machine.override[0] = (struct boot_override){.isa_irq = 10, .gsi = 20};
+	CHECK(bus_line_shared(&table, &d, &machine, guest, 20) == other);
+	other->device[0].has_irq = false;
+	CHECK(!bus_line_shared(&table, &d, &machine, guest, 20));
 }
 
 static u32 requester(const struct boot_info *machine, u32 function)

@@ -488,9 +488,9 @@ def unit_of(node):
     if kind in ("ata", "i8042") and len(cells) == 6:
         return (f"i{cells[1]:x}",)
     if kind in ("function", *MAX_GUEST_DEVICES) and len(cells) == 5:
-        device, function = cells[0] >> 11 & 31, cells[0] >> 8 & 7
-        spelt = f"{device:x},{function:x}"
-        return (spelt,) if function else (spelt, f"{device:x}")
+        device, function = cells[0] >> 11, cells[0] >> 8 & 7  # with the bus, for all stand in one node
+        spelt = (f"{device:x},{function:x}", f"{device & 31:x},{function:x}")
+        return spelt if function else (*spelt, f"{device:x}")
     if kind in ("memory", "volume", "shared", "ioapic") and len(cells) >= 4:
         return (f"{pair(cells)[0]:x}",)
     return ()

@@ -40,7 +40,7 @@ static bool touches(u32 offset, unsigned size, u32 start, u32 length)
 /* --- setting up --- */
 
 static bool trap_add(struct pass *p, u32 index, u32 bar, u64 offset, u64 bytes,
-	const struct pass_bar bars[PCI_BARS])
+	const struct pass_bar bars[PCI_REGIONS])
 {
 	if (bar >= PCI_BARS || bars[bar].flags & PCI_BAR_IO || offset > bars[bar].size ||
 		bytes > bars[bar].size - offset)
@@ -52,7 +52,7 @@ static bool trap_add(struct pass *p, u32 index, u32 bar, u64 offset, u64 bytes,
 }
 
 static bool add_msix(struct machine *m, struct pass *p, struct pci_function *f, u32 at,
-	const struct pass_bar bars[PCI_BARS])
+	const struct pass_bar bars[PCI_REGIONS])
 {
 	u32 table = pass_config(m, p->number, at + MSIX_TABLE, DWORD);
 	u32 pba = pass_config(m, p->number, at + MSIX_PBA, DWORD);
@@ -111,7 +111,7 @@ static bool add_express(struct machine *m, struct pass *p, struct pci_function *
 }
 
 static bool add_capabilities(struct machine *m, struct pass *p, struct pci_function *f,
-	const struct pass_bar bars[PCI_BARS])
+	const struct pass_bar bars[PCI_REGIONS])
 {
 	u32 power = pass_capability(m, p->number, CAP_POWER);
 	u32 msix = pass_capability(m, p->number, MSIX_CAPABILITY);
@@ -132,7 +132,7 @@ static void forget_messages(struct pass *p)
 }
 
 bool pass_init(struct machine *m, struct pass *p, struct pci *bus, u8 number, u8 devfn,
-	const struct pass_bar bar[PCI_BARS], bool line)
+	const struct pass_bar bar[PCI_REGIONS], bool line)
 {
 	const struct pci_identity identity = {
 		.vendor = (u16)pass_config(m, number, PCI_VENDOR_ID, 2),
@@ -157,6 +157,8 @@ bool pass_init(struct machine *m, struct pass *p, struct pci *bus, u8 number, u8
 		if (bar[i].size && !pci_set_bar(f, i, bar[i].size, bar[i].flags))
 			return false;
 	}
+	if (bar[PCI_ROM_BAR].size && !pci_set_rom(f, bar[PCI_ROM_BAR].size))
+		return false;
 	p->present = add_capabilities(m, p, f, bar);
 	return p->present;
 }
@@ -313,7 +315,7 @@ void pass_write(struct machine *m, struct pass *p, struct pci *bus, u32 bar, u64
 		msix_table_write(p->vector, p->vectors, (u32)(offset - p->table), size, value);
 		if (f)
 			update(m, p, f);
-	} else if (!in_pending(p, bar, offset, size)) {
+	} else if (bar != PCI_ROM_BAR && !in_pending(p, bar, offset, size)) {
 		pass_register_write(m, p->number, bar, offset, size, value & device_mask(size));
 	}
 }

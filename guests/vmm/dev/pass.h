@@ -6,7 +6,9 @@
  * they decode, the command register and the messages' addresses are the guest's own, and nothing of
  * them reaches the function as it was written. Capabilities for MSI-X, else MSI, power management
  * and PCI Express are shown, others are not: what they do is not known. The function stands on a
- * conventional bus, so as an Express one it is an integrated endpoint.
+ * conventional bus, so as an Express one it is an integrated endpoint; of its configuration space
+ * there are 256 bytes, and no way to its extended capabilities. Its expansion ROM is a copy, which
+ * cannot be written.
  *
  * PCI Local Bus Specification 3.0, chapter 6; PCI Bus Power Management 1.2, 3.2; PCI Express Base
  * Specification 4.0, 7.5.3.
@@ -52,7 +54,7 @@ struct pass {
 };
 DEVICE_STATE(struct pass);
 
-/* A base address register as it is found; size 0: there is none. */
+/* A base address register as it is found, the last one the ROM's; size 0: there is none. */
 struct pass_bar {
 	u64 size; /* bytes, a power of two */
 	u8 flags; /* PCI_BAR_* */
@@ -64,14 +66,15 @@ struct pass_bar {
  * that they cannot be shown.
  */
 bool pass_init(struct machine *m, struct pass *p, struct pci *bus, u8 number, u8 devfn,
-	const struct pass_bar bar[PCI_BARS], bool line);
+	const struct pass_bar bar[PCI_REGIONS], bool line);
 
 /* Configuration space was written: pci_written of pci.h. */
 void pass_written(struct machine *m, struct pass *p, struct pci *bus, u32 offset, unsigned size);
 
 /*
  * An access of 1, 2 or 4 bytes at `offset` of base address register `bar` that the guest could not
- * make itself: to MSI-X it is answered here, others go to the function (pass_register_*).
+ * make itself: to MSI-X it is answered here, others go to the function (pass_register_*), but
+ * writes to its ROM, which have no effect.
  */
 u32 pass_read(struct machine *m, struct pass *p, u32 bar, u64 offset, unsigned size);
 void pass_write(struct machine *m, struct pass *p, struct pci *bus, u32 bar, u64 offset,
@@ -118,7 +121,7 @@ void pass_want(struct machine *m, u8 number, u32 vector);
 /* Lets its line interrupt again. */
 void pass_line_done(struct machine *m, u8 number);
 
-/* An access to its registers, in memory or ports. */
+/* An access to its registers, in memory or ports; reads of its ROM. */
 u32 pass_register_read(struct machine *m, u8 number, u32 bar, u64 offset, unsigned size);
 void pass_register_write(
 	struct machine *m, u8 number, u32 bar, u64 offset, unsigned size, u32 value);

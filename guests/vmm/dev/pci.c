@@ -117,6 +117,15 @@ bool pci_set_bar(struct pci_function *f, unsigned number, u64 size, u8 flags)
 	return true;
 }
 
+bool pci_set_rom(struct pci_function *f, u64 size)
+{
+	if (size < PCI_ROM_MIN || size > PCI_ROM_LIMIT || size & (size - 1))
+		return false;
+	pci_set(f, PCI_ROM, DWORD, 0, ~((u32)size - 1) | PCI_ROM_ENABLE);
+	f->bar[PCI_ROM_BAR] = (struct pci_bar){.size = size};
+	return true;
+}
+
 u8 pci_add_capability(struct pci_function *f, u8 id, u8 size)
 {
 	u32 start = f->capability_end;
@@ -134,11 +143,16 @@ u8 pci_add_capability(struct pci_function *f, u8 id, u8 size)
 	return f->capability_last;
 }
 
+u32 pci_bar_register(unsigned number)
+{
+	return number == PCI_ROM_BAR ? PCI_ROM : PCI_BAR0 + number * DWORD;
+}
+
 /* Where the registers say that a BAR is; false if it does not decode there. */
 static bool bar_address(const struct pci_function *f, unsigned number, u64 *address)
 {
 	const struct pci_bar *bar = &f->bar[number];
-	u32 offset = PCI_BAR0 + number * DWORD;
+	u32 offset = pci_bar_register(number);
 	u32 command = get(f->config, PCI_COMMAND, 2);
 	u32 low = get(f->config, offset, DWORD);
 	u64 last;
@@ -148,6 +162,8 @@ static bool bar_address(const struct pci_function *f, unsigned number, u64 *addr
 		last = *address + bar->size - 1;
 		return command & PCI_CMD_IO && *address && last < UINT16_MAX;
 	}
+	if (number == PCI_ROM_BAR && !(low & PCI_ROM_ENABLE))
+		command &= ~PCI_CMD_MEMORY;
 	*address = low & ~PCI_BAR_MEMORY_FLAGS;
 	if (bar->flags & PCI_BAR_64)
 		*address |= (u64)get(f->config, offset + DWORD, DWORD) << 32;
@@ -160,7 +176,7 @@ static bool bar_address(const struct pci_function *f, unsigned number, u64 *addr
 /* Tells the machine of every BAR whose place changed. */
 static void update_bars(struct machine *m, struct pci *s, struct pci_function *f)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < PCI_REGIONS; i++) {
 		struct pci_bar *bar = &f->bar[i];
 		u64 old = bar->address;
 		bool was = bar->mapped;
@@ -209,7 +225,8 @@ void pci_config_write(
 		*byte &= (u8) ~(written & f->write_clear[offset + i]);
 	}
 	if (touches(offset, size, PCI_COMMAND, 2) ||
-		touches(offset, size, PCI_BAR0, PCI_BARS * DWORD))
+		touches(offset, size, PCI_BAR0, PCI_BARS * DWORD) ||
+		touches(offset, size, PCI_ROM, DWORD))
 		update_bars(m, s, f);
 	if (touches(offset, size, PCI_COMMAND, 2) ||
 		(devfn == PCI_DEVFN_ISA && touches(offset, size, PCI_PIRQ, PCI_PIRQS)))

@@ -10,10 +10,12 @@
 #include "guests/vmm/dev/device.h"
 
 #define PCI_MAGIC   DEVICE_MAGIC('P', 'C', 'I', '0')
-#define PCI_VERSION 1
+#define PCI_VERSION 2
 
 #define PCI_FUNCTIONS 32 /* in all, on bus 0 */
 #define PCI_BARS      6
+#define PCI_ROM_BAR   6 /* the expansion ROM's register, among the others */
+#define PCI_REGIONS   7
 #define PCI_CONFIG    256
 
 #define PCI_DEVFN(device, function) ((u8)((device) << 3 | (function)))
@@ -72,11 +74,14 @@ enum pci_register { /* type 0 header */
 #define PCI_BAR_PREFETCH     0x8u
 #define PCI_BAR_IO_FLAGS     0x3u
 #define PCI_BAR_MEMORY_FLAGS 0xfu
+#define PCI_ROM_ENABLE       0x1u
 
 #define PCI_BAR_IO_LIMIT     0x100u /* bytes that an I/O BAR may have */
 #define PCI_BAR_MEMORY_MIN   16u
 #define PCI_BAR_MEMORY_LIMIT BIT(31)
 #define PCI_BAR_64_LIMIT     BIT(40)
+#define PCI_ROM_MIN          0x800u
+#define PCI_ROM_LIMIT        0x1000000u
 #define PCI_CAPABILITY_NEXT  1   /* offset in a capability */
 #define PCI_CAPABILITY_MAX   192 /* bytes */
 
@@ -110,7 +115,7 @@ struct pci_function {
 	u8 writable[PCI_CONFIG];    /* bits that a write stores */
 	u8 write_clear[PCI_CONFIG]; /* bits that writing 1 clears */
 	u8 initial[PCI_CONFIG];     /* config at reset */
-	struct pci_bar bar[PCI_BARS];
+	struct pci_bar bar[PCI_REGIONS];
 	u8 present;
 	u8 devfn;
 	u8 intx;            /* its interrupt pin is asserted */
@@ -175,6 +180,13 @@ struct pci_function *pci_add(struct pci *s, u8 devfn, const struct pci_identity 
 bool pci_set_bar(struct pci_function *f, unsigned number, u64 size, u8 flags);
 
 /*
+ * Gives it an expansion ROM of `size` bytes, a power of two from 2^11 to 2^24: a memory BAR by the
+ * number PCI_ROM_BAR, which decodes while its own enable bit is set too (PCI Local Bus
+ * Specification 3.0, 6.2.5.2). Returns false if that cannot be.
+ */
+bool pci_set_rom(struct pci_function *f, u64 size);
+
+/*
  * Appends a capability of `size` bytes (4-192) with its ID; the rest is 0 and read-only. Returns
  * its offset, or 0 if there is no room. The caller fills it with pci_set.
  */
@@ -202,6 +214,9 @@ void pci_intx(struct machine *m, struct pci *s, u8 devfn, bool level);
 /* Sets the lines anew after pins or routes changed; pci_intx and writes do it themselves. */
 void pci_update_lines(struct machine *m, struct pci *s);
 
+/* The offset of the register of BAR `number`, which may be PCI_ROM_BAR. */
+u32 pci_bar_register(unsigned number);
+
 /* Whether the function may reach memory (bus-master bit). */
 bool pci_is_master(const struct pci_function *f);
 
@@ -210,7 +225,7 @@ u16 pci_pm_base(struct pci *s);
 
 /*
  * For direct boot: does what firmware would: PIRQ routes, PM base, interrupt lines; BARs one after
- * another from PCI_IO_FIRST and PCI_MEMORY_FIRST on, with their decoding enabled.
+ * another from PCI_IO_FIRST and PCI_MEMORY_FIRST on, with their decoding enabled, but for ROMs'.
  */
 #define PCI_IO_FIRST     0xc000u
 #define PCI_IO_END       0x10000u

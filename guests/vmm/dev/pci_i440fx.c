@@ -203,7 +203,7 @@ static void assign_bars(struct machine *m, struct pci *s, struct pci_function *f
 	static const u64 end[2] = {PCI_MEMORY_END, PCI_IO_END};
 	u32 decode = 0;
 
-	for (u32 i = 0; i < PCI_BARS; i++) {
+	for (u32 i = 0; i < PCI_REGIONS; i++) {
 		const struct pci_bar *bar = &f->bar[i];
 		u32 io = bar->flags & PCI_BAR_IO;
 		u64 at = bar->size ? ALIGN_UP(next[io], bar->size) : 0;
@@ -211,7 +211,7 @@ static void assign_bars(struct machine *m, struct pci *s, struct pci_function *f
 		if (!bar->size || at + bar->size > end[io])
 			continue;
 		next[io] = at + bar->size;
-		pci_config_write(m, s, f->devfn, PCI_BAR0 + i * 4, 4, (u32)at);
+		pci_config_write(m, s, f->devfn, pci_bar_register(i), 4, (u32)at);
 		decode |= io ? PCI_CMD_IO : PCI_CMD_MEMORY;
 	}
 	if (decode)

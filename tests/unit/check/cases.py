@@ -104,6 +104,7 @@ PROPERTIES = [
     ("heartbeat", "/domains/nvme", "heartbeat-ms", [("heartbeat-ms = <500>", "@@heartbeat-ms = <60001>")]),
     ("restart-delay", "/domains/nvme", "restart-delay-ms", [("restart-delay-ms = <50>", "@@restart-delay-ms = <10001>")]),
     ("unit-address", "/cpus/cpu@2", 'must end in "@1"', [("cpu1: cpu@1", "@@cpu1: cpu@2")]),
+    ("unit-address-bus", "/pci/ethernet@43,0", 'must end in "@23,0"', [("ethernet@23,0", "@@ethernet@43,0")]),
     ("unit-address-pci", B + "/machine/pci/net@5,0", 'must end in "@5,1"', [("net@5,1", "@@net@5,0")]),
     ("stdout-path", "/chosen", "is not a serial port", [("&com1; panic", '"/isa/x"; @@panic')]),
 ]
