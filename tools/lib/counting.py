@@ -68,15 +68,15 @@ class Poker(threading.Thread):
             os.unlink(self.path)
 
 
-def boot(folder, name, cpus, until, *, steps=(), shift=0, timeout=540):
+def boot(folder, name, cpus, until, *, steps=(), shift=0, timeout=540, options=()):
     """Boots tests/bench/NAME.dts and returns what it printed; None if it did not get to `until`.
 
-    steps: those of tools/run's --send. shift: an instruction is 2^shift cycles.
+    steps: those of tools/run's --send. shift: an instruction is 2^shift cycles. options: more of tools/run.
     """
     log = os.path.join(folder, name + ".log")
     command = [os.path.join(TREE, "tools", "run"), os.path.join(BENCH, name + ".dts"), "--files", folder,
                "--cpus", str(cpus), "--icount", "--icount-shift", str(shift), "--timeout", str(timeout),
-               "--until", until, "--log", log]
+               "--until", until, "--log", log, *options]
     for step in steps:
         command += ["--send", step]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
@@ -152,9 +152,11 @@ def make_initrd(folder):
     """The demonstration's RAM disk with the programs of tests/bench added: archives may follow one another."""
     program = os.path.join(folder, "tsc")
     subprocess.run(["gcc", "-nostdlib", "-static", "-o", program, os.path.join(BENCH, "tsc.S")], check=True)
+    subprocess.run(["gcc", "-O2", "-nostdlib", "-static", "-ffreestanding", "-fno-stack-protector", "-no-pie", "-fno-pic",
+                    "-o", program + "-io", os.path.join(BENCH, "io.c")], check=True)
     path = os.path.join(folder, "bench.cpio")
-    files = {"bin/tsc": open(program, "rb").read()}
-    for name in ("work", "devices"):
+    files = {"bin/tsc": open(program, "rb").read(), "bin/io": open(program + "-io", "rb").read()}
+    for name in ("work", "devices", "drivers"):
         files["bin/" + name] = open(os.path.join(BENCH, name + ".sh"), "rb").read()
     with open(path, "wb") as f:
         first = open(os.path.join(BUILD, "guests", "a.cpio"), "rb").read()
