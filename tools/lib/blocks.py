@@ -3,7 +3,7 @@
 import struct
 
 BEGIN, END = 1, 2  # tests/bench/mark.h
-EXECUTABLE = 1
+LOADED, EXECUTABLE = 1, 1
 
 
 def code_of(path):
@@ -12,7 +12,8 @@ def code_of(path):
     offset, = struct.unpack_from("<Q", elf, 32)
     size, count = struct.unpack_from("<HH", elf, 54)
     headers = [struct.unpack_from("<IIQQQQQQ", elf, offset + i * size) for i in range(count)]
-    return [(address, elf[at:at + stored]) for kind, flags, at, address, _, stored, *_ in headers if kind == 1 and flags & EXECUTABLE]
+    return [(address, elf[at:at + stored]) for kind, flags, at, address, _, stored, *_ in headers
+            if kind == LOADED and flags & EXECUTABLE]
 
 
 class Owners:
