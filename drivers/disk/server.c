@@ -228,13 +228,14 @@ void disk_server_again(struct disk_server *s, u64 now)
 
 bool disk_server_oldest(const struct disk_server *s, u64 *since)
 {
-	bool any = false;
+	u32 left = s->busy;
 
-	for (u32 i = 0; i < s->geometry.tags; i++) {
-		if (s->tag[i].busy && (!any || s->tag[i].since < *since)) {
+	for (u32 i = 0; i < s->geometry.tags && left > 0; i++) {
+		if (!s->tag[i].busy)
+			continue;
+		if (left == s->busy || s->tag[i].since < *since)
 			*since = s->tag[i].since;
-			any = true;
-		}
+		left--;
 	}
-	return any;
+	return s->busy > 0;
 }
