@@ -3,9 +3,8 @@
 
 #include "tests/unit/card_work.h"
 
-#define SESSION_SKIP                                                                               \
-	0x2000u /* so that the bounce memory lies where the fake has its bus address               \
-		 */
+/* So that the bounce memory lies where the fake has its bus address. */
+#define SESSION_SKIP (BLOCK_DATA - NET_DATA)
 #define SLOT        2048u
 #define SLOTS_BYTES ((u64)NET_QUEUE * SLOT)
 #define NUMBER_AT   14u
