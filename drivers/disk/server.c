@@ -148,7 +148,7 @@ static void submit(struct disk_server *s, u32 index, const struct block_request 
 	s->submit(tag, &t->request);
 }
 
-/* Takes one request of the client, for which there is room. False: it has none that can be taken. */
+/* Takes one request of the client, for which there is room. False: it has none. */
 static bool take(struct disk_server *s, u32 index, u64 now)
 {
 	struct disk_client *c = &s->client[index];

@@ -14,16 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORT   __attribute__((visibility("default")))
-#define BUCKETS  (1u << 18)
+#define EXPORT        __attribute__((visibility("default")))
+#define BUCKETS       (1u << 18)
+#define ADD_U64       0   /* enum qemu_plugin_op */
+#define NO_REGISTERS  0   /* enum qemu_plugin_cb_flags */
 #define SIZE_MAX_KEPT 32u /* bytes of a block that tell it from another at the same address */
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 typedef void tb_trans_cb(uint64_t id, struct qemu_plugin_tb *tb);
 typedef void insn_exec_cb(unsigned vcpu, void *data);
-enum { INLINE_ADD_U64 };
-enum { CB_NO_REGS };
 
 extern void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, tb_trans_cb *call);
 extern void qemu_plugin_register_vcpu_tb_exec_inline(
@@ -103,10 +103,10 @@ static void look_for_mark(struct qemu_plugin_insn *insn)
 		memcmp(byte, mark, sizeof(mark)) != 0)
 		return;
 	if (byte[sizeof(mark)] == MARK_OPERATION)
-		qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &operations, 1);
+		qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &operations, 1);
 	else
 		qemu_plugin_register_vcpu_insn_exec_cb(
-			insn, report, CB_NO_REGS, (void *)(uintptr_t)byte[sizeof(mark)]);
+			insn, report, NO_REGISTERS, (void *)(uintptr_t)byte[sizeof(mark)]);
 }
 
 static void translated(uint64_t id, struct qemu_plugin_tb *tb)
@@ -125,8 +125,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 		block.size += (uint32_t)size;
 		look_for_mark(insn);
 	}
-	qemu_plugin_register_vcpu_tb_exec_inline(
-		tb, INLINE_ADD_U64, &block_of(&block)->executed, count);
+	qemu_plugin_register_vcpu_tb_exec_inline(tb, ADD_U64, &block_of(&block)->executed, count);
 }
 
 EXPORT int qemu_plugin_install(uint64_t id, const void *machine, int argc, char **argv)
