@@ -122,14 +122,14 @@ static_assert(sizeof(struct ahci_fis) == 20);
 #define AHCI_FIS_COMMAND 0x80u /* C: it is a command */
 
 /* 4.2.3: command table; as long as the pieces of a request need, and aligned to 128 */
-#define AHCI_TABLE_REGIONS 8u
+#define AHCI_TABLE_REGIONS 40u
 struct ahci_table {
 	struct ahci_fis fis;
 	u8 rest[44];
 	u8 packet[64];
 	struct ahci_region region[AHCI_TABLE_REGIONS];
 };
-static_assert(offsetof(struct ahci_table, region) == 0x80 && sizeof(struct ahci_table) == 256);
+static_assert(offsetof(struct ahci_table, region) == 0x80 && sizeof(struct ahci_table) % 128 == 0);
 
 #define AHCI_SLOTS_MAX 32u
 #define AHCI_FIS_BYTES 256u /* 4.2.1: received FISes */

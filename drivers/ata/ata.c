@@ -11,7 +11,7 @@
 #define PULSE_US    10u
 #define MAX_SECTORS 256u /* a count of 0 says so */
 #define LBA28_TOP   BIT(28)
-#define REGIONS     16u
+#define REGIONS     64u
 #define MASTER_TOP  BIT(32) /* addresses that the bus master has */
 #define ERRORS_TOLD 10u
 

@@ -130,14 +130,16 @@ static void submit(struct disk_server *s, u32 index, const struct block_request 
 	u32 tag = free_tag(s);
 	struct disk_tag *t = &s->tag[tag];
 
-	*t = (struct disk_tag){.busy = true, .client = index, .id = r->id, .since = now};
-	t->request = (struct disk_request){
-		.op = r->op,
-		.flags = r->flags,
-		.pieces = r->pieces,
-		.sectors = r->sectors,
-		.sector = r->op == BLOCK_FLUSH ? 0 : c->first + r->sector,
-	};
+	t->busy = true;
+	t->orphan = false;
+	t->client = index;
+	t->id = r->id;
+	t->since = now;
+	t->request.op = r->op;
+	t->request.flags = r->flags;
+	t->request.pieces = r->pieces;
+	t->request.sectors = r->sectors;
+	t->request.sector = r->op == BLOCK_FLUSH ? 0 : c->first + r->sector;
 	for (u32 i = 0; i < r->pieces; i++)
 		t->request.piece[i] = (struct disk_piece){
 			.bus = bus_of(c, &r->piece[i]), .length = r->piece[i].length};
@@ -146,7 +148,7 @@ static void submit(struct disk_server *s, u32 index, const struct block_request 
 	s->submit(tag, &t->request);
 }
 
-/* Takes one request of the client. False: it has none that can be taken now. */
+/* Takes one request of the client, for which there is room. False: it has none. */
 static bool take(struct disk_server *s, u32 index, u64 now)
 {
 	struct disk_client *c = &s->client[index];
@@ -154,8 +156,6 @@ static bool take(struct disk_server *s, u32 index, u64 now)
 	enum block_status status;
 	bool broken = false;
 
-	if (s->busy == s->geometry.tags || !s->room())
-		return false;
 	if (!block_take(&c->end, &r, &broken)) {
 		if (broken) {
 			epoch_server_close(&c->end.session->epochs, &c->end.epoch);
@@ -228,13 +228,14 @@ void disk_server_again(struct disk_server *s, u64 now)
 
 bool disk_server_oldest(const struct disk_server *s, u64 *since)
 {
-	bool any = false;
+	u32 left = s->busy;
 
-	for (u32 i = 0; i < s->geometry.tags; i++) {
-		if (s->tag[i].busy && (!any || s->tag[i].since < *since)) {
+	for (u32 i = 0; i < s->geometry.tags && left > 0; i++) {
+		if (!s->tag[i].busy)
+			continue;
+		if (left == s->busy || s->tag[i].since < *since)
 			*since = s->tag[i].since;
-			any = true;
-		}
+		left--;
 	}
-	return any;
+	return s->busy > 0;
 }

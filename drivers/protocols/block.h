@@ -30,7 +30,7 @@
 
 #define BLOCK_SECTOR 512u
 #define BLOCK_QUEUE  128u /* entries of each queue */
-#define BLOCK_PIECES 6u   /* of data in one request */
+#define BLOCK_PIECES 33u  /* of data in one request: 128 KiB in pages that lie anywhere */
 #define BLOCK_NAME   20u
 #define BLOCK_PARTS  24u /* of the guest's RAM that are contiguous in physical memory */
 
@@ -38,7 +38,7 @@
 #define BLOCK_REGION_GUEST  1u
 
 /* Size of the session: root makes it, both ends are told of it. */
-#define BLOCK_DATA         0x6000u
+#define BLOCK_DATA         0x12000u
 #define BLOCK_DATA_SIZE    0x100000u
 #define BLOCK_SESSION_SIZE (BLOCK_DATA + BLOCK_DATA_SIZE)
 
@@ -106,7 +106,17 @@ struct block_request {
 	u32 reserved[3];
 	struct block_piece piece[BLOCK_PIECES];
 };
-static_assert(sizeof(struct block_request) == 128);
+static_assert(sizeof(struct block_request) == 560);
+
+/* Copies what is used of a request. The peer may change `from` meanwhile: what counts is `to`, and
+ * its number of pieces is to be checked before any of them. */
+static inline void block_request_copy(struct block_request *to, const struct block_request *from)
+{
+	__builtin_memcpy(to, from, offsetof(struct block_request, piece));
+	__asm__ volatile("" ::: "memory"); /* the copy is looked at, not the original */
+	for (u32 i = 0; i < to->pieces && i < BLOCK_PIECES; i++)
+		__builtin_memcpy(&to->piece[i], &from->piece[i], sizeof(to->piece[i]));
+}
 
 struct block_completion {
 	u32 id;
@@ -354,7 +364,7 @@ static inline bool block_send(struct block_end *c, const struct block_request *r
 
 	if (c->epoch.peer == 0 || entries_room(&s->requests, c->head, BLOCK_QUEUE, &broken) == 0)
 		return false;
-	s->request[c->head % BLOCK_QUEUE] = *r;
+	block_request_copy(&s->request[c->head % BLOCK_QUEUE], r);
 	*signal |= entries_publish(&s->requests, &c->head, 1);
 	return true;
 }
@@ -424,7 +434,7 @@ static inline bool block_take(struct block_end *s, struct block_request *out, bo
 	if (*broken || room <= s->under_way ||
 		entries_waiting(&m->requests, s->tail, BLOCK_QUEUE, broken) == 0)
 		return false;
-	__builtin_memcpy(out, &m->request[s->tail % BLOCK_QUEUE], sizeof(*out));
+	block_request_copy(out, &m->request[s->tail % BLOCK_QUEUE]);
 	__asm__ volatile("" ::: "memory"); /* the copy is checked, not the original */
 	entries_release(&m->requests, &s->tail, 1);
 	s->under_way++;

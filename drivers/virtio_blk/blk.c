@@ -47,6 +47,7 @@
 #define MAX_CLEAR     0x400000u /* sectors of a DISCARD or WRITE_ZEROES */
 #define TRIES         16        /* to read a configuration that does not change meanwhile */
 #define OVERHEAD      2u        /* pieces: header and status */
+#define PIECES_MAX    (VIRTQUEUE_PIECES - OVERHEAD)
 
 struct header {
 	u32 type;
@@ -113,7 +114,7 @@ static void read_config(struct disk_geometry *g)
 	if (size_max)
 		g->max_sectors = at_most(config32(CONFIG_SIZE_MAX) / BLOCK_SECTOR, MAX_SECTORS);
 	g->max_pieces = virtio.features & F_SEG_MAX ? config32(CONFIG_SEG_MAX) : 1;
-	g->max_pieces = at_most(g->max_pieces ? g->max_pieces : 1, BLOCK_PIECES);
+	g->max_pieces = at_most(g->max_pieces ? g->max_pieces : 1, PIECES_MAX);
 	g->tags = DISK_TAGS_MAX;
 	if (block < BLOCK_SECTOR || block > PAGE_SIZE || block & (block - 1))
 		return; /* disk_geometry_ok refuses it */
@@ -218,7 +219,7 @@ static u32 type_of(u8 op)
 
 static void blk_submit(u32 tag, const struct disk_request *r)
 {
-	struct virtqueue_piece piece[BLOCK_PIECES + OVERHEAD];
+	struct virtqueue_piece piece[PIECES_MAX + OVERHEAD];
 	u64 bus = frame_bus + tag * sizeof(struct frame);
 	struct frame *f = &frame[tag];
 	bool clears = r->op == BLOCK_DISCARD || r->op == BLOCK_WRITE_ZEROES;

@@ -268,7 +268,7 @@ static void begin(void)
 	c.in = r->op == BLOCK_READ;
 	c.bytes = r->sectors * BLOCK_SECTOR;
 	c.pieces = (u8)r->pieces;
-	memcpy(c.piece, r->piece, sizeof(c.piece));
+	memcpy(c.piece, r->piece, r->pieces * sizeof(c.piece[0]));
 	if (lba + count > 0xffffffffu) {
 		c.length = CDB_16;
 		c.cdb[0] = c.in ? SCSI_READ_16 : SCSI_WRITE_16;

@@ -224,6 +224,43 @@ TEST(block_many_under_way)
 	CHECK(block_take(&s, &r, &broken));
 }
 
+/* What a request has of pieces arrives, and no more is copied than there can be. */
+TEST(block_pieces_of_requests)
+{
+	struct block_request r = request(BLOCK_READ, 0, 1);
+	struct {
+		struct block_request r;
+		u8 behind[64];
+	} got;
+	struct block_end c;
+	struct block_end s;
+	bool signal = false;
+	bool broken;
+
+	connect_ends(&c, &s);
+	for (u32 i = 0; i < BLOCK_PIECES; i++)
+		r.piece[i] = (struct block_piece){.length = 512 + i * 512, .offset = i * 4096};
+	for (u32 n = 0; n <= BLOCK_PIECES + 2; n++) {
+		u32 there = n < BLOCK_PIECES ? n : BLOCK_PIECES;
+
+		memset(&shared.session.request, 0x55, sizeof(shared.session.request));
+		memset(&got, 0xaa, sizeof(got));
+		r.pieces = (u16)n;
+		CHECK(block_send(&c, &r, &signal));
+		CHECK(block_take(&s, &got.r, &broken));
+		CHECK_EQ(got.r.pieces, n);
+		CHECK(memcmp(got.r.piece, r.piece, there * sizeof(r.piece[0])) == 0);
+		CHECK(got.behind[0] == 0xaa);
+		CHECK(n <= BLOCK_PIECES || block_check(&s.facts, &got.r, 4096, NULL) != BLOCK_OK);
+		block_answer(&s, r.id, BLOCK_OK);
+		CHECK(block_answer_take(&c, &(struct block_completion){0}, &broken));
+	}
+	r.pieces = 0xffff;
+	CHECK(block_send(&c, &r, &signal));
+	CHECK(block_take(&s, &got.r, &broken));
+	CHECK(got.behind[0] == 0xaa && block_check(&s.facts, &got.r, 4096, NULL) != BLOCK_OK);
+}
+
 TEST(block_broken_queues)
 {
 	struct block_request r = request(BLOCK_READ, 0, 1);

@@ -3,17 +3,16 @@
 
 #include "tests/unit/card_work.h"
 
-#define SESSION_SKIP                                                                               \
-	0x2000u /* so that the bounce memory lies where the fake has its bus address               \
-		 */
-#define SLOT        2048u
-#define SLOTS_BYTES ((u64)NET_QUEUE * SLOT)
-#define NUMBER_AT   14u
-#define KIND_AT     18u
-#define CSUM_START  34u
-#define CSUM_FIELD  16u
-#define CSUM_AT     (CSUM_START + CSUM_FIELD)
-#define HEADER      ((u32)sizeof(struct net_header))
+/* So that the bounce memory lies where the fake has its bus address. */
+#define SESSION_SKIP (BLOCK_DATA - NET_DATA)
+#define SLOT         2048u
+#define SLOTS_BYTES  ((u64)NET_QUEUE * SLOT)
+#define NUMBER_AT    14u
+#define KIND_AT      18u
+#define CSUM_START   34u
+#define CSUM_FIELD   16u
+#define CSUM_AT      (CSUM_START + CSUM_FIELD)
+#define HEADER       ((u32)sizeof(struct net_header))
 
 static void frame_make(u8 *frame, u32 bytes, u32 number, bool csum)
 {

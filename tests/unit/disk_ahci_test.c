@@ -103,7 +103,7 @@ static enum block_status ask(u8 op, u8 flags, u64 sector, u32 sectors)
 TEST(ahci_requests)
 {
 	for (u32 depth = 0; depth <= 32; depth += 32) {
-		u8 *data = fake_session(0) + 0x6000;
+		u8 *data = fake_session(0) + BLOCK_DATA;
 
 		fake_ahci_init(depth);
 		CHECK(start(1));

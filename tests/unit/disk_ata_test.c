@@ -65,7 +65,7 @@ static enum block_status ask(u64 sector, u32 sectors, u8 op)
 /* Across the end of what 28 bits address, and beyond; regions across 64 KiB. */
 TEST(ata_addresses)
 {
-	u8 *data = fake_session(0) + 0x6000;
+	u8 *data = fake_session(0) + BLOCK_DATA;
 
 	fake_ata_init(BIT(40), BIT(28) - 1024, true);
 	CHECK(start(1));

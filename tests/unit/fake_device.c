@@ -39,12 +39,12 @@ u8 *fake_session(u32 n)
 
 u64 fake_session_bus(u32 n)
 {
-	return SESSION_BUS + n * SESSION_STEP + 0x6000;
+	return SESSION_BUS + n * SESSION_STEP + BLOCK_DATA;
 }
 
 void *fake_memory(u64 bus, u64 size)
 {
-	const u64 data = FAKE_SESSION_SIZE - 0x6000;
+	const u64 data = FAKE_SESSION_SIZE - BLOCK_DATA;
 
 	if (bus >= FAKE_DMA_BUS && size <= FAKE_DMA && bus - FAKE_DMA_BUS <= FAKE_DMA - size)
 		return dma + (bus - FAKE_DMA_BUS);
@@ -52,7 +52,7 @@ void *fake_memory(u64 bus, u64 size)
 		u64 at = bus - fake_session_bus(i);
 
 		if (bus >= fake_session_bus(i) && size <= data && at <= data - size)
-			return session[i] + 0x6000 + at;
+			return session[i] + BLOCK_DATA + at;
 	}
 	fake_device.wild++;
 	return NULL;

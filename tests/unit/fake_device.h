@@ -7,6 +7,7 @@
 #pragma once
 
 #include "drivers/lib/device.h"
+#include "drivers/protocols/block.h"
 
 #define FAKE_REGISTERS 0x8000u  /* bytes of its one BAR */
 #define FAKE_DMA       0x80000u /* bytes that device_alloc gives away */
@@ -47,7 +48,7 @@ void fake_device_memory(struct device *d);
 /* The memory of client `n`'s session, at bus address fake_session_bus(n). */
 u8 *fake_session(u32 n);
 u64 fake_session_bus(u32 n);
-#define FAKE_SESSION_SIZE 0x106000u
+#define FAKE_SESSION_SIZE BLOCK_SESSION_SIZE
 
 /* `size` bytes at bus address `bus`, or NULL, and counted as wild, if that is not all attached. */
 void *fake_memory(u64 bus, u64 size);

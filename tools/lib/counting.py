@@ -68,10 +68,10 @@ class Poker(threading.Thread):
             os.unlink(self.path)
 
 
-def boot(folder, name, cpus, until, *, steps=(), shift=0, timeout=540):
+def boot(folder, name, cpus, until, *, steps=(), shift=0, timeout=540, options=()):
     """Boots tests/bench/NAME.dts and returns what it printed; None if it did not get to `until`.
 
-    steps: those of tools/run's --send. shift: an instruction is 2^shift cycles.
+    steps: those of tools/run's --send. shift: an instruction is 2^shift cycles. options: more of tools/run, at its end.
     """
     log = os.path.join(folder, name + ".log")
     command = [os.path.join(TREE, "tools", "run"), os.path.join(BENCH, name + ".dts"), "--files", folder,
@@ -79,6 +79,7 @@ def boot(folder, name, cpus, until, *, steps=(), shift=0, timeout=540):
                "--until", until, "--log", log]
     for step in steps:
         command += ["--send", step]
+    command += options
     result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
     text = open(log, errors="replace").read() if os.path.exists(log) else ""
     if result.returncode:
@@ -152,12 +153,22 @@ def make_initrd(folder):
     """The demonstration's RAM disk with the programs of tests/bench added: archives may follow one another."""
     program = os.path.join(folder, "tsc")
     subprocess.run(["gcc", "-nostdlib", "-static", "-o", program, os.path.join(BENCH, "tsc.S")], check=True)
+    subprocess.run(["gcc", "-O2", "-nostdlib", "-static", "-ffreestanding", "-fno-stack-protector", "-no-pie", "-fno-pic",
+                    "-I", TREE, "-o", program + "-io", os.path.join(BENCH, "io.c")], check=True)
     path = os.path.join(folder, "bench.cpio")
-    files = {"bin/tsc": open(program, "rb").read()}
-    for name in ("work", "devices"):
+    files = {"bin/tsc": open(program, "rb").read(), "bin/io": open(program + "-io", "rb").read()}
+    for name in ("work", "devices", "drivers"):
         files["bin/" + name] = open(os.path.join(BENCH, name + ".sh"), "rb").read()
     with open(path, "wb") as f:
         first = open(os.path.join(BUILD, "guests", "a.cpio"), "rb").read()
         f.write(first + b"\0" * (-len(first) % 4))
         f.write(newc(files))
+    return path
+
+
+def make_counter(folder):
+    """QEMU's plugin that counts instructions by the code that they lie in: tests/bench/count.c."""
+    path = os.path.join(folder, "count.so")
+    subprocess.run(["gcc", "-O2", "-std=gnu17", "-shared", "-fPIC", "-fvisibility=hidden", "-I", TREE, "-o", path,
+                    os.path.join(BENCH, "count.c")], check=True)
     return path

@@ -26,7 +26,7 @@ MAX_GUEST_DEVICES = {  # MACHINE_DISKS, MACHINE_CARDS, MACHINE_FUNCTIONS of the 
 MAX_CONSOLE_PORTS = 4
 MAX_VOLUMES = 16  # of a server that keeps them in memory
 VOLUME_TOP = 1 << 40
-SESSION_BYTES = 0x106000  # of a disk or network card, with its bounce memory
+SESSION_BYTES = 0x112000  # of a disk or network card, with its bounce memory
 KERNEL_BYTES = 16 << 20  # kernel, boot pool and what the firmware keeps
 
 

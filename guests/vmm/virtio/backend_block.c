@@ -140,7 +140,7 @@ static bool add_piece(struct machine *m, const struct backend_block *b,
 {
 	const struct block_facts *f = &b->end.facts;
 	u64 inner = f->features & BLOCK_WHOLE_PAGES ? PAGE_SIZE - 1 : 0;
-	struct block_piece *last = s->pieces ? &s->piece[s->pieces - 1] : NULL;
+	struct block_piece *last = s->pieces ? &s->request.piece[s->pieces - 1] : NULL;
 
 	if (last && last->offset + last->length == gpa &&
 		block_part_of(&m->virtio.ram, last->offset, (u64)last->length + length)) {
@@ -150,7 +150,7 @@ static bool add_piece(struct machine *m, const struct backend_block *b,
 	if (s->pieces == f->max_pieces || s->pieces == BLOCK_PIECES ||
 		(last && (gpa | (last->offset + last->length)) & inner))
 		return false;
-	s->piece[s->pieces++] =
+	s->request.piece[s->pieces++] =
 		(struct block_piece){.region = BLOCK_REGION_GUEST, .length = length, .offset = gpa};
 	return true;
 }
@@ -159,7 +159,7 @@ static bool add_piece(struct machine *m, const struct backend_block *b,
 static bool pieces_ok(const struct machine *m, const struct backend_block_slot *s)
 {
 	for (u32 i = 0; i < s->pieces; i++) {
-		if (!block_piece_ok(&s->piece[i], 0, &m->virtio.ram))
+		if (!block_piece_ok(&s->request.piece[i], 0, &m->virtio.ram))
 			return false;
 	}
 	return s->pieces > 0;
@@ -265,17 +265,13 @@ void virtio_blk_backend_start(struct machine *m, u8 number, u32 slot, enum virti
 	struct backend_block *b = backend(m, number);
 	struct backend_block_slot *s = &b->slot[slot % VIRTIO_BLK_REQUESTS];
 
-	s->request = (struct block_request){
-		.id = slot,
-		.op = ops[op],
-		.flags = unmap ? BLOCK_UNMAP : 0,
-		.sector = sector,
-		.sectors = sectors,
-	};
-	if (s->pieces) {
-		s->request.pieces = (u16)s->pieces;
-		memcpy(s->request.piece, s->piece, s->pieces * sizeof(s->piece[0]));
-	} else if (s->count) {
+	s->request.id = slot;
+	s->request.op = ops[op];
+	s->request.flags = unmap ? BLOCK_UNMAP : 0;
+	s->request.sector = sector;
+	s->request.sectors = sectors;
+	s->request.pieces = (u16)s->pieces; /* they are there: virtio_blk_backend_direct */
+	if (s->count) {
 		s->request.pieces = 1;
 		s->request.piece[0] = (struct block_piece){
 			.length = sectors * BLOCK_SECTOR,

@@ -21,9 +21,8 @@
 struct backend_block_slot {
 	struct block_request request;
 	u32 first;  /* chunk */
-	u32 count;  /* chunks; 0: no data, or in `piece` */
-	u32 pieces; /* of the guest's RAM */
-	struct block_piece piece[BLOCK_PIECES];
+	u32 count;  /* chunks; 0: no data, or in guest's RAM */
+	u32 pieces; /* of that, in the request */
 	bool under_way;
 };
 

@@ -83,7 +83,7 @@ static struct virtqueue_descriptor descriptor_load(const struct table *t, u32 in
 {
 	struct virtqueue_descriptor d;
 
-	memcpy(&d, t->at + (u64)index * sizeof(d), sizeof(d));
+	__builtin_memcpy(&d, t->at + (u64)index * sizeof(d), sizeof(d));
 	asm volatile("" : "+m"(d) : : "memory");
 	return d;
 }
