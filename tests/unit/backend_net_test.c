@@ -264,7 +264,8 @@ TEST(a_server_that_never_serves)
 		CHECK_EQ(guest_read(CARD, VIRTIO_OFFSET_DEVICE + 6, 2), 0);
 		transmit(100);
 		CHECK(guest_used(TX, &id, &length));
-		memcpy(host_ram + FRAME, (const u8[]){VIRTIO_NET_CTRL_RX, VIRTIO_NET_RX_PROMISC, 1}, 3);
+		memcpy(host_ram + FRAME, (const u8[]){VIRTIO_NET_CTRL_RX, VIRTIO_NET_RX_PROMISC, 1},
+			3);
 		host_ram[BUFFERS] = 0xff;
 		guest_add(CARD, CONTROL, command, 2);
 		CHECK(guest_used(CONTROL, &id, &length));
