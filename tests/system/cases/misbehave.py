@@ -47,7 +47,8 @@ FLOODED = [
                                                r"echo first-$((40+1))\n"),
     (r"first-41", KEY + "o"),
     (r"operator's prompt", r"list\n"),
-    (r"MiB of memory are free", KEY + "2"),
+    (r"MiB of memory are free", r"stats storm\n"),
+    (r"storm: running, started (?:[3-9]|\d\d) times|storm is restarted \([2-9]\)", KEY + "2"),
     (r"typing goes to undisturbed", r"poweroff\n"),
 ]
 FLOODS = r"root\] %s: %s floods their %s session with events"
@@ -81,7 +82,9 @@ BOOTS = [
         Check("lines", r"root\] flooding: flood \d+"),
         Check("server", FLOODS % ("undisturbed", "storm", "block")),
         Check("card", FLOODS % ("undisturbed", "storm", "net"), r"^\[undisturbed\] eth0-1$", r"^\[undisturbed\] eth1-0$"),
-        Check("server-restarted", r"root\] storm broke the protocol with all its peers", r"root\] storm is restarted"),
+        Check("server-restarted", r"root\] storm broke the protocol with all its peers$", r"root\] storm is restarted \(1\)",
+              r"root\] storm broke the protocol with all its peers: it is restarted when its limit allows it",
+              r"root\] storm is restarted \(2\)|storm: running, started [3-9]"),
         *[Check(f"client-of-{server}", FLOODS % (server, "hostile", what), lacks=rf"root\] {server} (is restarted|broke|hangs)")
           for server, what in (("ramdisk", "block"), ("switch", "net"), ("console", "console"))],
         Check("disk", r"^\[undisturbed\] 524288$", r"^\[undisturbed\] first-41"),
