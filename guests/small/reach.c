@@ -87,7 +87,7 @@ static bool works(u64 mark)
  * There it would be what another guest keeps in each of its blocks: keeper.c. */
 static bool reads_nothing(void)
 {
-	volatile u64 *first = &data[1][0];
+	const volatile u64 *first = &data[1][0];
 
 	if (!copy(BEYOND, false) || !copy((u64)data[1], true))
 		return false;
