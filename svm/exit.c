@@ -1,5 +1,6 @@
 /* Entering, and turning an AMD-V exit into the run page's (APM vol. 2, 15.7 to 15.14 and appendix
  * C). */
+#include "kernel/kernel.h"
 #include "kernel/virq.h"
 #include "kernel/x86.h"
 #include "svm/svm.h"
@@ -14,6 +15,8 @@ void svm_enter(struct vcpu *v)
 	b->rax = r->gpr[RAX];
 	b->rsp = r->gpr[RSP];
 	b->vintr = (b->vintr & ~VINTR_TPR_MASK) | v->apic[APIC_TPR] >> 4;
+	if (unlikely(svm_twice(b)))
+		lapic_ipi(cpu_self()->apic_id, VECTOR_POSTED);
 	svm_enter_asm(v, r->gpr);
 }
 

@@ -141,16 +141,13 @@ bool svm_can_take(struct vcpu *v)
 
 /*
  * Under QEMU an interrupt that can be taken at once goes in as a virtual one that does not exit, if
- * V_IRQ is not in use for a window: what goes in by EVENTINJ may be delivered a second time there,
- * whatever IF is (tests/README.md).
+ * V_IRQ is not in use for a window; else svm_enter takes care.
  */
 static void prefer_virtual(struct vcpu *v)
 {
 	struct vmcb *b = svm_vmcb(v);
 
-	if (!svm_emulated || b->vintr & (VINTR_IRQ | VINTR_AVIC) ||
-		(b->event_inject & (INJECT_VALID | INJECT_TYPE_MASK)) !=
-			(INJECT_VALID | INJECT_TYPE_INTR))
+	if (!svm_twice(b) || b->vintr & (VINTR_IRQ | VINTR_AVIC))
 		return;
 	b->vintr |= VINTR_IRQ | VINTR_VECTOR(b->event_inject);
 	b->event_inject = 0;

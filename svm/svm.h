@@ -40,6 +40,16 @@ static inline u8 svm_virtual(const struct vmcb *b)
 	return (u8)(b->vintr >> 32);
 }
 
+/*
+ * Whether VMRUN injects an interrupt by EVENTINJ that QEMU may deliver a second time, whatever IF
+ * is (tests/README.md). It does not if an interrupt of the host's ends the run at once.
+ */
+static inline bool svm_twice(const struct vmcb *b)
+{
+	return svm_emulated && (b->event_inject & (INJECT_VALID | INJECT_TYPE_MASK)) ==
+				       (INJECT_VALID | INJECT_TYPE_INTR);
+}
+
 /* What svm_virtual tells, as an event; nothing is injected any more. */
 static inline u64 svm_take_back(struct vmcb *b)
 {
