@@ -4,7 +4,7 @@
 
 PROGRAMS += $(O)/programs/vmm.elf
 
-SMALL_NAMES := hello bench hostile devices keeper smp debuggee events ipi
+SMALL_NAMES := hello bench hostile devices keeper smp debuggee events ipi reach
 GUESTS      += $(SMALL_NAMES:%=$(O)/guests/%.elf) $(O)/guests/multiboot.elf $(O)/guests/sector.bin
 
 VMM_SOURCES   := $(sort $(wildcard guests/vmm/*.c guests/vmm/*/*.c))

@@ -14,7 +14,7 @@
 
 #include "drivers/lib/start.h"
 
-#define FLOOD_EVENTS  1000u /* in a second, with nothing new, beyond what moved: the most */
+#define FLOOD_EVENTS  200u /* in a second, with nothing new, beyond what moved: the most */
 #define FLOOD_MUTE_US 10000u
 #define FLOOD_PEERS   64u
 #define FLOOD_INDICES 3u

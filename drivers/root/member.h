@@ -85,6 +85,8 @@ struct member {
 	u32 session_bits; /* the first bits of its first thread's event, one for each session */
 	u32 restarts;     /* since the member was last started from scratch */
 	struct restart_history history;
+	u32 blamed; /* `starts` of the life in which all peers said that it broke the protocol, and
+		       its limit did not allow a restart */
 	cycles_t restart_at; /* WAITING: TSC */
 	struct health health;
 	cycles_t health_at; /* TSC of the next question */

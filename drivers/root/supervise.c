@@ -7,6 +7,7 @@
 #define POWER_OFF_SETTLE_US 300000ull /* after all text is in the console's hands */
 #define POWER_OFF_LOOK_US   20000ull
 #define POWER_OFF_LIMIT_US  3000000ull /* if the console does not take it */
+#define BLAME_LOOK_US       1000000ull
 
 static cycles_t power_off_since; /* 0: not asked for */
 static bool reset_instead;
@@ -71,6 +72,28 @@ void supervise_end(struct member *m, const char *why)
 	again(m);
 }
 
+/* All its peers blame it: it is restarted now, or when that leaves one restart for a death of its
+ * own. Until then a byte session that it broke carries nothing, and nobody says so again. */
+static void blamed(struct member *m)
+{
+	const struct domain_node *n = m->node;
+	u32 times = n->restart_times > 1 ? n->restart_times - 1 : n->restart_times;
+
+	if (restart_possible(&m->history, times, n->restart_seconds, seconds_now())) {
+		supervise_end(m, "broke the protocol with all its peers");
+	} else if (times && m->blamed != m->starts) {
+		m->blamed = m->starts;
+		log_line("%s broke the protocol with all its peers: it is restarted when its limit "
+			 "allows it",
+			n->name);
+	}
+}
+
+static bool blame_waits(const struct member *m)
+{
+	return m->state == MEMBER_RUNNING && m->blamed == m->starts;
+}
+
 /*
  * A member says that its peer `m` broke their session's protocol. Either end can write every word
  * of a session, so its word alone proves nothing; see drivers/README.md. What the peers agree on
@@ -78,13 +101,8 @@ void supervise_end(struct member *m, const char *why)
  */
 static void accused(struct member *m)
 {
-	const struct domain_node *n = m->node;
-	u32 times = n->restart_times > 1 ? n->restart_times - 1 : n->restart_times;
-
-	if (n->class != NODE_DOMAIN || m->state != MEMBER_RUNNING || !sessions_agree(m))
-		return;
-	if (restart_possible(&m->history, times, n->restart_seconds, seconds_now()))
-		supervise_end(m, "broke the protocol with all its peers");
+	if (m->node->class == NODE_DOMAIN && m->state == MEMBER_RUNNING && sessions_agree(m))
+		blamed(m);
 }
 
 void supervise_console(void)
@@ -264,11 +282,14 @@ void power_reset(void)
 
 cycles_t supervise_deadline(void)
 {
+	cycles_t look = tsc_now() + tsc_from_us(boot->tsc_hz, BLAME_LOOK_US);
 	cycles_t next = health_deadline();
 
 	for (u32 i = 0; i < members; i++) {
 		if (member[i].state == MEMBER_WAITING && member[i].restart_at < next)
 			next = member[i].restart_at;
+		if (blame_waits(&member[i]) && look < next)
+			next = look;
 	}
 	if (power_off_since && tsc_now() + tsc_from_us(boot->tsc_hz, POWER_OFF_LOOK_US) < next)
 		next = tsc_now() + tsc_from_us(boot->tsc_hz, POWER_OFF_LOOK_US);
@@ -305,6 +326,8 @@ void supervise_time(void)
 	for (u32 i = 0; i < members; i++) {
 		if (member[i].state == MEMBER_WAITING && member[i].restart_at <= tsc_now())
 			member_renew(&member[i]);
+		if (blame_waits(&member[i]))
+			blamed(&member[i]);
 	}
 	health_run();
 	power_off_time();

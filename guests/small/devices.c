@@ -6,16 +6,9 @@
  */
 #include "small.h"
 
-#define PCI_ADDRESS   0xcf8u
-#define PCI_DATA      0xcfcu
-#define PCI_ENABLE    BIT(31)
-#define PCI_COMMAND   0x04u
-#define PCI_WORKS     0x7u /* I/O, memory, bus master */
-#define PCI_BAR0      0x10u
 #define PCI_BAR1      0x14u
 #define VIRTIO_VENDOR 0x1af4u
 #define VIRTIO_DISK   0x1042u
-#define SLOTS         32u
 
 /* 4.1.4.3: struct virtio_pci_common_cfg, which this machine has at the beginning of BAR 0 */
 #define COMMON_FEATURE_SELECT 0x08u
@@ -78,7 +71,7 @@ struct request { /* 5.2.6 */
 };
 
 struct device {
-	u32 address; /* of its configuration space, for PCI_ADDRESS */
+	u32 address; /* of its configuration space: PCI_SLOT */
 	u16 id;
 	u64 memory;
 	u16 ports;
@@ -97,18 +90,6 @@ static u64 random_next(void)
 	state ^= state >> 7;
 	state ^= state << 17;
 	return state >> 8;
-}
-
-static u32 config_read(u32 address)
-{
-	out32(PCI_ADDRESS, address);
-	return in32(PCI_DATA);
-}
-
-static void config_write(u32 address, u32 value)
-{
-	out32(PCI_ADDRESS, address);
-	out32(PCI_DATA, value);
 }
 
 static void poke(const struct device *d, u32 offset, u32 size, u64 value)
@@ -134,15 +115,15 @@ static u8 status(const struct device *d)
 
 static bool find(u32 slot, struct device *d)
 {
-	u32 address = PCI_ENABLE | slot << 11;
-	u32 id = config_read(address);
+	u32 address = PCI_SLOT(slot);
+	u32 id = pci_read(address);
 
 	*d = (struct device){.address = address, .id = (u16)(id >> 16)};
 	if ((id & 0xffff) != VIRTIO_VENDOR)
 		return false;
-	config_write(address + PCI_COMMAND, PCI_WORKS);
-	d->memory = config_read(address + PCI_BAR0) & ~0xfu;
-	d->ports = (u16)(config_read(address + PCI_BAR1) & ~0x3u);
+	pci_write(address + PCI_COMMAND, PCI_WORKS);
+	d->memory = pci_read(address + PCI_BAR0) & ~0xfu;
+	d->ports = (u16)(pci_read(address + PCI_BAR1) & ~0x3u);
 	return true;
 }
 
@@ -287,7 +268,7 @@ static void verdict(const struct device *d, bool good)
 void small_main(const char *cmdline)
 {
 	(void)cmdline;
-	for (u32 slot = 0; slot < SLOTS; slot++) {
+	for (u32 slot = 0; slot < PCI_SLOTS; slot++) {
 		struct device d;
 		bool good;
 

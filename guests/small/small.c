@@ -5,6 +5,7 @@
 #define COM1_LCR     (COM1 + 3)
 #define COM1_LSR     (COM1 + 5)
 #define LCR_8N1      0x03u
+#define LSR_DR       0x01u
 #define LSR_THRE     0x20u
 #define GATES        256
 #define GATE_PRESENT 0x8e00u /* interrupt gate, ring 0 */
@@ -69,6 +70,13 @@ void put_hex(u64 value)
 		value >>= 4;
 	} while (value);
 	put_text(p);
+}
+
+void wait_key(void)
+{
+	while (!(in8(COM1_LSR) & LSR_DR))
+		__asm__ volatile("pause");
+	in8(COM1);
 }
 
 bool has_word(const char *cmdline, const char *word)

@@ -1,11 +1,18 @@
 /* What small guests share: output on COM1, faults that are caught, the processor's instructions,
- * power. */
+ * PCI functions, power. */
 #pragma once
 
 #include "kernel/abi/types.h"
 
 #define PM1_CONTROL   0x604u  /* where the VMM puts the PM block for a direct boot */
 #define PM1_POWER_OFF 0x3400u /* SLP_TYP 5, SLP_EN */
+
+#define PCI_SLOTS      32u
+#define PCI_SLOT(slot) (0x80000000u | (slot) << 11) /* function 0 of a device of bus 0 */
+#define PCI_ID         0x00u
+#define PCI_COMMAND    0x04u
+#define PCI_WORKS      0x7u /* I/O, memory, bus master */
+#define PCI_BAR0       0x10u
 
 #define NO_FAULT 0xffu
 
@@ -58,6 +65,9 @@ void set_gate(u32 vector, void (*handler)(void));
 void put_text(const char *text);
 void put_number(u64 value);
 void put_hex(u64 value);
+
+/* Waits for a key on COM1. */
+void wait_key(void);
 
 /* Is `word` a word of the command line? */
 bool has_word(const char *cmdline, const char *word);
@@ -114,6 +124,19 @@ static inline u64 rdmsr(u32 msr)
 static inline void wrmsr(u32 msr, u64 value)
 {
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+/* A double word of configuration space, at PCI_SLOT + offset. */
+static inline u32 pci_read(u32 address)
+{
+	out32(0xcf8, address);
+	return in32(0xcfc);
+}
+
+static inline void pci_write(u32 address, u32 value)
+{
+	out32(0xcf8, address);
+	out32(0xcfc, value);
 }
 
 struct regs4 {

@@ -6,6 +6,7 @@
 #define OWN_BIT 6u
 #define RX      0u
 #define TX      1u
+#define CONTROL 2u
 #define FRAME   (GUEST_DATA + 0x1000)
 #define BUFFERS (GUEST_DATA + 0x20000)
 
@@ -33,7 +34,14 @@ static void server_look(void)
 		net_server_answer(&server, hello);
 }
 
-static void start(u64 features)
+enum server_kind {
+	ABSENT,
+	MUTE, /* it starts, and answers nothing */
+	SERVING,
+};
+
+/* Makes a card with such a server, which the guest takes in use. */
+static void start_with(enum server_kind kind, u64 features)
 {
 	struct machine *m = &host_machine;
 	struct start_resource r = {.size = NET_SESSION_SIZE, .bit = OWN_BIT, .value = BIT(2)};
@@ -43,20 +51,26 @@ static void start(u64 features)
 	memset(memory, 0, NET_SESSION_SIZE);
 	host_setup(false);
 	r.address = (u64)memory;
-	server_start();
+	if (kind != ABSENT)
+		server_start();
 	CHECK(backend_net_open(m, 0, &r));
-	host.wait = server_look;
+	host.wait = kind == SERVING ? server_look : NULL;
 	host.wait_bits = ~0ull;
 	machine_virtio_await(m, &m->virtio.net[0].connected, m->virtio.net[0].own_bit);
-	CHECK(m->virtio.net[0].connected);
+	CHECK_EQ(m->virtio.net[0].connected, kind == SERVING);
 	CHECK(virtio_net_init(m, &m->state->virtio.card[0], 0, CARD, 1, mac));
 	backend_net_attach(m, 0);
 	machine_virtio_bells(m, &m->state->virtio.card[0].virtio);
 	pci_configure(m, &m->state->pci, PM_BASE_DEFAULT);
 	guest_start(CARD, features);
+}
+
+static void start(u64 features)
+{
+	start_with(SERVING, features);
 	server_look(); /* what the driver takes was said anew */
 	event();
-	CHECK(m->virtio.net[0].connected);
+	CHECK(host_machine.virtio.net[0].connected);
 }
 
 static void transmit(u32 bytes)
@@ -234,6 +248,29 @@ TEST(a_server_that_restarts)
 	CHECK_EQ(guest_read(CARD, VIRTIO_OFFSET_DEVICE + 6, 2), 3); /* announce */
 	CHECK(give(60));
 	CHECK(guest_used(RX, &id, &length));
+}
+
+/* To the driver a card whose server has never served, whatever events come of it, is one without a
+ * link: what it sends is dropped, and what it commands is carried out. */
+TEST(a_server_that_never_serves)
+{
+	const struct guest_part command[] = {{FRAME, 3, false}, {BUFFERS, 1, true}};
+	u32 id, length;
+
+	for (enum server_kind kind = ABSENT; kind <= MUTE; kind++) {
+		start_with(kind, VIRTIO_NET_F_STATUS | VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX);
+		for (u32 i = 0; i < FLOOD_EVENTS; i++)
+			event();
+		CHECK_EQ(guest_read(CARD, VIRTIO_OFFSET_DEVICE + 6, 2), 0);
+		transmit(100);
+		CHECK(guest_used(TX, &id, &length));
+		memcpy(host_ram + FRAME, (const u8[]){VIRTIO_NET_CTRL_RX, VIRTIO_NET_RX_PROMISC, 1},
+			3);
+		host_ram[BUFFERS] = 0xff;
+		guest_add(CARD, CONTROL, command, 2);
+		CHECK(guest_used(CONTROL, &id, &length));
+		CHECK_EQ(host_ram[BUFFERS], VIRTIO_NET_OK);
+	}
 }
 
 /* A server that is given up: the link is down until there is one again. */

@@ -42,12 +42,14 @@ FLOODED = [
     (r"operator's prompt", r"stats flooding\n"),
     (r"process pool: ", r"stop flooding\n"),
     (r"flooding is stopped by the operator", KEY + r"2\n"),
-    (r"typing goes to undisturbed(?s:.)*/ # ", r"dd if=/dev/vdb bs=64k count=8 iflag=direct 2>n | wc -c; echo first-$((40+1))\n"),
+    (r"typing goes to undisturbed(?s:.)*/ # ", r"dd if=/dev/vdb bs=64k count=8 iflag=direct 2>n | wc -c; for i in 0 1; do "
+                                               r"ifconfig eth$i up promisc; echo eth$i-$(cat /sys/class/net/eth$i/carrier); done; "
+                                               r"echo first-$((40+1))\n"),
     (r"first-41", KEY + "o"),
     (r"operator's prompt", r"list\n"),
-    (r"MiB of memory are free", KEY + "2"),
-    (r"typing goes to undisturbed", ""),
-    (r"undisturbed: storm floods their block session", r"poweroff\n"),
+    (r"MiB of memory are free", r"stats storm\n"),
+    (r"storm: running, started (?:[3-9]|\d\d) times|storm is restarted \([2-9]\)", KEY + "2"),
+    (r"typing goes to undisturbed", r"poweroff\n"),
 ]
 FLOODS = r"root\] %s: %s floods their %s session with events"
 
@@ -79,7 +81,10 @@ BOOTS = [
     Boot("flood", "flood.dts", [
         Check("lines", r"root\] flooding: flood \d+"),
         Check("server", FLOODS % ("undisturbed", "storm", "block")),
-        Check("server-restarted", r"root\] storm broke the protocol with all its peers", r"root\] storm is restarted"),
+        Check("card", FLOODS % ("undisturbed", "storm", "net"), r"^\[undisturbed\] eth0-1$", r"^\[undisturbed\] eth1-0$"),
+        Check("server-restarted", r"root\] storm broke the protocol with all its peers$", r"root\] storm is restarted \(1\)",
+              r"root\] storm broke the protocol with all its peers: it is restarted when its limit allows it",
+              r"root\] storm is restarted \(2\)|storm: running, started [3-9]"),
         *[Check(f"client-of-{server}", FLOODS % (server, "hostile", what), lacks=rf"root\] {server} (is restarted|broke|hangs)")
           for server, what in (("ramdisk", "block"), ("switch", "net"), ("console", "console"))],
         Check("disk", r"^\[undisturbed\] 524288$", r"^\[undisturbed\] first-41"),

@@ -26,10 +26,12 @@ STEPS = [
     (r"begin-2-42", KEY + "o"),
     (r"operator's prompt", r"restart net-a\n"),
     (r"(?s)restarted by the operator.*net-a: .* the link is up", r"inject net-a kill\n"),
+    (r"net-a: .* the link is up", r"inject net-a stale-ring\n"),
     (r"net-a: .* the link is up", KEY + "1"),
     (r"end-2-42", fetch(3, 21)),
     (r"begin-3-42", KEY + "o"),
     (r"operator's prompt", r"inject net-b bad-ring\n"),
+    (r"net-b: .* the link is up", r"inject net-b wild-write\n"),
     (r"net-b: .* the link is up", r"inject net-b kill\n"),
     (r"net-b: .* the link is up", KEY + "1"),
     (r"end-3-42", r"poweroff\n"),
@@ -38,9 +40,11 @@ STEPS = [
 A = r"^\[linux-a\] "
 CHECKS = [
     Check("reaches", A + r"2 packets transmitted, 2 packets received", A + r"2 packets transmitted, 2 packets received"),
-    Check("line", "begin-2-42$", r"net-a is restarted by the operator", r"net-a: .* the link is up",
-          r"net-a: .* the link is up", SUM + "  -$", A + "end-2-42$"),
-    Check("messages", "begin-3-42$", r"net-b: .* the link is up", r"net-b: .* the link is up", SUM + "  -$", A + "end-3-42$"),
+    Check("line", "begin-2-42$", r"net-a is restarted by the operator", *[r"net-a: .* the link is up"] * 3, SUM + "  -$",
+          A + "end-2-42$"),
+    Check("line-faults", r"net-a is killed by", r"switch-a: net-a broke their net session", r"net-a is restarted"),
+    Check("messages", "begin-3-42$", *[r"net-b: .* the link is up"] * 3, SUM + "  -$", A + "end-3-42$"),
+    Check("messages-faults", r"switch-b: net-b broke their net session", r"net-b died: page fault", r"net-b is killed by"),
     Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|resets did not help"),
 ]
 

@@ -17,9 +17,9 @@ BOTH = r"(?s)\[linux-a\] / # .*\[linux-b\] / # |\[linux-b\] / # .*\[linux-a\] / 
 
 
 def kills(names):
-    """The steps at the operator's prompt in which each of these is killed in turn."""
-    before = [r"operator's prompt", *(rf"\] {name} is restarted \(1\)" for name in names)]
-    typed = [*(rf"inject {name} kill\n" for name in names), r"restart net\n"]
+    """The steps at the operator's prompt in which each of these is killed in turn, and the card's driver fails otherwise."""
+    before = [r"operator's prompt", *(rf"\] {name} is restarted \(1\)" for name in names), r"\] net is restarted \(2\)"]
+    typed = [*(rf"inject {name} kill\n" for name in names), r"inject net bad-ring\n", r"restart net\n"]
     return list(zip(before, typed))
 
 
@@ -54,14 +54,15 @@ CHECKS = [
     Check("fetched", A + hashlib.sha256(FAST).hexdigest()),
     Check("disk", A + r"disk-42$", A + r"kept-42$"),
     Check("guest-to-guest", B + PING, B + PING),
-    Check("driver-killed", r"end-41$", r"net is restarted \(1\)", r"switch is restarted \(1\)", r"net is restarted by the operator",
+    Check("driver-killed", r"end-41$", r"net is restarted \(1\)", r"switch is restarted \(1\)", r"net is restarted \(2\)",
+          r"net is restarted by the operator",
           B + ".*slow-" + hashlib.sha256(SLOW).hexdigest()),
     Check("afterwards", r"linux-b: its guest switched itself off", A + PING),
     Check("well", lacks=r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|I/O error"),
 ]
 
 BOOTS = [
-    Boot("network-qemu-svm", "guests/systems/network.dts", CHECKS, steps=steps("net", "switch", "nvme"), timeout=330,
+    Boot("network-qemu-svm", "guests/systems/network.dts", CHECKS, steps=steps("net", "switch", "nvme", "bus", "console"), timeout=330,
          options=["--net", "user"], disks=[("nvme", lambda path: blank(path, 64))],
          files={"fast": (FAST, 0), "slow": (SLOW, PAUSE)}),
     Boot("network-bochs-vmx", "guests/systems/bochs.dts", CHECKS, platform="bochs-vmx", timeout=1100, options=["--net", "user"],

@@ -1,6 +1,7 @@
 """A Debian guest with an NVMe controller and a serial port of its own, driven by its stock drivers: what it writes past its
 page cache stands in the image, and what it sends comes back, also when its VMM is replaced meanwhile; the serial port's
-expansion ROM is what the machine has; behind each IOMMU, but for the port's interrupt line. Without one it is not started."""
+expansion ROM is what the machine has; behind each IOMMU, but for the port's interrupt line. Beside it a guest tells a device of its
+own to reach beyond its memory: that is named, and harms nobody. Without an IOMMU the guest is not started."""
 
 import hashlib
 
@@ -25,17 +26,22 @@ ROUND = (r"dd if=/dev/urandom of=/tmp/p bs=64k count=64 2>/dev/null; dd if=/tmp/
          r"| sha256sum); [ \"$a\" = \"$b\" ] || echo bad-sum")
 ERRORS = r"echo errors-$(dmesg | grep -ciE 'i/o error|timeout|resetting|completion polled'); "
 LAST = ROUND + r"; sync; " + READ_ROM + ERRORS + r"grep nvme0q /proc/interrupts; echo sum-${a%% *}; poweroff\n"
+
+# The guest with the device that copies to any address begins at a key.
+REACHES = [(r"typing goes to reach", r"x"), (r"reach: \d+ passed, \d+ failed(?s:.*keeper: pass \d+.*keeper: pass) \d", "")]
 STEPS = [
     (r"\[linux-a\] / # ", SERIAL),
     (r"end-41", r"(n=0; while [ ! -e /tmp/stop ]; do " + ROUND + r"; s; n=$((n+1)); done; echo rounds-$n) & "
                 r"sleep 3; echo end-$((40+0))\n"),
-    (r"end-40", KEY + "o"),
+    (r"end-40", KEY + "2"),
+    *REACHES,
+    (r"", KEY + "o"),
     (r"operator's prompt", r"restart-vmm linux-a\n"),
     (r"a fresh VMM has taken the guest over \(1\)", r"restart-vmm linux-a\n"),
     (r"a fresh VMM has taken the guest over \(2\)", KEY + "1"),
     (r"typing goes to linux-a", r"sleep 2; touch /tmp/stop; wait; s; grep $t /proc/interrupts; " + LAST),
 ]
-WRONG = r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|^\[linux-.\] (bad-|lost-serial$)|tried to (read|write)"
+WRONG = r"Kernel panic|BUG:|Oops|Call Trace|self-detected stall|^\[linux-.\] (bad-|lost-serial$)|linux-a: .* tried to (read|write)"
 
 
 def make(path):
@@ -61,23 +67,28 @@ def rom(log):
 
 def boot(name, steps, iommu, checks=()):
     return Boot(name, "passthrough.dts", [
-        Check("fenced", *(rf"linux-a: PCI function 00:{n}\.0 reaches only the memory that it is given" for n in (10, 18))),
+        *[Check(f"fenced-{number}", rf"{guest}: PCI function 00:{number}\.0 reaches only the memory that it is given")
+          for guest, number in (("linux-a", "10"), ("linux-a", "18"), ("reach", "05"))],
         *checks,
+        Check("reach", r"keeper: pass 0", r"^\[reach\] PASS", r"^\[reach\] reach: 8 passed, 0 failed", r"keeper: pass \d", r"keeper: pass \d",
+              lacks=r"keeper: somebody wrote|root\] (reach|keeper)\b.*(died|stopped|restarted|given up)"),
         Check("rom", call=rom),
         Check("messages", r"^\[linux-a\] errors-0$", r"^\[linux-a\] .*PCI-MSI.* nvme0q1$"),
         Check("image", call=contents),
         Check("well", lacks=WRONG),
-    ], steps=steps, timeout=180, disks=[("nvme", make)],
-                machine=["-device", iommu, "-device", f"pci-serial,addr=18,chardev=nothing,romfile={ROM}",
+    ], steps=steps, until=r"linux-a: its guest switched itself off", timeout=180, disks=[("nvme", make)],
+                machine=["-device", iommu, "-device", "edu,addr=5", "-device", f"pci-serial,addr=18,chardev=nothing,romfile={ROM}",
                          "-chardev", "null,id=nothing"])
 
 
 BOOTS = [
     boot("passthrough-vtd-qemu-svm", STEPS, "intel-iommu,intremap=on,caching-mode=on",
          [Check("restarts", r"fresh VMM .* \(1\)", r"fresh VMM .* \(2\)", r"^\[linux-a\] rounds-[1-9]"),
-          Check("line", r"^\[linux-a\] +16: +[1-9]\d* +IO-APIC +16-fasteoi +ttyS1$")]),
+          Check("line", r"^\[linux-a\] +16: +[1-9]\d* +IO-APIC +16-fasteoi +ttyS1$"),
+          Check("named", r"root\] reach: PCI function 00:05\.0 tried to write memory at 0x[26ae]000000, which it was not given")]),
     # QEMU's AMD-Vi makes an edge of a level: the end of its interrupt never reaches the I/O APIC (tests/README.md).
-    boot("passthrough-amdvi-qemu-svm", [(r"\[linux-a\] / # ", LAST)], "amd-iommu,intremap=on"),
+    boot("passthrough-amdvi-qemu-svm", [
+        (r"\[linux-a\] / # ", KEY + "2"), *REACHES, (r"", KEY + "1"), (r"typing goes to linux-a", LAST)], "amd-iommu,intremap=on"),
     Boot("passthrough-refused-qemu-svm", "guests/systems/passthrough.dts", [
         Check("refused", r"linux-a: PCI function 00:10\.0 cannot be given to a guest: no IOMMU holds it back"),
     ], until="no IOMMU holds it back", timeout=90, disks=[("nvme", make)]),

@@ -38,11 +38,12 @@ def work(end, address):
 
 class Machine:
     """A description, whose domains `disk` and `others` are made to fail under the guests linux-a and linux-b. ready: what the
-    disk's driver logs last when it starts; one that takes long would else fail before it can have requests."""
+    disk's driver logs last when it starts; one that takes long would else fail before it can have requests. dma: those that
+    can tell a device wrong."""
 
-    def __init__(self, system, disk="ramdisk", others=("switch", "console", "uart"), kinds=KINDS, *, ready="", **settings):
+    def __init__(self, system, disk="ramdisk", others=("switch", "console", "uart"), kinds=KINDS, *, ready="", dma=(), **settings):
         self.system, self.disk, self.others, self.kinds, self.settings = system, disk, others, kinds, settings
-        self.ready = ready
+        self.ready, self.dma = ready, dma
 
 
 def blank(path, mib=32):
@@ -54,7 +55,7 @@ def blank(path, mib=32):
 REAL = ("switch", "console", "uart", "bus")
 OPENED = r"disk: PCI function .* for linux-b"
 IOMMU = ["-device", "intel-iommu,intremap=on,caching-mode=on"]
-# Only with an IOMMU is the disk's driver told to do wild-dma: without one that may be the end of the machine.
+# Only with an IOMMU is a driver told to do wild-dma: without one that may be the end of the machine.
 MACHINES = {
     "ramdisk": Machine("drivers.dts"),
     "ramdisk-no-replay": Machine("drivers-no-replay.dts"),
@@ -62,14 +63,15 @@ MACHINES = {
     "ahci": Machine("drivers-ahci.dts", "disk", REAL, ready=OPENED, disks=[("ahci", blank)]),
     "usb": Machine("drivers-usb.dts", "disk", REAL, ready=OPENED, disks=[("usb", blank)]),
     "nvme": Machine("drivers-nvme.dts", "disk", REAL, disks=[("nvme", blank)]),
-    "nvme-iommu": Machine("drivers-dma.dts", "disk", REAL, (*KINDS, "wild-dma"), disks=[("nvme", blank)], machine=IOMMU),
+    "nvme-iommu": Machine("drivers-dma.dts", "disk", (*REAL, "net"), (*KINDS, "wild-dma"), dma=("disk", "net"),
+                          disks=[("nvme", blank)], options=["--net", "user,e1000e"], machine=IOMMU),
 }
 
 
 def pairs(machine):
     """Every (domain, fault) but those that lose what this script waits for: what stands in a broken ring of bytes."""
     return [(target, kind) for target in (machine.disk, *machine.others) for kind in machine.kinds
-            if (kind not in RINGS or target not in ("console", "uart", "bus")) and (kind != "wild-dma" or target == machine.disk)]
+            if (kind not in RINGS or target not in ("console", "uart", "bus")) and (kind != "wild-dma" or target in machine.dma)]
 
 
 def choose(machine, number, seed):
