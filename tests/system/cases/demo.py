@@ -1,6 +1,6 @@
 """The demonstration system on each platform: two Linux guests, their consoles, the operator."""
 
-from boot import DELIVERY, Boot, Check
+from boot import Boot, Check
 
 KEY = r"\x1d"  # Ctrl-]
 BOTH = r"(?s)Hello from guest a: .*Hello from guest b: |Hello from guest b: .*Hello from guest a: "
@@ -98,7 +98,7 @@ STOP_START = [
 BOOTS = [
     Boot("demo-qemu-svm", "guests/systems/demo.dts", CHECKS + STOP_START,
          steps=GUESTS + OPERATOR + AGAIN + OFF, timeout=240),
-    Boot("demo-bochs-vmx", "guests/systems/demo.dts", CHECKS, platform="bochs-vmx", options=DELIVERY,
+    Boot("demo-bochs-vmx", "guests/systems/demo.dts", CHECKS, platform="bochs-vmx",
          steps=GUESTS + OPERATOR + OFF, timeout=800),
     Boot("demo-bochs-svm", "guests/systems/demo.dts", CHECKS, platform="bochs-svm",
          steps=GUESTS + OPERATOR + OFF, timeout=800),

@@ -1,7 +1,7 @@
 """Guests that try what they must not, and end by a triple fault, a jump to nowhere, a reset, a halt or never, beside a Linux
 guest that must not notice."""
 
-from boot import DELIVERY, GO_ON, Boot, Check, Failed
+from boot import GO_ON, Boot, Check, Failed
 
 KEY = r"\x1d"  # Ctrl-]
 
@@ -91,6 +91,6 @@ def boot(platform, steps, more, timeout, **options):
 
 BOOTS = [
     boot("qemu-svm", STEPS + LOOP + FAULTS + OFF + STAYS_ON, LOOP_CHECKS + FAULT_CHECKS, 180),
-    boot("bochs-vmx", STEPS + FAULTS + OFF + STAYS_ON, FAULT_CHECKS, 500, options=DELIVERY),
+    boot("bochs-vmx", STEPS + FAULTS + OFF + STAYS_ON, FAULT_CHECKS, 500),
     boot("bochs-svm", STEPS + FAULTS + OFF + STAYS_ON, FAULT_CHECKS, 500, machine=GO_ON),
 ]
