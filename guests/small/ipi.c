@@ -67,11 +67,11 @@ void smp_count_nmi(void)
 }
 
 /* Lets interrupts come, and waits a little. No interrupt comes between the caller's look and the
- * HLT. */
+ * HLT; behind PAUSE they must find the shadow of STI gone, which QEMU's PAUSE keeps. */
 static void rest(void)
 {
 	if (spin)
-		__asm__ volatile("sti\n\tpause\n\tcli");
+		__asm__ volatile("sti\n\tnop\n\tpause\n\tcli");
 	else
 		__asm__ volatile("sti\n\thlt\n\tcli");
 }
