@@ -7,25 +7,30 @@
 
 #define APIC_TPR_CLASS 0xf0
 
+/* Enters with an event to inject. */
+static __attribute__((noinline, noreturn)) void enter_injecting(struct vcpu *v)
+{
+	if (svm_twice(svm_vmcb(v)))
+		lapic_ipi(cpu_self()->apic_id, VECTOR_POSTED);
+	svm_enter_asm(v, v->run->gpr);
+}
+
 void svm_enter(struct vcpu *v)
 {
 	struct vmcb *b = svm_vmcb(v);
-	struct run_page *r = v->run;
 
-	b->rax = r->gpr[RAX];
-	b->rsp = r->gpr[RSP];
+	b->rax = v->run->gpr[RAX];
+	b->rsp = v->run->gpr[RSP];
 	b->vintr = (b->vintr & ~VINTR_TPR_MASK) | v->apic[APIC_TPR] >> 4;
-	if (unlikely(svm_twice(b)))
-		lapic_ipi(cpu_self()->apic_id, VECTOR_POSTED);
-	svm_enter_asm(v, r->gpr);
+	if (unlikely(b->event_inject))
+		enter_injecting(v);
+	svm_enter_asm(v, v->run->gpr);
 }
 
 void svm_skip(struct vcpu *v)
 {
-	struct vmcb *b = svm_vmcb(v);
-
-	b->rip += v->run->exit_length;
-	b->shadow = 0;
+	svm_vmcb(v)->rip += v->run->exit_length;
+	svm_vmcb(v)->shadow = 0;
 }
 
 static unsigned exit_io(struct run_page *r, const struct vmcb *b)
@@ -49,15 +54,14 @@ static unsigned exit_io(struct run_page *r, const struct vmcb *b)
 static unsigned exit_memory(struct run_page *r, const struct vmcb *b)
 {
 	u64 i = b->exit_info1;
-	u8 count;
+	/* The VMM may write to the page meanwhile, so nothing is read back from it. */
+	u8 count = b->byte_count > sizeof(b->bytes) ? sizeof(b->bytes) : b->byte_count;
 
 	r->exit.memory.gpa = b->exit_info2;
 	r->exit.memory.access = (i & NPF_FETCH          ? EXIT_ACCESS_EXEC
 					: i & NPF_WRITE ? EXIT_ACCESS_WRITE
 							: EXIT_ACCESS_READ) |
 				(i & NPF_WALK ? EXIT_ACCESS_WALK : 0);
-	/* The VMM may write to the page meanwhile, so nothing is read back from it. */
-	count = b->byte_count > sizeof(b->bytes) ? sizeof(b->bytes) : b->byte_count;
 	r->exit.memory.byte_count = count;
 	for (unsigned n = 0; n < count; n++)
 		r->exit.memory.bytes[n] = b->bytes[n];

@@ -46,8 +46,7 @@ static inline u8 svm_virtual(const struct vmcb *b)
  */
 static inline bool svm_twice(const struct vmcb *b)
 {
-	return svm_emulated && (b->event_inject & (INJECT_VALID | INJECT_TYPE_MASK)) ==
-				       (INJECT_VALID | INJECT_TYPE_INTR);
+	return svm_emulated && (u32)b->event_inject >> 8 == (INJECT_VALID | INJECT_TYPE_INTR) >> 8;
 }
 
 /* What svm_virtual tells, as an event; nothing is injected any more. */
