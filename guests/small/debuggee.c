@@ -16,7 +16,6 @@
 volatile u64 counter;
 volatile u64 released;
 volatile u64 turns;
-static u32 passed, failed;
 
 u64 inner(u64 x);
 u64 outer(u64 x);
@@ -33,11 +32,10 @@ static u64 tsc(void)
 
 static void verdict(const char *name, bool good)
 {
-	put_text(good ? "PASS debuggee_" : "FAIL debuggee_");
+	put_verdict(good);
+	put_text("debuggee_");
 	put_text(name);
 	put_text("\n");
-	passed += good;
-	failed += !good;
 }
 
 NOINLINE u64 inner(u64 x)
@@ -95,9 +93,5 @@ void small_main(const char *cmdline)
 	put_text("debuggee: hangs\n");
 	__asm__ volatile("cli");
 	hang();
-	put_text("debuggee: ");
-	put_number(passed);
-	put_text(" passed, ");
-	put_number(failed);
-	put_text(" failed\n");
+	put_sum("debuggee");
 }

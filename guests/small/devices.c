@@ -80,8 +80,6 @@ struct device {
 static struct rings rings[QUEUES] __attribute__((aligned(4096)));
 static volatile struct request request __attribute__((aligned(4096)));
 static u64 state = 0x9e3779b97f4a7c15ull;
-static u32 passed;
-static u32 failed;
 
 /* xorshift64 (Marsaglia): the same sequence at each run. */
 static u64 random_next(void)
@@ -257,12 +255,10 @@ static bool works(const struct device *d)
 
 static void verdict(const struct device *d, bool good)
 {
-	put_text(good ? "PASS" : "FAIL");
-	put_text(" device ");
+	put_verdict(good);
+	put_text("device ");
 	put_hex(d->id);
 	put_text("\n");
-	passed += good;
-	failed += !good;
 }
 
 void small_main(const char *cmdline)
@@ -282,9 +278,5 @@ void small_main(const char *cmdline)
 		}
 		verdict(&d, good);
 	}
-	put_text("devices: ");
-	put_number(passed);
-	put_text(" passed, ");
-	put_number(failed);
-	put_text(" failed\n");
+	put_sum("devices");
 }

@@ -41,17 +41,12 @@ struct table {
 	u64 base;
 } __attribute__((packed));
 
-static u32 passed, failed;
-
 static void verdict(const char *name, bool good)
 {
-	put_text(good ? "PASS events_" : "FAIL events_");
+	put_verdict(good);
+	put_text("events_");
 	put_text(name);
 	put_text("\n");
-	if (good)
-		passed++;
-	else
-		failed++;
 }
 
 static volatile u32 *apic(u32 reg)
@@ -147,9 +142,5 @@ void small_main(const char *cmdline)
 	try_nmi();
 	try_ltr();
 	try_fault();
-	put_text("events: ");
-	put_number(passed);
-	put_text(" passed, ");
-	put_number(failed);
-	put_text(" failed\n");
+	put_sum("events");
 }

@@ -36,17 +36,10 @@
 #define PAGE_ENTRIES   512u
 #define PF_RESERVED    BIT(3)
 
-static u32 passed;
-static u32 failed;
-
 static void verdict(const char *name, bool good)
 {
-	put_text(good ? "PASS " : "FAIL ");
+	put_verdict(good);
 	put_text(name);
-	if (good)
-		passed++;
-	else
-		failed++;
 }
 
 /* Checks the fault of the last TRY. */
@@ -247,11 +240,7 @@ void small_main(const char *cmdline)
 	try_memory();
 	try_tables();
 	try_ports();
-	put_text("hostile: ");
-	put_number(passed);
-	put_text(" passed, ");
-	put_number(failed);
-	put_text(" failed\n");
+	put_sum("hostile");
 	if (has_word(cmdline, "control"))
 		try_control_registers();
 	if (has_word(cmdline, "triple")) {

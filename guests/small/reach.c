@@ -22,16 +22,13 @@
 
 static u64 memory; /* the device's registers */
 static u64 data[2][WORDS];
-static u32 passed;
-static u32 failed;
 
-static void said(const char *what, bool good)
+static bool said(const char *what, bool good)
 {
-	put_text(good ? "PASS " : "FAIL ");
+	put_verdict(good);
 	put_text(what);
 	put_text("\n");
-	passed += good;
-	failed += !good;
+	return good;
 }
 
 static volatile u32 *at(u32 offset)
@@ -98,19 +95,14 @@ void small_main(const char *cmdline)
 {
 	(void)cmdline;
 	wait_key();
-	said("the device is there", find());
-	if (failed)
+	if (!said("the device is there", find()))
 		return;
 	said("the device reaches the guest's memory", works(PATTERN));
 	for (u32 i = 0; i < PLACES; i++)
 		said("the device is told to write beyond it", copy(BEYOND + i * STEP, true));
 	said("the device reads nothing there", reads_nothing());
 	said("the device reaches the guest's memory afterwards", works(~PATTERN));
-	put_text("reach: ");
-	put_number(passed);
-	put_text(" passed, ");
-	put_number(failed);
-	put_text(" failed\n");
+	put_sum("reach");
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }

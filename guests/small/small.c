@@ -32,6 +32,7 @@ struct fault fault;
 u64 recover_rip;
 u64 recover_rsp;
 static struct gate idt[GATES];
+static u32 passed, failed; /* put_verdict */
 extern u8 trap_stubs[];
 
 void small_start(const struct pvh_info *info);
@@ -70,6 +71,23 @@ void put_hex(u64 value)
 		value >>= 4;
 	} while (value);
 	put_text(p);
+}
+
+void put_verdict(bool good)
+{
+	put_text(good ? "PASS " : "FAIL ");
+	passed += good;
+	failed += !good;
+}
+
+void put_sum(const char *guest)
+{
+	put_text(guest);
+	put_text(": ");
+	put_number(passed);
+	put_text(" passed, ");
+	put_number(failed);
+	put_text(" failed\n");
 }
 
 void wait_key(void)

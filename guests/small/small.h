@@ -66,6 +66,12 @@ void put_text(const char *text);
 void put_number(u64 value);
 void put_hex(u64 value);
 
+/* "PASS " or "FAIL ", which is counted; the name of the test is to follow. */
+void put_verdict(bool good);
+
+/* The line "GUEST: N passed, N failed". */
+void put_sum(const char *guest);
+
 /* Waits for a key on COM1. */
 void wait_key(void);
 

@@ -88,20 +88,16 @@ static volatile u64 clock_last;
 static volatile u32 clock_turn;
 static volatile u32 clock_back;
 static u32 cpus = 2;
-static u32 passed, failed;
 
 static const char *phase = "";
 
 static void verdict(const char *name, bool good)
 {
-	put_text(good ? "PASS smp_" : "FAIL smp_");
+	put_verdict(good);
+	put_text("smp_");
 	put_text(phase);
 	put_text(name);
 	put_text("\n");
-	if (good)
-		passed++;
-	else
-		failed++;
 }
 
 static u64 now(void)
@@ -481,10 +477,6 @@ void small_main(const char *cmdline)
 	give_job(JOB_DEADLINE);
 	verdict("deadline", WAIT_FOR(OTHERS(done, job_number)) && WAIT_FOR(OTHERS(ipis, 2)));
 	try_paravirtual(has_word(cmdline, "shared"));
-	put_text("smp: ");
-	put_number(passed);
-	put_text(" passed, ");
-	put_number(failed);
-	put_text(" failed\n");
+	put_sum("smp");
 	power_off();
 }
