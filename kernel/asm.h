@@ -5,7 +5,7 @@
 #define CPU_STACK_TOP 16
 #define CPU_CURRENT   24
 #define CPU_RESCHED   32
-#define CPU_VCPU      40
+#define CPU_LOADED    40
 
 #define T_RIP    128
 #define T_RFLAGS 136

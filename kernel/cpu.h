@@ -30,7 +30,7 @@ struct cpu {
 	u64 stack_top;          /* 16 */
 	struct thread *current; /* 24: NULL when idle */
 	u64 resched;            /* 32: schedule before leaving the kernel */
-	struct vcpu *vcpu;      /* 40: whose guest state is in the processor now */
+	struct vcpu *loaded;    /* 40: last vcpu that ran: its control block, debug registers */
 
 	u32 index, apic_id;
 	struct thread *sc;     /* scheduling context that is running */
@@ -44,10 +44,8 @@ struct cpu {
 	struct timer budget_end;
 	struct list threads;
 
-	void *fpu_owner; /* struct vcpu or struct thread whose registers are loaded */
-	bool fpu_owner_vcpu;
+	struct fpu *fpu;         /* whose registers are loaded, or NULL */
 	u8 task_switched;        /* CR0.TS is set */
-	struct vcpu *loaded;     /* last vcpu that ran: its control block, debug registers */
 	struct domain *ports_of; /* whose bitmap is in the TSS */
 	u8 ports_on;             /* and in force */
 	void *hw;                /* backend: VMXON region or host save area */

@@ -96,7 +96,7 @@ static void stop_here(struct kobj *o, struct cpu *c)
 static void free_thread(struct thread *t, struct pool *pool)
 {
 	pool_frame_free(pool, t->message);
-	pool_free(pool, t->fpu_area, FPU_AREA_SIZE);
+	pool_free(pool, t->fpu.area, FPU_AREA_SIZE);
 	pool_free(pool, t, sizeof(*t));
 }
 

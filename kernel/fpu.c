@@ -82,52 +82,44 @@ static void restore(const void *area)
 		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 }
 
-static void *owner_area(struct cpu *c)
-{
-	return c->fpu_owner_vcpu ? ((struct vcpu *)c->fpu_owner)->fpu
-				 : ((struct thread *)c->fpu_owner)->fpu_area;
-}
-
 void fpu_sync(struct cpu *c)
 {
 	u64 xcr0;
 
-	if (!features.xsave || !c->fpu_owner_vcpu || !c->fpu_owner)
+	if (!features.xsave || !c->fpu)
 		return;
 	xcr0 = read_xcr0();
-	if (xcr0 == c->xcr0)
-		return;
-	c->xcr0 = xcr0;
-	((struct vcpu *)c->fpu_owner)->xcr0 = xcr0;
+	if (xcr0 != c->xcr0)
+		c->xcr0 = c->fpu->xcr0 = xcr0;
 }
 
-void fpu_save(struct cpu *c)
+/* Leaves CR0.TS clear. */
+static void save_loaded(struct cpu *c)
 {
-	if (!c->fpu_owner)
+	if (!c->fpu)
 		return;
 	fpu_sync(c);
 	set_ts(c, false);
 	set_xcr0(c, features.xcr0_saved);
-	save(owner_area(c));
+	save(c->fpu->area);
 }
 
-static void load(struct cpu *c, void *owner, bool is_vcpu)
+static void load(struct cpu *c, struct fpu *f)
 {
-	fpu_save(c);
+	save_loaded(c);
 	set_ts(c, false);
 	set_xcr0(c, features.xcr0_saved);
-	c->fpu_owner = owner;
-	c->fpu_owner_vcpu = is_vcpu;
-	restore(owner_area(c));
+	c->fpu = f;
+	restore(f->area);
 }
 
 void fpu_load_vcpu(struct cpu *c, struct vcpu *v)
 {
-	if (unlikely(c->fpu_owner != v)) {
-		load(c, v, true);
+	if (unlikely(c->fpu != &v->fpu)) {
+		load(c, &v->fpu);
 		set_ts(c, true);
 	}
-	set_xcr0(c, v->xcr0);
+	set_xcr0(c, v->fpu.xcr0);
 }
 
 void fpu_switch(struct cpu *c, struct thread *t)
@@ -136,14 +128,18 @@ void fpu_switch(struct cpu *c, struct thread *t)
 		set_ts(c, true);
 		return;
 	}
-	if (c->fpu_owner != t)
-		load(c, t, false);
-	set_xcr0(c, features.xcr0_saved);
+	if (c->fpu != &t->fpu)
+		load(c, &t->fpu);
+	set_xcr0(c, t->fpu.xcr0);
 	set_ts(c, false);
 }
 
-void fpu_disown(struct cpu *c, void *owner)
+void fpu_evict(struct cpu *c, struct fpu *f)
 {
-	if (c->fpu_owner == owner)
-		c->fpu_owner = NULL;
+	if (c->fpu != f)
+		return;
+	save_loaded(c);
+	c->fpu = NULL;
+	/* The program that goes on now may not look at what is left there. */
+	set_ts(c, true);
 }

@@ -127,11 +127,11 @@ void fpu_init_cpu(struct cpu *c);
 void fpu_load_vcpu(struct cpu *c, struct vcpu *v);
 /* CR0.TS, and the registers of threads that use them */
 void fpu_switch(struct cpu *c, struct thread *t);
-void fpu_save(struct cpu *c);
 /* Learns XCR0 anew from the processor: QEMU 7.2 does not intercept XSETBV, so its guests change it
  * unseen. */
 void fpu_sync(struct cpu *c);
-void fpu_disown(struct cpu *c, void *owner);
+/* If the registers of `f` are here, saves them and leaves them to nobody. */
+void fpu_evict(struct cpu *c, struct fpu *f);
 void fpu_area_init(void *area);
 bool fpu_area_check(void *area); /* made safe to restore; false: it was not */
 
@@ -209,6 +209,14 @@ static inline void thread_switch(struct cpu *c, struct thread *t)
 	}
 	if (unlikely(!(t->lean & c->task_switched)))
 		return thread_switch_slow(c, t);
+	fs_load(t);
+}
+
+/* Brings back what the run of a guest has changed, when `t` goes on without a switch of threads. */
+static inline void thread_restore(struct cpu *c, struct thread *t)
+{
+	if (unlikely(!t->lean))
+		fpu_switch(c, t);
 	fs_load(t);
 }
 

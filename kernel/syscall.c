@@ -290,7 +290,7 @@ static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH);
 static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP);
 static_assert(offsetof(struct cpu, current) == CPU_CURRENT);
 static_assert(offsetof(struct cpu, resched) == CPU_RESCHED);
-static_assert(offsetof(struct cpu, vcpu) == CPU_VCPU);
+static_assert(offsetof(struct cpu, loaded) == CPU_LOADED);
 static_assert(offsetof(struct thread, regs.rip) == T_RIP);
 static_assert(offsetof(struct thread, regs.rflags) == T_RFLAGS);
 static_assert(offsetof(struct thread, resume) == T_RESUME);

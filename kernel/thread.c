@@ -15,12 +15,13 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 	if (!t->message)
 		return STATUS_NO_MEMORY;
 	if (m->flags & THREAD_FPU) {
-		t->fpu_area = pool_alloc(&d->pool, FPU_AREA_SIZE);
-		if (!t->fpu_area) {
+		t->fpu.area = pool_alloc(&d->pool, FPU_AREA_SIZE);
+		if (!t->fpu.area) {
 			s = STATUS_NO_MEMORY;
 			goto fail;
 		}
-		fpu_area_init(t->fpu_area);
+		fpu_area_init(t->fpu.area);
+		t->fpu.xcr0 = features.xcr0_saved;
 	}
 	t->lean = !(m->flags & THREAD_FPU);
 	s = domain_map_frame(d, m->message, t->message, PTABLE_READ | PTABLE_WRITE);
@@ -49,7 +50,7 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 	return STATUS_OK;
 fail:
 	pool_frame_free(&d->pool, t->message);
-	pool_free(&d->pool, t->fpu_area, FPU_AREA_SIZE);
+	pool_free(&d->pool, t->fpu.area, FPU_AREA_SIZE);
 	return s;
 }
 
@@ -159,7 +160,7 @@ void thread_kill(struct thread *t)
 	t->sc = t;
 	timer_cancel(&t->timeout);
 	timer_cancel(&t->replenish);
-	fpu_disown(c, t);
+	fpu_evict(c, &t->fpu);
 	t->state = THREAD_DEAD;
 	if (c->sc == t)
 		c->sc = NULL;

@@ -33,6 +33,12 @@ enum thread_resume {
 	RESUME_GUEST = 2,  /* goes on in vcpu_run */
 };
 
+/* Whose FPU registers a CPU can hold: a vCPU, or a thread with THREAD_FPU. */
+struct fpu {
+	void *area; /* XSAVE image, 64-byte aligned */
+	u64 xcr0;
+};
+
 #define STOP_ASKED     1 /* THREAD_CTL_STOP */
 #define STOP_OVERDRAWN 2 /* its budget ended in the middle of its call */
 
@@ -90,7 +96,7 @@ struct thread {
 	struct vcpu *vcpu;     /* that this thread runs, or NULL */
 	struct list cpu_link;  /* in cpu->threads */
 	u64 message_va;
-	void *fpu_area; /* only with THREAD_FPU */
+	struct fpu fpu; /* only with THREAD_FPU */
 };
 
 struct port {

@@ -44,13 +44,13 @@ static void vcpu_init(struct vcpu *v)
 	r->dr6 = 0xffff0ff0;
 	r->pat = 0x0007040600070406ull;
 	r->xcr0 = XCR0_X87;
-	v->xcr0 = XCR0_X87;
+	v->fpu.xcr0 = XCR0_X87;
 	v->dr6 = r->dr6;
 	v->timer.expire = timer_expired;
 	v->deadline.expire = deadline_expired;
 	v->deadline.deadline = TIME_NEVER;
 	list_init(&v->map_link);
-	fpu_area_init(v->fpu);
+	fpu_area_init(v->fpu.area);
 	r->dirty = GROUP_ALL_REG | GROUP_CONTROL | GROUP_INJECT | GROUP_APIC;
 }
 
@@ -112,9 +112,9 @@ status_t vcpu_create(struct thread *t, struct domain *payer, struct kobj **out)
 	v->vm = container_of(vm.obj, struct vm, obj);
 	v->run = pool_frame_alloc(&payer->pool);
 	v->apic = pool_frame_alloc(&payer->pool);
-	v->fpu = pool_alloc(&payer->pool, FPU_AREA_SIZE);
+	v->fpu.area = pool_alloc(&payer->pool, FPU_AREA_SIZE);
 	s = STATUS_NO_MEMORY;
-	if (v->run && v->apic && v->fpu) {
+	if (v->run && v->apic && v->fpu.area) {
 		v->apic_pa = window_pa(v->apic);
 		v->cpu = runner->cpu;
 		vcpu_init(v);
@@ -138,7 +138,7 @@ void vcpu_free(struct vcpu *v)
 	vcpu_ops->vcpu_free(v);
 	pool_frame_free(pool, v->run);
 	pool_frame_free(pool, v->apic);
-	pool_free(pool, v->fpu, FPU_AREA_SIZE);
+	pool_free(pool, v->fpu.area, FPU_AREA_SIZE);
 	pool_free(pool, v, sizeof(*v));
 }
 
@@ -168,7 +168,6 @@ static void load(struct cpu *c, struct vcpu *v)
 {
 	unload(c);
 	c->loaded = v;
-	c->vcpu = v;
 	vcpu_ops->load(v);
 	vcpu_flush_stale(v);
 	write_breakpoints(v->dr);
@@ -184,9 +183,7 @@ void vcpu_stop(struct vcpu *v)
 	timer_cancel(&v->deadline);
 	if (c->loaded == v)
 		unload(c);
-	if (c->fpu_owner == v)
-		fpu_save(c); /* its next thread goes on with it */
-	fpu_disown(c, v);
+	fpu_evict(c, &v->fpu); /* its next thread goes on with it */
 	if (t) {
 		if (t->state == THREAD_HALTED || t->resume == RESUME_GUEST)
 			vcpu_leave(v, STATUS_GONE, 0);
@@ -219,7 +216,7 @@ static void export(struct vcpu *v, u64 groups)
 	}
 	if (unlikely(groups & GROUP_XCR)) {
 		fpu_sync(cpu_self());
-		r->xcr0 = v->xcr0;
+		r->xcr0 = v->fpu.xcr0;
 	}
 	if (groups & GROUP_RIP)
 		r->activity = v->halted ? ACTIVITY_HLT : ACTIVITY_ACTIVE;
@@ -243,7 +240,7 @@ static void import(struct vcpu *v, u64 groups)
 		u64 xcr0 = __atomic_load_n(&r->xcr0, __ATOMIC_RELAXED);
 
 		if (xcr0_valid(xcr0))
-			v->xcr0 = xcr0;
+			v->fpu.xcr0 = xcr0;
 	}
 	if (groups & GROUP_RIP)
 		v->halted = r->activity == ACTIVITY_HLT;
@@ -276,12 +273,12 @@ static bool event_valid(u64 event)
 }
 
 /* Takes over what is dirty; always before anything is exported over it. */
-static inline void import_dirty(struct vcpu *v)
+static inline void import_dirty(struct vcpu *v, struct run_page *r)
 {
-	u64 groups = __atomic_load_n(&v->run->dirty, __ATOMIC_ACQUIRE);
+	u64 groups = __atomic_load_n(&r->dirty, __ATOMIC_ACQUIRE);
 
 	if (groups) {
-		v->run->dirty = 0;
+		r->dirty = 0;
 		import(v, groups);
 	}
 }
@@ -347,20 +344,20 @@ static bool deliver(struct vcpu *v, u64 flags)
 void vcpu_leave(struct vcpu *v, status_t s, u64 bits)
 {
 	struct thread *t = v->thread;
+	struct cpu *c = cpu_self();
 
 	t->resume = RESUME_SYSRET;
 	t->regs.gpr[RAX] = s;
 	t->regs.gpr[RDI] = bits;
 	v->run->exit_kind = EXIT_NONE;
 	v->run->valid = 0;
-	/* The guest's run has changed it, and there need be no switch of threads. */
-	if (cpu_self()->current == t)
-		fs_load(t);
-	if (s != STATUS_GONE && cpu_self()->loaded == v) {
+	if (s != STATUS_GONE) {
 		u64 length = 0;
 		u64 event;
 
-		import_dirty(v);
+		if (c->loaded != v)
+			load(c, v);
+		import_dirty(v, v->run);
 		event = vcpu_ops->uninject(v, &length);
 		if (event) {
 			v->run->inject = event;
@@ -368,6 +365,8 @@ void vcpu_leave(struct vcpu *v, status_t s, u64 bits)
 		}
 		export(v, v->run->export[EXIT_NONE] & GROUP_ALL_REG);
 	}
+	if (c->current == t)
+		thread_restore(c, t);
 	if (t->state == THREAD_HALTED)
 		thread_ready(t);
 	else if (t->wait_mask)
@@ -394,9 +393,7 @@ static __attribute__((noreturn)) void return_exit(struct vcpu *v, unsigned kind)
 	export(v, r->export[kind] & GROUP_ALL_REG);
 	if (unlikely(c->resched))
 		cpu_resume();
-	if (unlikely(!t->lean))
-		fpu_switch(c, t);
-	fs_load(t);
+	thread_restore(c, t);
 	return_sysret_to(t);
 }
 
@@ -409,7 +406,7 @@ static void take_bound(struct vcpu *v, u64 bits)
 }
 
 /* The thread's event has bits for the guest or the VMM. Returns when the guest can go on. */
-static __attribute__((noinline)) void take_event(struct cpu *c, struct vcpu *v, u64 bits)
+static __attribute__((noinline)) void take_event(struct vcpu *v, u64 bits)
 {
 	if (bits & v->bound_mask)
 		take_bound(v, bits & v->bound_mask);
@@ -417,8 +414,6 @@ static __attribute__((noinline)) void take_event(struct cpu *c, struct vcpu *v, 
 	if (!bits)
 		return;
 	__atomic_and_fetch(&v->thread->event, ~bits, __ATOMIC_SEQ_CST);
-	if (c->loaded != v)
-		load(c, v);
 	vcpu_leave(v, STATUS_EVENT, bits);
 	cpu_resume();
 }
@@ -455,14 +450,14 @@ void vcpu_continue(struct vcpu *v)
 	/* Published before the event is read; event_set does it the other way round. */
 	__atomic_store_n(&t->wait_mask, mask, __ATOMIC_SEQ_CST);
 	if (unlikely(t->event & mask))
-		take_event(c, v, t->event & mask);
+		take_event(v, t->event & mask);
 	if (unlikely(c->loaded != v))
 		load(c, v);
-	import_dirty(v);
+	import_dirty(v, r);
 	if (unlikely(v->attention || r->pending.control ||
 		     r->flags & (RUN_WINDOW | RUN_NMI_WINDOW) || r->inject & INJECT_VALID))
 		attend(v);
-	if (unlikely(c->fpu_owner != v || c->xcr0 != v->xcr0))
+	if (unlikely(c->fpu != &v->fpu || c->xcr0 != v->fpu.xcr0))
 		fpu_load_vcpu(c, v);
 	v->stats.entries++;
 	if (unlikely(!--v->until_sample)) {
@@ -565,12 +560,8 @@ void sys_vcpu_run(u64 cap, u64 mask, u64 deadline)
 	 */
 	if (unlikely(deadline != v->deadline.deadline ||
 		     (!v->deadline.queued && deadline != TIME_NEVER))) {
-		if (deadline != TIME_NEVER && deadline <= rdtsc()) {
-			if (c->loaded != v)
-				load(c, v);
-			vcpu_leave(v, STATUS_TIMEOUT, 0);
-			return;
-		}
+		if (deadline != TIME_NEVER && deadline <= rdtsc())
+			return vcpu_leave(v, STATUS_TIMEOUT, 0);
 		timer_arm(&v->deadline, deadline);
 	}
 	vcpu_continue(v);
@@ -582,6 +573,6 @@ void vcpu_fetch(struct vcpu *v, u64 groups)
 
 	if (c->loaded != v)
 		load(c, v);
-	import_dirty(v);
+	import_dirty(v, v->run);
 	export(v, groups);
 }

@@ -96,8 +96,7 @@ struct vcpu {
 	u64 asid_generation;
 	u64 tlb_generation; /* of the nested tables that it last ran with */
 
-	void *fpu; /* XSAVE area, 64-byte aligned */
-	u64 xcr0;
+	struct fpu fpu;
 	u64 dr[4]; /* while not loaded */
 	u64 dr6;
 

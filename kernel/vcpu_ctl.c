@@ -47,7 +47,7 @@ static status_t map_pages(struct thread *t, struct vcpu *v, u64 va)
 
 static status_t fpu_copy(struct thread *t, struct vcpu *v, u64 offset, bool set)
 {
-	struct cpu *c = cpu_self();
+	u8 *area = v->fpu.area;
 	u64 n = PAGE_SIZE;
 
 	t->regs.gpr[RDI] = FPU_AREA_SIZE;
@@ -55,17 +55,13 @@ static status_t fpu_copy(struct thread *t, struct vcpu *v, u64 offset, bool set)
 		return STATUS_BAD_ARG;
 	if (n > FPU_AREA_SIZE - offset)
 		n = FPU_AREA_SIZE - offset;
-	if (c->fpu_owner == v) {
-		fpu_save(c);
-		fpu_disown(c, v);
-		fpu_switch(c, t);
-	}
+	fpu_evict(cpu_self(), &v->fpu);
 	if (!set) {
-		memcpy(t->message, (u8 *)v->fpu + offset, n);
+		memcpy(t->message, area + offset, n);
 		return STATUS_OK;
 	}
-	memcpy((u8 *)v->fpu + offset, t->message, n);
-	return fpu_area_check(v->fpu) ? STATUS_OK : STATUS_DAMAGED;
+	memcpy(area + offset, t->message, n);
+	return fpu_area_check(area) ? STATUS_OK : STATUS_DAMAGED;
 }
 
 static status_t bind(struct vcpu *v, u64 bits, u64 vector)

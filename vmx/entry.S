@@ -26,7 +26,7 @@ vmx_enter:
 2:	mov %gs:CPU_STACK_TOP, %rsp
 	push %rax
 	pushfq
-	mov %gs:CPU_VCPU, %rax
+	mov %gs:CPU_LOADED, %rax
 	popq ENTRY_VCPU_REFUSED(%rax)
 	pop %rax
 
@@ -34,11 +34,11 @@ vmx_enter:
 	.globl vmx_exited
 vmx_exited:
 	push %rax
-	mov %gs:CPU_VCPU, %rax
+	mov %gs:CPU_LOADED, %rax
 	mov ENTRY_VCPU_RUN(%rax), %rax
 	save_gpr ENTRY_RUN_GPR, %rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
 	popq ENTRY_RUN_GPR + GPR_rax(%rax)
-	mov %gs:CPU_VCPU, %rdi
+	mov %gs:CPU_LOADED, %rdi
 	mov %cr2, %rax
 	mov %rax, ENTRY_VCPU_CR2(%rdi)
 	xor %ebp, %ebp

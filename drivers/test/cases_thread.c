@@ -267,6 +267,8 @@ static void create_wrong(void)
 	want_status(sys_thread_ctl(slot, THREAD_CTL_SCHED, 0, 0, 0), BAD_ARG);
 	want_status(sys_thread_ctl(slot, THREAD_CTL_SCHED, 64, 0, 0), BAD_ARG);
 	want_status(sys_thread_ctl(slot, THREAD_CTL_SCHED, 10, info->tsc_hz, 1), BAD_ARG);
+	/* A budget that ends beyond the end of time. */
+	want_status(sys_thread_ctl(slot, THREAD_CTL_SCHED, 10, ~0ull, ~0ull), BAD_ARG);
 	want_status(sys_obj_destroy(slot), OK);
 	want_status(sys_thread_ctl(slot, THREAD_CTL_GET, 0, 0, 0), GONE);
 	want_status(sys_thread_ctl(START_CAP_DOMAIN, THREAD_CTL_GET, 0, 0, 0), BAD_KIND);

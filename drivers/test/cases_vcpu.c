@@ -417,6 +417,46 @@ static void unmap(void)
 	want(run->exit.memory.gpa == 0x9000);
 }
 
+#define VECTOR_OPCODE 6
+#define VECTOR_NO_FPU 7
+
+static const u8 loop[] = {0xeb, 0xfe}; /* jmp $ */
+
+/* A thread with THREAD_FPU has its registers again after a run that ended without an exit. */
+static void fpu_of_thread(void)
+{
+	cap_t domain = child_make(CHILD_POOL);
+	cap_t thread = child_thread_with(domain, child_fpu_run, 20, info->cpu, 0, THREAD_FPU);
+	struct msg_thread state;
+
+	if (!guest_begin(loop, sizeof(loop)))
+		return;
+	want_status(sys_vcpu_ctl(guest_vcpu, VCPU_CTL_THREAD, thread, 0, NULL), OK);
+	want_status(sys_cap_grant(domain, 20, guest_vcpu, RIGHT_RUN, 0), OK);
+	want(child_run(thread, &state));
+	want(state.fault == FAULT_EXCEPTION && state.vector == VECTOR_OPCODE);
+}
+
+/* When another CPU ends a vCPU whose FPU registers are here, the program that runs cannot read
+ * them. */
+static void fpu_of_guest(void)
+{
+	cap_t domain = child_make(CHILD_POOL);
+	cap_t reader = child_thread(domain, child_fpu_late, 4000000, info->cpu, 0);
+	cap_t killer = child_thread(domain, child_destroy_late, 400000, other_cpu(), 1);
+	struct msg_thread state;
+	u64 bits;
+
+	if (other_cpu() == info->cpu || !guest_begin(loop, sizeof(loop)))
+		return;
+	want_status(sys_cap_grant(domain, 20, guest_vcpu, RIGHT_DESTROY, 0), OK);
+	want_status(sys_vcpu_run(guest_vcpu, 0, tsc_now() + info->tsc_hz / 1000, &bits), TIMEOUT);
+	want_status(sys_thread_ctl(killer, THREAD_CTL_RESUME, 0, 0, 0), OK);
+	want(child_run(reader, &state));
+	want(state.fault == FAULT_EXCEPTION && state.vector == VECTOR_NO_FPU);
+	want_status(sys_vcpu_ctl(guest_vcpu, VCPU_CTL_STATS, 0, 0, NULL), GONE);
+}
+
 const struct test_case vcpu_cases[] = {
 	{"vcpu_io", io},
 	{"vcpu_instructions", instructions},
@@ -431,5 +471,7 @@ const struct test_case vcpu_cases[] = {
 	{"vcpu_doorbell", doorbell},
 	{"vcpu_endless", endless},
 	{"vcpu_unmap", unmap},
+	{"vcpu_fpu_of_thread", fpu_of_thread},
+	{"vcpu_fpu_of_guest", fpu_of_guest},
 	{NULL, NULL},
 };

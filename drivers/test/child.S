@@ -6,6 +6,7 @@
 #define SYS_IPC_REPLY_WAIT 1
 #define SYS_EVENT_SIGNAL   2
 #define SYS_EVENT_WAIT     3
+#define SYS_VCPU_RUN       4
 #define SYS_OBJ_CREATE     6
 #define SYS_OBJ_DESTROY    7
 #define SYS_SYS_CTL        15
@@ -185,6 +186,34 @@ child_stack:
 child_fpu:
 	pxor	%xmm0, %xmm0
 	ud2
+
+/* The same after RDI turns. */
+	.globl	child_fpu_late
+child_fpu_late:
+1:	dec	%rdi
+	jnz	1b
+	jmp	child_fpu
+
+/* Runs the vCPU in slot RDI to the end of 2^20 cycles, then the same. */
+	.globl	child_fpu_run
+child_fpu_run:
+	rdtsc
+	shl	$32, %rdx
+	lea	0x100000(%rdx, %rax), %rdx
+	xor	%esi, %esi
+	mov	$SYS_VCPU_RUN, %eax
+	call	abi_stub
+	jmp	child_fpu
+
+/* After RDI turns destroys what is in slot 20, then loops. */
+	.globl	child_destroy_late
+child_destroy_late:
+1:	dec	%rdi
+	jnz	1b
+	mov	$SYS_OBJ_DESTROY, %eax
+	mov	$20, %edi
+	call	abi_stub
+	jmp	child_loop
 
 	.balign	4096
 	.section .note.GNU-stack, "", @progbits

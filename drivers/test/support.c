@@ -153,7 +153,7 @@ cap_t child_make(u64 pool)
 	return domain;
 }
 
-cap_t child_thread(cap_t domain, const void *entry, u64 arg, u32 cpu, u32 n)
+cap_t child_thread_with(cap_t domain, const void *entry, u64 arg, u32 cpu, u32 n, u64 flags)
 {
 	struct msg_create_thread m = {
 		.cpu = cpu,
@@ -162,9 +162,15 @@ cap_t child_thread(cap_t domain, const void *entry, u64 arg, u32 cpu, u32 n)
 		.stack = CHILD_STACK,
 		.arg = arg,
 		.message = CHILD_MESSAGE + n * PAGE_SIZE,
+		.flags = flags,
 	};
 
 	return make(KIND_THREAD, domain, &m, sizeof(m));
+}
+
+cap_t child_thread(cap_t domain, const void *entry, u64 arg, u32 cpu, u32 n)
+{
+	return child_thread_with(domain, entry, arg, cpu, n, 0);
 }
 
 bool child_run(cap_t thread, struct msg_thread *state)

@@ -67,8 +67,12 @@ u64 wait_bits(u64 mask, u64 us);
 /* A child domain with the page of child.S and one page of stack. CAP_NULL on errors. */
 cap_t child_make(u64 pool);
 
-/* A stopped thread in a child domain; `entry` is a label of child.S. */
+/* A stopped thread in a child domain; `entry` is a label of child.S, `n` tells those of a domain
+ * apart. */
 cap_t child_thread(cap_t domain, const void *entry, u64 arg, u32 cpu, u32 n);
+
+/* Likewise, with THREAD_* flags. */
+cap_t child_thread_with(cap_t domain, const void *entry, u64 arg, u32 cpu, u32 n, u64 flags);
 
 /* Lets a child's thread run and waits for it to stop; false if it does not. */
 bool child_run(cap_t thread, struct msg_thread *state);
@@ -91,4 +95,5 @@ extern const char child_page[], child_server[], child_echo[], child_bad_server[]
 	child_calls[], child_forward[], child_churn[], child_echo_event[], child_exit[],
 	child_loop[], child_invalid_opcode[], child_divide[], child_breakpoint[], child_interrupt[],
 	child_hlt[], child_cli[], child_rdmsr[], child_port[], child_read[], child_write[],
-	child_jump[], child_stack[], child_fpu[];
+	child_jump[], child_stack[], child_fpu[], child_fpu_late[], child_fpu_run[],
+	child_destroy_late[];

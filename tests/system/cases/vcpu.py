@@ -12,7 +12,7 @@ SVM = Check("vendor", r"kernel\] AMD-V")
 VMX = Check("vendor", r"kernel\] VT-x")
 
 BOOTS = [
-    Boot("vcpu-qemu-svm", "vcpu.dts", [SVM], options=["--icount", "--icount-shift", "4"],
+    Boot("vcpu-qemu-svm", "vcpu.dts", [SVM], cpus=2, options=["--icount", "--icount-shift", "4"],
          until=END, counted=COUNTED, timeout=90),
     # The one with virtual-interrupt delivery, and its defect (tests/README.md).
     Boot("vcpu-bochs-vmx", "vcpu.dts", [VMX], platform="bochs-vmx", options=DELIVERY, until=END,
