@@ -42,7 +42,6 @@ struct cpu {
 	struct timer_heap timers;
 	cycles_t armed; /* deadline in the hardware timer */
 	struct timer budget_end;
-	struct list threads;
 
 	struct fpu *fpu;         /* whose registers are loaded, or NULL */
 	u8 task_switched;        /* CR0.TS is set */

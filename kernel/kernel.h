@@ -105,6 +105,9 @@ void thread_block(struct thread *t, u8 state); /* the current thread waits */
 void thread_block_switch(struct cpu *c, struct thread *t, u8 state); /* likewise, at once */
 void sched_init_cpu(struct cpu *c);
 void sched_init_thread(struct thread *t);
+/* Could a context have these? sched_set gives them to `t`, on its CPU or before it runs. */
+bool sched_valid(u64 priority, u64 budget, u64 period);
+void sched_set(struct thread *t, u64 priority, u64 budget, u64 period);
 
 /* thread.c */
 status_t thread_create(struct thread *t, struct domain *payer, struct kobj **out);

@@ -270,19 +270,41 @@ void sched_init_cpu(struct cpu *c)
 {
 	for (unsigned i = 0; i < CPU_PRIORITIES; i++)
 		list_init(&c->ready[i]);
-	list_init(&c->threads);
 	slice = boot->tsc_hz / 1000000 * SLICE_US;
 	c->budget_end.expire = budget_end;
 	c->resched = 1;
+}
+
+bool sched_valid(u64 priority, u64 budget, u64 period)
+{
+	return priority >= 1 && priority < CPU_PRIORITIES &&
+	       (!budget || (budget >= boot->tsc_hz / 100000 && budget <= period &&
+				   period <= THREAD_PERIOD_MAX));
+}
+
+void sched_set(struct thread *t, u64 priority, u64 budget, u64 period)
+{
+	bool queued = t->queued;
+
+	if (queued)
+		sched_dequeue(cpu_self(), t);
+	timer_cancel(&t->replenish);
+	t->depleted = 0;
+	t->priority = (u8)priority;
+	t->effective = (u8)priority;
+	t->budget = budget;
+	t->period = period;
+	t->left = budget;
+	t->debt = 0;
+	t->period_start = rdtsc();
+	if (queued)
+		sched_enqueue(cpu_self(), t);
 }
 
 void sched_init_thread(struct thread *t)
 {
 	t->sc = t;
 	t->active = t;
-	t->effective = t->priority;
-	t->left = t->budget;
-	t->period_start = rdtsc();
 	t->replenish.expire = replenish;
 	list_init(&t->ready_link);
 }

@@ -30,9 +30,6 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 	t->message_va = m->message;
 	t->domain = d;
 	t->cpu = m->cpu;
-	t->priority = (u8)m->priority;
-	t->budget = m->budget;
-	t->period = m->period;
 	t->regs.fs_base = m->fs_base;
 	t->regs.rip = m->entry;
 	t->regs.gpr[RSP] = m->stack;
@@ -42,8 +39,8 @@ status_t thread_init(struct thread *t, struct domain *d, const struct msg_create
 	t->state = THREAD_STOPPED;
 	list_init(&t->callers);
 	list_init(&t->caller_link);
-	list_init(&t->cpu_link);
 	sched_init_thread(t);
+	sched_set(t, m->priority, m->budget, m->period);
 	t->timeout.expire = event_timeout;
 	kobj_init(&t->obj, KIND_THREAD, d, 0);
 	kobj_init(&t->event_obj, KIND_EVENT, NULL, 0);
@@ -65,9 +62,8 @@ status_t thread_create(struct thread *t, struct domain *payer, struct kobj **out
 	struct thread *n;
 	status_t s;
 
-	if (m.cpu >= cpu_count || m.priority < 1 || m.priority >= CPU_PRIORITIES ||
-		!canonical_user(m.entry) || !canonical_user(m.fs_base) || (m.flags & ~THREAD_FPU) ||
-		(m.budget && (m.period < m.budget || m.budget < boot->tsc_hz / 100000)))
+	if (m.cpu >= cpu_count || !sched_valid(m.priority, m.budget, m.period) ||
+		!canonical_user(m.entry) || !canonical_user(m.fs_base) || (m.flags & ~THREAD_FPU))
 		return STATUS_BAD_ARG;
 	n = pool_alloc(&payer->pool, sizeof(*n));
 	if (!n)
@@ -207,29 +203,6 @@ static void stop(struct thread *t)
 	thread_fault(t, FAULT_NONE, 0, 0, 0);
 }
 
-static status_t set_sched(struct thread *t, u64 priority, u64 budget, u64 period)
-{
-	bool queued = t->queued;
-
-	if (priority < 1 || priority >= CPU_PRIORITIES ||
-		(budget && (period < budget || budget < boot->tsc_hz / 100000)))
-		return STATUS_BAD_ARG;
-	if (queued)
-		sched_dequeue(cpu_self(), t);
-	timer_cancel(&t->replenish);
-	t->depleted = 0;
-	t->priority = (u8)priority;
-	t->effective = (u8)priority;
-	t->budget = budget;
-	t->period = period;
-	t->left = budget;
-	t->debt = 0;
-	t->period_start = rdtsc();
-	if (queued)
-		sched_enqueue(cpu_self(), t);
-	return STATUS_OK;
-}
-
 /* Does the operation on the CPU of `t`, with the message page of the caller. */
 static status_t thread_op(struct thread *t, const struct thread *caller)
 {
@@ -265,7 +238,10 @@ static status_t thread_op(struct thread *t, const struct thread *caller)
 		};
 		return STATUS_OK;
 	case THREAD_CTL_SCHED:
-		return set_sched(t, gpr[RDX], gpr[R8], gpr[R9]);
+		if (!sched_valid(gpr[RDX], gpr[R8], gpr[R9]))
+			return STATUS_BAD_ARG;
+		sched_set(t, gpr[RDX], gpr[R8], gpr[R9]);
+		return STATUS_OK;
 	}
 	return STATUS_BAD_CALL;
 }

@@ -94,7 +94,6 @@ struct thread {
 	struct kobj obj;
 	struct kobj event_obj; /* capabilities of kind event name this */
 	struct vcpu *vcpu;     /* that this thread runs, or NULL */
-	struct list cpu_link;  /* in cpu->threads */
 	u64 message_va;
 	struct fpu fpu; /* only with THREAD_FPU */
 };

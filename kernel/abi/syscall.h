@@ -160,13 +160,14 @@ struct msg_create_domain {
 	char name[16]; /* for the log and panics */
 };
 
-#define THREAD_FPU BIT(0) /* the thread uses x87/SSE/AVX registers */
+#define THREAD_FPU        BIT(0)  /* the thread uses x87/SSE/AVX registers */
+#define THREAD_PERIOD_MAX BIT(62) /* so that a period begun now ends before TIME_NEVER */
 
 struct msg_create_thread { /* the thread runs in the domain that pays, and is stopped at first */
 	u32 cpu;           /* index of boot_info.cpu[] */
 	u32 priority;      /* 1 (least) to 63 */
 	u64 budget;        /* cycles in each period; 0: unlimited */
-	u64 period;        /* cycles, at least budget */
+	u64 period;        /* cycles, at least budget, at most THREAD_PERIOD_MAX */
 	u64 entry;         /* RIP */
 	u64 stack;         /* RSP */
 	u64 arg;           /* RDI */
