@@ -58,12 +58,13 @@ void event_set(struct thread *t, u64 bits)
 	}
 }
 
-void event_set_slot(struct slot *s, u64 bits)
+void event_set_slot(const struct slot *s, u64 bits)
 {
-	struct kobj *o = __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE);
+	struct cap event;
 
-	if (o)
-		event_set(container_of(o, struct thread, event_obj), bits & s->data);
+	slot_copy(s, &event);
+	if (event.obj)
+		event_set(container_of(event.obj, struct thread, event_obj), bits & event.data);
 }
 
 static __attribute__((noinline)) void signal_slow(u64 cap)

@@ -117,9 +117,10 @@ status_t event_create(struct thread *t, struct domain *payer, struct kobj **out)
 void thread_fault(struct thread *t, u32 kind, u32 vector, u64 error, u64 address);
 void thread_stop_pending(struct thread *t); /* its call or its wait for another CPU is over */
 void thread_kill(struct thread *t);
-void event_timeout(struct timer *timer);       /* of thread.timeout */
-void event_set(struct thread *t, u64 bits);    /* from any CPU */
-void event_set_slot(struct slot *s, u64 bits); /* through an embedded slot; bits limited by it */
+void event_timeout(struct timer *timer);    /* of thread.timeout */
+void event_set(struct thread *t, u64 bits); /* from any CPU */
+void event_set_slot(
+	const struct slot *s, u64 bits); /* through an embedded slot; bits limited by it */
 
 /* ipc.c */
 void ipc_abort(struct thread *t);

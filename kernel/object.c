@@ -19,6 +19,7 @@ bool slot_set(struct slot *s, struct kobj *o, enum kind kind, u32 rights, u64 da
 {
 	bool alive = true;
 
+	__atomic_add_fetch(&s->version, 1, __ATOMIC_SEQ_CST);
 	s->rights = rights;
 	s->data = data;
 	__atomic_store_n(&s->kind, (u8)kind, __ATOMIC_RELEASE);
@@ -48,8 +49,6 @@ void slot_clear(struct slot *s)
 		spin_unlock(&o->lock);
 	}
 	__atomic_store_n(&s->kind, KIND_NONE, __ATOMIC_SEQ_CST);
-	s->rights = 0;
-	s->data = 0;
 }
 
 void kobj_revoke(struct kobj *o)
@@ -76,17 +75,19 @@ bool kobj_claim(struct kobj *o)
 	return first;
 }
 
-/* A copy of `s` as it was at one time: slot_set writes the kind and the object last, and emptying
- * writes them first. */
-static void slot_copy(const struct slot *s, struct cap *out)
+/* Emptying leaves rights and data as they are, and slot_set raises the version before it changes
+ * them, and writes the kind and the object last. */
+void slot_copy(const struct slot *s, struct cap *out)
 {
+	u32 version;
+
 	do {
+		version = __atomic_load_n(&s->version, __ATOMIC_ACQUIRE);
 		out->obj = __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE);
 		out->kind = __atomic_load_n(&s->kind, __ATOMIC_ACQUIRE);
 		out->rights = __atomic_load_n(&s->rights, __ATOMIC_ACQUIRE);
 		out->data = __atomic_load_n(&s->data, __ATOMIC_ACQUIRE);
-	} while (unlikely(__atomic_load_n(&s->kind, __ATOMIC_ACQUIRE) != out->kind ||
-			  __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE) != out->obj));
+	} while (unlikely(__atomic_load_n(&s->version, __ATOMIC_RELAXED) != version));
 }
 
 status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struct cap *out)
@@ -107,8 +108,5 @@ status_t cap_lookup(struct domain *d, u64 cap, enum kind kind, u32 rights, struc
 		return STATUS_GONE;
 	if ((out->rights & rights) != rights)
 		return STATUS_DENIED;
-	/* A slot that is being filled has its kind before its object. */
-	if (out->obj && out->obj->kind != out->kind)
-		return STATUS_GONE;
 	return STATUS_OK;
 }

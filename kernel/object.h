@@ -39,7 +39,8 @@ struct slot {
 	u32 rights; /* RIGHT_* */
 	u8 kind;    /* enum kind; KIND_SYS has no object; kept when emptied, so that GONE is told */
 	u8 pad[3];
-	u64 reserved[3];
+	u32 version; /* raised before each filling */
+	u32 reserved[5];
 };
 static_assert(sizeof(struct slot) == 64);
 
@@ -62,6 +63,9 @@ bool slot_set(struct slot *s, struct kobj *o, enum kind kind, u32 rights, u64 da
 /* Empties a slot, whatever it holds. */
 void slot_clear(struct slot *s);
 
+/* A copy of what `s` held at one time. Any CPU, without a lock. */
+void slot_copy(const struct slot *s, struct cap *out);
+
 /* Empties all slots that name `o`. */
 void kobj_revoke(struct kobj *o);
 
@@ -78,7 +82,8 @@ bool kobj_claim(struct kobj *o);
 /*
  * The same for the fast paths, which need the slot table of a domain: the object, or NULL on any
  * error, whose status cap_lookup tells. `slots` is domain->slots. The kind is asked of the object,
- * which stays what it is.
+ * which stays what it is. Rights and data may be those of what takes the object's place just then:
+ * who fills a table decides on both.
  */
 static inline struct kobj *cap_find(
 	struct slot **slots, u64 cap, enum kind kind, u32 rights, struct slot **out)

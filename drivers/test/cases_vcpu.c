@@ -455,6 +455,7 @@ static void fpu_of_guest(void)
 	want(child_run(reader, &state));
 	want(state.fault == FAULT_EXCEPTION && state.vector == VECTOR_NO_FPU);
 	want_status(sys_vcpu_ctl(guest_vcpu, VCPU_CTL_STATS, 0, 0, NULL), GONE);
+	wait_bits(BIT(35), 10000); /* until its VM has none */
 }
 
 const struct test_case vcpu_cases[] = {

@@ -103,8 +103,6 @@ TEST(set_and_clear)
 	CHECK_EQ(length(&objects[0].slots), 1);
 	CHECK(!s->obj);
 	CHECK_EQ(s->kind, KIND_NONE);
-	CHECK_EQ(s->rights, 0);
-	CHECK_EQ(s->data, 0);
 	slot_clear(s);
 	slot_clear(&pages[0][7]);
 	CHECK_EQ(length(&objects[0].slots), 1);
@@ -305,4 +303,43 @@ TEST(revocation_against_other_cpus)
 	for (unsigned i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	CHECK_EQ(named, 0);
+}
+
+static bool swapping;
+
+/* One slot names two objects in turn, each with rights and data of its own. */
+static void *swap(void *slot)
+{
+	for (u64 i = 0; __atomic_load_n(&swapping, __ATOMIC_RELAXED); i = !i) {
+		slot_clear(slot);
+		slot_set(slot, &objects[i * 3], KIND_THREAD, i ? RIGHTS : 0, i);
+	}
+	return NULL;
+}
+
+/* Rights and data are those of the object that is found with them. */
+TEST(copies_are_of_one_time)
+{
+	unsigned seen[2] = {0};
+	unsigned wrong = 0;
+	pthread_t thread;
+
+	reset();
+	swapping = true;
+	pthread_create(&thread, NULL, swap, &pages[0][1]);
+	while (seen[0] < 20 * STEPS || seen[1] < 20 * STEPS) {
+		struct cap found;
+		bool second;
+
+		slot_copy(&pages[0][1], &found);
+		if (!found.obj || found.kind == KIND_NONE)
+			continue;
+		second = found.obj == &objects[3];
+		seen[second]++;
+		wrong += found.rights != (second ? RIGHTS : 0) || found.data != second ||
+			 found.kind != KIND_THREAD;
+	}
+	__atomic_store_n(&swapping, false, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	CHECK_EQ(wrong, 0);
 }
