@@ -104,7 +104,7 @@ static void free_vm(struct vm *vm, struct pool *pool)
 {
 	for (unsigned i = 0; i < VM_MAX_DOORBELLS; i++)
 		pool_free(pool, vm->doorbells[i], sizeof(struct doorbell));
-	ptable_free(&vm->space.ptable, 0, 511, true);
+	ptable_free(&vm->space.ptable);
 }
 
 /* Undoes the last ties of `o`; its memory is freed unless it goes with the whole pool. */

@@ -221,7 +221,7 @@ void iommu_free(struct iommu_source *s, struct pool *pool)
 {
 	pool_frame_free(pool, s->irtes);
 	if (s->ptable)
-		ptable_free(s->ptable, 0, 511, true);
+		ptable_free(s->ptable);
 }
 
 void iommu_attach(struct iommu_source *s, bool on)

@@ -208,7 +208,7 @@ void space_unmap(struct space *s, u64 va, u64 size)
 {
 	if (!s->ptable.root)
 		return; /* a dev without an IOMMU: nothing holds it back */
-	ptable_unmap(&s->ptable, va, size, 0);
+	ptable_unmap(&s->ptable, va, size);
 	if (is_dev(s))
 		dev_unmapped(s);
 	else

@@ -61,7 +61,7 @@ status_t window_map(paddr_t pa, u64 size)
 void window_unmap(paddr_t pa, u64 size)
 {
 	spin_lock(&lock);
-	ptable_unmap(&kernel_ptable, WINDOW_BASE + pa, size, 0);
+	ptable_unmap(&kernel_ptable, WINDOW_BASE + pa, size);
 	spin_unlock(&lock);
 }
 
@@ -98,7 +98,7 @@ static void temp_unmap(void)
 	u64 va = TEMP_BASE + cpu_self()->index * BLOCK;
 
 	spin_lock(&lock);
-	ptable_unmap(&kernel_ptable, va, BLOCK, 0);
+	ptable_unmap(&kernel_ptable, va, BLOCK);
 	spin_unlock(&lock);
 	invlpg(va);
 }

@@ -177,7 +177,7 @@ status_t ptable_init(
 
 status_t ptable_map(struct ptable *t, u64 va, paddr_t pa, u64 size, u64 flags, enum mem_cache cache)
 {
-	unsigned top = (flags & PTABLE_4K) ? 1 : level_max(t);
+	unsigned top = level_max(t);
 	unsigned level;
 
 	if (!range_valid(t, va, size) || !IS_ALIGNED(pa, PAGE_SIZE) || pa >= PTABLE_PA_LIMIT ||
@@ -214,52 +214,21 @@ status_t ptable_map(struct ptable *t, u64 va, paddr_t pa, u64 size, u64 flags, e
 	return STATUS_OK;
 }
 
-u64 ptable_unmap(struct ptable *t, u64 va, u64 size, unsigned budget)
+void ptable_unmap(struct ptable *t, u64 va, u64 size)
 {
-	u64 done = 0;
-
-	if (!range_valid(t, va, size))
-		return 0;
-	for (unsigned count = 0; done < size && (!budget || count < budget); count++) {
-		unsigned level;
-		u64 *entry = ptable_walk(t, va + done, &level);
-		u64 rest = span_rest(va + done, level_span(level));
-
-		if (entry_read(entry) & layout(t)->present) {
-			if (rest != level_span(level) || rest > size - done)
-				return done;
-			entry_write(t, entry, 0);
-		}
-		done += rest;
-	}
-	return done < size ? done : size;
-}
-
-bool ptable_lookup(const struct ptable *t, u64 va, paddr_t *pa, u64 *flags, u64 *leaf)
-{
-	const struct ptable_layout *f = layout(t);
-	unsigned level;
-	u64 entry;
 	u64 span;
 
-	if (!range_valid(t, ALIGN_DOWN(va, PAGE_SIZE), PAGE_SIZE))
-		return false;
-	entry = entry_read(ptable_walk(t, va, &level));
-	span = level_span(level);
-	if (!(entry & f->present))
-		return false;
-	if (pa)
-		*pa = (entry & PTABLE_ADDRESS & ~(span - 1)) | (va & (span - 1));
-	if (flags) {
-		bool exec = f->exec ? entry & f->exec : f->no_exec && !(entry & f->no_exec);
+	for (u64 done = 0; range_valid(t, va, size) && done < size; done += span) {
+		unsigned level;
+		u64 *entry = ptable_walk(t, va + done, &level);
 
-		*flags = PTABLE_READ | ((entry & f->write) ? PTABLE_WRITE : 0) |
-			 (exec ? PTABLE_EXEC : 0) | ((entry & f->user) ? PTABLE_USER : 0) |
-			 ((entry & f->global) ? PTABLE_GLOBAL : 0);
+		span = span_rest(va + done, level_span(level));
+		if (entry_read(entry) & layout(t)->present) {
+			if (span != level_span(level) || span > size - done)
+				return;
+			entry_write(t, entry, 0);
+		}
 	}
-	if (leaf)
-		*leaf = span;
-	return true;
 }
 
 /* Frees a table whose entries are of `level`, and those below it; no deeper than the levels. */
@@ -274,18 +243,8 @@ static void table_free(struct ptable *t, paddr_t table, unsigned level)
 	pool_frame_free(t->pool, entries);
 }
 
-void ptable_free(struct ptable *t, unsigned first, unsigned last, bool root)
+void ptable_free(struct ptable *t)
 {
-	u64 *entries = window_va(t->root);
-
-	for (unsigned i = first; i <= last && i < ENTRIES; i++) {
-		if (entry_is_table(layout(t), entries[i], t->levels)) {
-			table_free(t, entries[i] & PTABLE_ADDRESS, t->levels - 1u);
-			entry_write(t, &entries[i], 0);
-		}
-	}
-	if (root) {
-		pool_frame_free(t->pool, entries);
-		t->root = 0;
-	}
+	table_free(t, t->root, t->levels);
+	t->root = 0;
 }

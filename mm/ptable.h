@@ -22,7 +22,6 @@ struct ptable_features {
 	bool host_1g; /* 1 GiB leaves */
 	bool host_nx;
 	bool nested_1g; /* EPT or NPT */
-	bool ept_ad;    /* not needed by the walker; leaf A/D bits are left to the hardware */
 	bool iommu_2m;
 	bool iommu_1g;
 	bool iommu_snoop;    /* VT-d: snoop control (ECAP.SC); else the SNP bit is reserved */
@@ -42,7 +41,6 @@ extern struct ptable_features ptable_features;
 #define PTABLE_EXEC   BIT(2)
 #define PTABLE_USER   BIT(3) /* host format only */
 #define PTABLE_GLOBAL BIT(4) /* host format only */
-#define PTABLE_4K     BIT(5) /* only 4 KiB leaves */
 
 struct ptable {
 	paddr_t root; /* top-level table */
@@ -68,24 +66,12 @@ status_t ptable_map(
 	struct ptable *t, u64 va, paddr_t pa, u64 size, u64 flags, enum mem_cache cache);
 
 /*
- * Unmaps what ptable_map mapped at [va, va + size), at most `budget` leaves; 0 in the budget means
- * all. Returns the number of bytes from `va` on that are now unmapped (size when done). Empty
- * entries count like leaves, so that the budget bounds the time. A leaf that reaches beyond the
- * range is not split: the function returns what it did before it, as it returns 0 for a range that
- * ptable_map refuses; both are a caller's mistake. Entries are cleared; empty tables are not freed
- * here (see ptable_free), so a concurrent hardware walk never meets a reused table. The caller
- * invalidates TLBs afterwards.
+ * Unmaps what ptable_map mapped at [va, va + size). A leaf that reaches beyond the range is not
+ * split: the function ends there, and does nothing for a range that ptable_map refuses; both are a
+ * caller's mistake. Entries are cleared; empty tables are not freed here (see ptable_free), so a
+ * concurrent hardware walk never meets a reused table. The caller invalidates TLBs afterwards.
  */
-u64 ptable_unmap(struct ptable *t, u64 va, u64 size, unsigned budget);
+void ptable_unmap(struct ptable *t, u64 va, u64 size);
 
-/*
- * Looks up `va`. Returns false if it is not mapped; else *pa (of this byte), *flags (without
- * PTABLE_4K), *leaf (bytes of the leaf); each may be NULL.
- */
-bool ptable_lookup(const struct ptable *t, u64 va, paddr_t *pa, u64 *flags, u64 *leaf);
-
-/*
- * Frees the tables below entries first to last (included) of the root and clears these, and with
- * `root` frees the root itself; leaves are not followed. No CPU uses the tables any more.
- */
-void ptable_free(struct ptable *t, unsigned first, unsigned last, bool root);
+/* Frees all tables; leaves are not followed. No CPU uses the tables any more. */
+void ptable_free(struct ptable *t);

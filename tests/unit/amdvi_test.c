@@ -277,7 +277,7 @@ TEST(windows)
 	CHECK_EQ(ptable_map(&at, 0x6000, 0x6000, 0x1000, PTABLE_READ, MEM_CACHE_WB), STATUS_OK);
 	iommu_mapped(&a);
 	CHECK_EQ(access(0x28, 0x6000, false), 0x6000);
-	ptable_unmap(&at, 0x6000, 0x1000, 0);
+	ptable_unmap(&at, 0x6000, 0x1000);
 	CHECK_EQ(access(0x28, 0x6000, false), 0x6000); /* kept */
 	iommu_unmapped(&a);
 	CHECK_EQ(access(0x28, 0x6000, false), NO_ACCESS);

@@ -44,17 +44,17 @@ TEST(ptable_bad_arguments)
 		}
 		CHECK_EQ(ptable_map(&t, 0, 0, PAGE_SIZE, RW, (enum mem_cache)4), STATUS_BAD_ARG);
 		CHECK_EQ(ptable_map(&t, 0, 0, PAGE_SIZE, RW, (enum mem_cache) - 1), STATUS_BAD_ARG);
-		CHECK_EQ(ptable_unmap(&t, 0, PAGE_SIZE + 1, 0), 0);
-		CHECK_EQ(ptable_unmap(&t, 0, 0, 0), 0);
-		CHECK_EQ(ptable_unmap(&t, end - PAGE_SIZE, 2 * PAGE_SIZE, 0), 0);
-		CHECK(!end || !ptable_lookup(&t, end, NULL, NULL, NULL));
+		ptable_unmap(&t, 0, PAGE_SIZE + 1);
+		ptable_unmap(&t, 0, 0);
+		ptable_unmap(&t, end - PAGE_SIZE, 2 * PAGE_SIZE);
+		CHECK(!end || !lookup(&t, end, NULL, NULL, NULL));
 		CHECK_EQ(p.free_frames, 63);
 		CHECK_EQ(arena_sum(), sum);
 		/* the last page is good */
 		CHECK_EQ(ptable_map(&t, end - PAGE_SIZE, BIT(52) - PAGE_SIZE, PAGE_SIZE, RW,
 				 MEM_CACHE_WB),
 			STATUS_OK);
-		CHECK(ptable_lookup(&t, end - 1, NULL, NULL, NULL));
+		CHECK(lookup(&t, end - 1, NULL, NULL, NULL));
 	}
 }
 
@@ -132,7 +132,7 @@ TEST(ptable_no_memory_at_every_point)
 			CHECK_EQ(ptable_map(&t, va, va % SIZE_1G, size, RW, MEM_CACHE_WB),
 				STATUS_OK);
 			CHECK_EQ(leaves(&t), 1 + 1 + 1 + 2 + 2);
-			ptable_free(&t, 0, 511, true);
+			ptable_free(&t);
 			CHECK_EQ(p.free_frames, p.total_frames);
 		}
 		CHECK(refused >= 4);
@@ -150,9 +150,9 @@ TEST(ptable_no_memory_spares_other_mappings)
 	CHECK_EQ(ptable_map(&t, 0x1000, 0x9000, PAGE_SIZE, RW, MEM_CACHE_WB), STATUS_OK);
 	CHECK_EQ(ptable_map(&t, 0x2000, 0x0, 2 * SIZE_2M, RW, MEM_CACHE_WB), STATUS_NO_MEMORY);
 	CHECK_EQ(leaves(&t), 1);
-	CHECK(ptable_lookup(&t, 0x1000, &pa, NULL, NULL));
+	CHECK(lookup(&t, 0x1000, &pa, NULL, NULL));
 	CHECK_EQ(pa, 0x9000);
-	CHECK(!ptable_lookup(&t, 0x2000, NULL, NULL, NULL));
+	CHECK(!lookup(&t, 0x2000, NULL, NULL, NULL));
 }
 
 /* ---- Unmapping and freeing ---- */
@@ -168,40 +168,13 @@ TEST(ptable_unmap_does_not_split)
 			 MEM_CACHE_WB),
 		STATUS_OK);
 	CHECK_EQ(leaves(&t), 2);
-	CHECK_EQ(ptable_unmap(&t, SIZE_2M, PAGE_SIZE, 0), 0);
-	CHECK_EQ(ptable_unmap(&t, 2 * SIZE_2M - PAGE_SIZE, PAGE_SIZE, 0), 0);
-	CHECK_EQ(ptable_unmap(&t, SIZE_2M + PAGE_SIZE, SIZE_2M, 0), 0);
+	ptable_unmap(&t, SIZE_2M, PAGE_SIZE);
+	ptable_unmap(&t, 2 * SIZE_2M - PAGE_SIZE, PAGE_SIZE);
+	ptable_unmap(&t, SIZE_2M + PAGE_SIZE, SIZE_2M);
 	CHECK_EQ(leaves(&t), 2);
-	CHECK_EQ(ptable_unmap(&t, SIZE_2M - PAGE_SIZE, 2 * PAGE_SIZE, 0), PAGE_SIZE);
+	ptable_unmap(&t, SIZE_2M - PAGE_SIZE, 2 * PAGE_SIZE);
 	CHECK_EQ(leaves(&t), 1);
-	CHECK(ptable_lookup(&t, SIZE_2M, NULL, NULL, NULL));
-}
-
-TEST(ptable_unmap_budget)
-{
-	const u64 size = 10 * PAGE_SIZE;
-
-	for (unsigned budget = 1; budget <= 12; budget++) {
-		u64 done = 0;
-		unsigned calls = 0;
-		struct ptable t;
-		struct pool p;
-
-		setup(&p, 64);
-		t = make(&kinds[0], &p);
-		CHECK_EQ(ptable_map(&t, 0x5000, 0, size, RW, MEM_CACHE_WB), STATUS_OK);
-		while (done < size && calls++ < 20) {
-			u64 step = ptable_unmap(&t, 0x5000 + done, size - done, budget);
-
-			CHECK_EQ(step / PAGE_SIZE, budget < (size - done) / PAGE_SIZE
-							   ? budget
-							   : (size - done) / PAGE_SIZE);
-			done += step;
-			CHECK_EQ(leaves(&t), (size - done) / PAGE_SIZE);
-		}
-		CHECK_EQ(done, size);
-		CHECK_EQ(calls, (10 + budget - 1) / budget);
-	}
+	CHECK(lookup(&t, SIZE_2M, NULL, NULL, NULL));
 }
 
 TEST(ptable_unmap_of_nothing)
@@ -212,9 +185,9 @@ TEST(ptable_unmap_of_nothing)
 	setup(&p, 64);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		t = make(&kinds[i], &p);
-		CHECK_EQ(ptable_unmap(&t, 0x1000, 256 * SIZE_1G, 0), 256 * SIZE_1G);
-		CHECK_EQ(ptable_unmap(&t, 0x1000, PAGE_SIZE, 1), PAGE_SIZE);
-		ptable_free(&t, 0, 511, true);
+		ptable_unmap(&t, 0x1000, 256 * SIZE_1G);
+		ptable_unmap(&t, 0x1000, PAGE_SIZE);
+		ptable_free(&t);
 	}
 }
 
@@ -229,45 +202,19 @@ TEST(ptable_tables_left_behind_are_used_again)
 	setup(&p, 64);
 	t = make(&kinds[1], &p);
 	CHECK_EQ(ptable_map(&t, SIZE_2M, 0, PAGE_SIZE, RW, MEM_CACHE_WB), STATUS_OK);
-	CHECK_EQ(ptable_unmap(&t, SIZE_2M, PAGE_SIZE, 0), PAGE_SIZE);
+	ptable_unmap(&t, SIZE_2M, PAGE_SIZE);
 	frames = p.free_frames;
 	CHECK_EQ(ptable_map(&t, 0, SIZE_1G, SIZE_1G, RW, MEM_CACHE_WB), STATUS_OK);
 	CHECK_EQ(leaves(&t), 511 + 512);
 	CHECK_EQ(p.free_frames, frames);
-	CHECK(ptable_lookup(&t, SIZE_2M + 0x1234, &pa, NULL, &leaf));
+	CHECK(lookup(&t, SIZE_2M + 0x1234, &pa, NULL, &leaf));
 	CHECK_EQ(pa, SIZE_1G + SIZE_2M + 0x1234);
 	CHECK_EQ(leaf, PAGE_SIZE);
-	CHECK(ptable_lookup(&t, SIZE_1G - 1, &pa, NULL, &leaf));
+	CHECK(lookup(&t, SIZE_1G - 1, &pa, NULL, &leaf));
 	CHECK_EQ(pa, 2 * SIZE_1G - 1);
 	CHECK_EQ(leaf, SIZE_2M);
-	CHECK_EQ(ptable_unmap(&t, 0, SIZE_1G, 0), SIZE_1G);
+	ptable_unmap(&t, 0, SIZE_1G);
 	CHECK_EQ(leaves(&t), 0);
-}
-
-TEST(ptable_free_of_a_part)
-{
-	struct ptable t;
-	struct pool p;
-	u64 frames;
-
-	setup(&p, 64);
-	t = make(&kinds[0], &p);
-	CHECK_EQ(ptable_map(&t, 0xffff800000000000, 0, PAGE_SIZE, RW, MEM_CACHE_WB), STATUS_OK);
-	frames = p.free_frames;
-	CHECK_EQ(ptable_map(&t, 0x1000, 0, PAGE_SIZE, RW, MEM_CACHE_WB), STATUS_OK);
-	CHECK_EQ(ptable_map(&t, 0x7fffffffe000, 0, PAGE_SIZE, RW, MEM_CACHE_WB), STATUS_OK);
-	CHECK_EQ(p.free_frames, frames - 6);
-	ptable_free(&t, 1, 0, false);
-	CHECK_EQ(p.free_frames, frames - 6);
-	ptable_free(&t, 0, 254, false);
-	CHECK_EQ(p.free_frames, frames - 3);
-	ptable_free(&t, 0, 255, false);
-	CHECK_EQ(p.free_frames, frames);
-	CHECK(!ptable_lookup(&t, 0x1000, NULL, NULL, NULL));
-	CHECK(ptable_lookup(&t, 0xffff800000000000, NULL, NULL, NULL));
-	CHECK_EQ(ptable_map(&t, 0x1000, 0, PAGE_SIZE, RW, MEM_CACHE_WB), STATUS_OK);
-	ptable_free(&t, 0, 255, true); /* the upper half may be another table's */
-	CHECK_EQ(p.free_frames, frames + 1);
 }
 
 TEST(ptable_incoherent_iommu)
@@ -281,7 +228,7 @@ TEST(ptable_incoherent_iommu)
 		t = make(&kinds[i], &p);
 		check_mapping(
 			&t, SIZE_2M - PAGE_SIZE, SIZE_2M - PAGE_SIZE, 2 * SIZE_2M, RW, SIZE_1G);
-		ptable_free(&t, 0, 511, true);
+		ptable_free(&t);
 		CHECK_EQ(p.free_frames, p.total_frames);
 	}
 }
@@ -346,7 +293,7 @@ static void model_lookup(struct model *m, u64 offset)
 	u64 flags = 0;
 	u64 leaf = 1;
 
-	CHECK_EQ(ptable_lookup(&m->t, va, &pa, &flags, &leaf), x != NULL);
+	CHECK_EQ(lookup(&m->t, va, &pa, &flags, &leaf), x != NULL);
 	if (!x)
 		return;
 	CHECK_EQ(pa, x->pa + (offset - x->va));
@@ -387,23 +334,24 @@ static void model_map(struct model *m, struct mapping *slot)
 	}
 }
 
+/* In one piece, or up to a place where a leaf may end first. */
 static void model_unmap(struct model *m, struct mapping *x)
 {
-	unsigned budget = random_below(m, 2) ? 0 : 1 + random_below(m, 2000);
-	u64 done = 0;
+	u64 va = m->base + x->va;
+	u64 part = x->size;
+	u64 leaf;
 
-	while (done < x->size) {
-		u64 step = ptable_unmap(&m->t, m->base + x->va + done, x->size - done, budget);
-
-		if (step == 0 || step > x->size - done) {
-			CHECK(!"unmap goes on");
-			break;
-		}
-		done += step;
-		CHECK(!ptable_lookup(&m->t, m->base + x->va + done - 1, NULL, NULL, NULL));
-		CHECK_EQ(ptable_lookup(&m->t, m->base + x->va + done, NULL, NULL, NULL),
-			done < x->size || model_find(m, x->va + done, 1));
+	if (random_below(m, 2) && lookup(&m->t, va, NULL, NULL, &leaf) && leaf < x->size) {
+		part = leaf - (x->va & (leaf - 1));
+		ptable_unmap(&m->t, va, part);
+		CHECK(!lookup(&m->t, va + part - 1, NULL, NULL, NULL));
+		CHECK(lookup(&m->t, va + part, NULL, NULL, NULL));
+		va += part;
+		part = x->size - part;
 	}
+	ptable_unmap(&m->t, va, part);
+	CHECK(!lookup(&m->t, va, NULL, NULL, NULL));
+	CHECK(!lookup(&m->t, va + part - 1, NULL, NULL, NULL));
 	x->size = 0;
 }
 
@@ -446,7 +394,7 @@ static void run_model(const struct kind_of_table *k, u64 base, u64 seed)
 			model_unmap(&m, &m.m[i]);
 	}
 	CHECK_EQ(leaves(&m.t), 0);
-	ptable_free(&m.t, 0, 511, true);
+	ptable_free(&m.t);
 	CHECK_EQ(p.free_frames, p.total_frames);
 }
 

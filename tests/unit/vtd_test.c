@@ -273,7 +273,7 @@ static void windows(u64 cap, u64 ecap)
 	iommu_mapped(&a);
 	CHECK_EQ(access(0x28, 0x6000, false), 0x6000);
 	CHECK_EQ(access(0x28, 0x5678, false), 0x5678);
-	ptable_unmap(&at, 0x5000, 0x1000, 0);
+	ptable_unmap(&at, 0x5000, 0x1000);
 	CHECK_EQ(access(0x28, 0x5678, false), 0x5678); /* kept, which shows that the unit keeps */
 	iommu_unmapped(&a);
 	CHECK_EQ(access(0x28, 0x5678, false), NO_ACCESS);
