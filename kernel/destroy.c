@@ -323,24 +323,17 @@ void destroy_start(struct kobj *o, struct thread *waiter)
 	cpu_post(cpus[0], &o->work);
 }
 
-/* Is the domain of `t` the domain `o`, or paid for by it, directly or not? */
-static bool is_own(struct thread *t, struct kobj *o)
-{
-	for (struct domain *d = t->domain; d; d = d->obj.payer)
-		if (&d->obj == o)
-			return true;
-	return false;
-}
-
 /* Under the object's lock. */
 static status_t check(struct thread *t, struct kobj *o)
 {
+	struct domain *d;
 	struct mem *m;
 	status_t s;
 
 	switch (o->kind) {
 	case KIND_DOMAIN:
-		return is_own(t, o) ? STATUS_BAD_ARG : STATUS_OK;
+		d = container_of(o, struct domain, obj);
+		return d == t->domain || domain_above(d, t->domain) ? STATUS_BAD_ARG : STATUS_OK;
 	case KIND_MEM:
 		m = container_of(o, struct mem, obj);
 		if (!m->parent)

@@ -55,6 +55,7 @@ void screen_put(char c);
 
 /* panic.c */
 void panic(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void must(status_t s, const char *what); /* a panic unless OK */
 void panic_regs(const u64 *frame, const char *what) __attribute__((noreturn));
 void halt(void) __attribute__((noreturn));
 extern u32 panicking;

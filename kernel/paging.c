@@ -11,28 +11,22 @@ struct ptable kernel_ptable;
 static struct spinlock lock;
 static u64 device_next = DEVICE_BASE;
 
-static void must(status_t s, const char *what)
-{
-	if (s != STATUS_OK)
-		panic("paging: %s: %s", what, status_text(s));
-}
-
 static void map_image(const char *from, const char *to, u64 flags)
 {
 	must(ptable_map(&kernel_ptable, (u64)from, image_pa(from), (u64)(to - from), flags,
 		     MEM_CACHE_WB),
-		"image");
+		"paging: image");
 }
 
 void paging_init(void)
 {
-	must(ptable_init(&kernel_ptable, PTABLE_HOST, 4, &boot_pool), "root");
+	must(ptable_init(&kernel_ptable, PTABLE_HOST, 4, &boot_pool), "paging: root");
 	map_image(image_start, text_end, RX);
 	map_image(text_end, rodata_end, PTABLE_READ | PTABLE_GLOBAL);
 	map_image(rodata_end, image_end, RW);
 	/* The image is left out: it would be writable there. */
 	must(window_map(boot->block_info, boot->block_base + boot->block_size - boot->block_info),
-		"window");
+		"paging: window");
 	for (u32 i = 0; i < boot->ranges; i++) {
 		if (boot->range[i].type != BOOT_RANGE_FREE)
 			continue;
@@ -40,11 +34,12 @@ void paging_init(void)
 			panic("paging: RAM above the window at %lx", boot->range[i].base);
 		must(ptable_reserve(&kernel_ptable, WINDOW_BASE + boot->range[i].base,
 			     boot->range[i].size),
-			"window tables");
+			"paging: window tables");
 	}
-	must(ptable_reserve(&kernel_ptable, AREA_BASE, AREA_STRIDE * BOOT_MAX_CPUS), "areas");
-	must(ptable_reserve(&kernel_ptable, DEVICE_BASE, BIT(30)), "devices");
-	must(ptable_reserve(&kernel_ptable, TEMP_BASE, BLOCK * BOOT_MAX_CPUS), "temp");
+	must(ptable_reserve(&kernel_ptable, AREA_BASE, AREA_STRIDE * BOOT_MAX_CPUS),
+		"paging: areas");
+	must(ptable_reserve(&kernel_ptable, DEVICE_BASE, BIT(30)), "paging: devices");
+	must(ptable_reserve(&kernel_ptable, TEMP_BASE, BLOCK * BOOT_MAX_CPUS), "paging: temp");
 	write_cr3(kernel_ptable.root);
 }
 
@@ -75,7 +70,7 @@ void *device_map(paddr_t pa, u64 size, enum mem_cache cache)
 	va = device_next +
 	     (pa & (BLOCK - 1) & ~(PAGE_SIZE - 1)); /* large leaves for framebuffers */
 	device_next = ALIGN_UP(va + size, BLOCK);
-	must(ptable_map(&kernel_ptable, va, pa - offset, size, RW, cache), "device");
+	must(ptable_map(&kernel_ptable, va, pa - offset, size, RW, cache), "paging: device");
 	spin_unlock(&lock);
 	return (void *)(va + offset);
 }
@@ -88,7 +83,7 @@ static void *temp_map(paddr_t pa, enum mem_cache cache)
 	spin_lock(&lock);
 	must(ptable_map(&kernel_ptable, va, ALIGN_DOWN(pa, BLOCK), BLOCK,
 		     PTABLE_READ | PTABLE_WRITE, cache),
-		"temporary");
+		"paging: temporary");
 	spin_unlock(&lock);
 	return (void *)(va + (pa & (BLOCK - 1)));
 }

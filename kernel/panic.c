@@ -84,6 +84,12 @@ void panic(const char *format, ...)
 	halt();
 }
 
+void must(status_t s, const char *what)
+{
+	if (s != STATUS_OK)
+		panic("%s: %s", what, status_text(s));
+}
+
 void panic_regs(const u64 *f, const char *what)
 {
 	static const char *const names[] = {"r15", "r14", "r13", "r12", "r11", "r10", "r9 ", "r8 ",

@@ -6,22 +6,16 @@
 
 struct domain root_domain;
 
-static void must(status_t s, const char *what)
-{
-	if (s != STATUS_OK)
-		panic("root: %s: %s", what, status_text(s));
-}
-
 static void map(u64 va, paddr_t pa, u64 size, u64 flags)
 {
 	must(ptable_map(&root_domain.space.ptable, va, pa, size, flags | PTABLE_READ | PTABLE_USER,
 		     MEM_CACHE_WB),
-		"mapping");
+		"root: mapping");
 }
 
 static void give(u64 cap, struct kobj *o, enum kind kind)
 {
-	must(domain_cap_set(&root_domain, cap, o, kind, RIGHT_ALL, 0), "capability");
+	must(domain_cap_set(&root_domain, cap, o, kind, RIGHT_ALL, 0), "root: capability");
 }
 
 static void add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
@@ -67,7 +61,7 @@ void root_start(void)
 	boot_pool.total_frames -= pool_size / PAGE_SIZE;
 	list_init(&root_domain.pool_mems);
 	pool_add(&root_domain.pool, boot_pool.fresh_end, pool_size);
-	must(domain_init(&root_domain, NULL, "root"), "domain");
+	must(domain_init(&root_domain, NULL, "root"), "root: domain");
 	for (unsigned i = 0; i < BOOT_MAX_SEGMENTS; i++) {
 		const struct boot_segment *s = &boot->root_segment[i];
 		u64 flags = s->flags & BOOT_SEGMENT_WRITE ? PTABLE_WRITE : 0;
@@ -88,7 +82,7 @@ void root_start(void)
 	t = pool_alloc(&root_domain.pool, sizeof(*t));
 	if (!t)
 		panic("root: no memory for its thread");
-	must(thread_init(t, &root_domain, &m), "thread");
+	must(thread_init(t, &root_domain, &m), "root: thread");
 	give(ROOT_CAP_DOMAIN, &root_domain.obj, KIND_DOMAIN);
 	give(ROOT_CAP_THREAD, &t->obj, KIND_THREAD);
 	give(ROOT_CAP_SYS, NULL, KIND_SYS);
