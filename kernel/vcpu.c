@@ -35,23 +35,13 @@ static void deadline_expired(struct timer *timer)
 
 static void vcpu_init(struct vcpu *v)
 {
-	struct run_page *r = v->run;
-
-	r->rflags = RFLAGS_FIXED;
-	r->cr0 = CR0_ET | CR0_CD | CR0_NW;
-	r->rip = 0xfff0; /* as after RESET; the VMM sets what it wants */
-	r->dr7 = 0x400;
-	r->dr6 = 0xffff0ff0;
-	r->pat = 0x0007040600070406ull;
-	r->xcr0 = XCR0_X87;
 	v->fpu.xcr0 = XCR0_X87;
-	v->dr6 = r->dr6;
 	v->timer.expire = timer_expired;
 	v->deadline.expire = deadline_expired;
 	v->deadline.deadline = TIME_NEVER;
 	list_init(&v->map_link);
 	fpu_area_init(v->fpu.area);
-	r->dirty = GROUP_ALL_REG | GROUP_CONTROL | GROUP_INJECT | GROUP_APIC;
+	v->run->dirty = GROUP_ALL_REG | GROUP_CONTROL | GROUP_INJECT | GROUP_APIC;
 }
 
 /* Makes `t` the thread of `v`; other CPUs may try the same. A thread that dies meanwhile is looked

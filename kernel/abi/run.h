@@ -8,9 +8,9 @@
  *
  * Registers come in groups. The general registers are always current in gpr[]. `export[kind]` tells
  * the kernel which other groups to write at an exit of that kind; `valid` says which it did write;
- * others are fetched with VCPU_CTL_FETCH. The VMM sets a group's bit in `dirty` after it changed a
- * field; the kernel clears it when it has taken the group over. Values that the hardware would
- * refuse lead to EXIT_ENTRY_FAILED, never to harm.
+ * others are fetched with VCPU_CTL_FETCH. All are 0 and dirty in the page of a new vcpu. The VMM
+ * sets a group's bit in `dirty` after it changed a field; the kernel clears it when it has taken
+ * the group over. Values that the hardware would refuse lead to EXIT_ENTRY_FAILED, never to harm.
  */
 #pragma once
 
