@@ -153,19 +153,6 @@ u32 iommu_fence(u32 requester)
 	return FENCE_DMA | (intremap ? FENCE_INTERRUPTS : 0);
 }
 
-/* Only what is the firmware's, or no memory at all, may stay open to a function for its sake. */
-static bool reserved_valid(const struct boot_dma_reserved *r)
-{
-	for (u32 i = 0; i < boot->ranges; i++) {
-		const struct boot_range *b = &boot->range[i];
-
-		if (b->type != BOOT_RANGE_RESERVED && b->type != BOOT_RANGE_DEVICE &&
-			r->base < b->base + b->size && b->base < r->base + r->size)
-			return false;
-	}
-	return true;
-}
-
 /* Regions may overlap: then what is left is mapped page by page. */
 static status_t reserved_map(struct ptable *t, const struct boot_dma_reserved *r)
 {
@@ -182,6 +169,7 @@ static status_t reserved_map(struct ptable *t, const struct boot_dma_reserved *r
 
 status_t iommu_open(struct iommu_source *s, struct ptable *t, struct pool *pool)
 {
+	const u64 firmware = BIT(BOOT_RANGE_RESERVED) | BIT(BOOT_RANGE_DEVICE);
 	u16 id = (u16)s->requester;
 	struct iommu *u = unit_of(s->requester);
 	status_t status;
@@ -197,7 +185,9 @@ status_t iommu_open(struct iommu_source *s, struct ptable *t, struct pool *pool)
 
 		if (r->segment != s->requester >> 16 || id < r->first_bdf || id > r->last_bdf)
 			continue;
-		status = reserved_valid(r) ? reserved_map(t, r) : STATUS_DENIED;
+		/* Only what is the firmware's, or no memory at all, may stay open for its sake. */
+		status = ranges_only(r->base, r->size, firmware) ? reserved_map(t, r)
+								 : STATUS_DENIED;
 	}
 	if (status != STATUS_OK)
 		return status;

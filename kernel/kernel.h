@@ -184,6 +184,20 @@ static inline paddr_t image_pa(const void *p)
 	return boot->block_base + ((u64)p - KERNEL_BASE);
 }
 
+static inline bool overlaps(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+/* Do only ranges of `types`, bits by enum boot_range_type, lie in [base, base + size)? */
+static inline bool ranges_only(paddr_t base, u64 size, u64 types)
+{
+	for (const struct boot_range *r = boot->range; r < boot->range + boot->ranges; r++)
+		if (!(types & BIT(r->type)) && overlaps(base, size, r->base, r->size))
+			return false;
+	return true;
+}
+
 /* At each switch: ring 3 can change it behind the kernel's back. GS is cleared at each return. */
 static inline void fs_load(const struct thread *t)
 {

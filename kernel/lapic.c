@@ -55,9 +55,9 @@ void lapic_init_cpu(void)
 
 	/* From disabled to x2APIC there is no direct way (SDM vol. 3, 11.12.5). */
 	write_msr(MSR_APIC_BASE, base);
-	if (features.x2apic)
+	if (features.x2apic) {
 		write_msr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
-	if (!features.x2apic) {
+	} else {
 		lapic_write(REG_DFR, ~0u);
 		lapic_write(REG_LDR, 0);
 	}

@@ -11,21 +11,10 @@
 /* Protects which mem is part of which; taken before the locks of mems. */
 static struct spinlock tree;
 
-static bool overlaps(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
-{
-	return a < b + b_size && b < a + a_size;
-}
-
 bool device_allowed(paddr_t base, u64 size)
 {
-	const struct boot_range *r = boot->range;
-
-	if (base + size < base || base + size > BIT(features.paddr_bits))
-		return false;
-	for (const struct boot_range *end = r + boot->ranges; r < end; r++)
-		if (r->type != BOOT_RANGE_DEVICE && overlaps(base, size, r->base, r->size))
-			return false;
-	return true;
+	return base + size >= base && base + size <= BIT(features.paddr_bits) &&
+	       ranges_only(base, size, BIT(BOOT_RANGE_DEVICE));
 }
 
 void mem_init(struct mem *m, paddr_t base, u64 size, u8 flags)
@@ -277,9 +266,11 @@ status_t sys_mem_map(struct thread *t, const struct cap *cap)
 	struct attach *a;
 	struct mem *m;
 	u32 rights = 0;
-	u64 pt = PTABLE_READ;
+	u64 access = flags & (MAP_READ | MAP_WRITE | MAP_EXEC);
 	status_t s = space_arg(cap, &space);
 
+	static_assert(
+		PTABLE_READ == MAP_READ && PTABLE_WRITE == MAP_WRITE && PTABLE_EXEC == MAP_EXEC);
 	if (s != STATUS_OK)
 		return s;
 	if (flags & MAP_POOL)
@@ -305,9 +296,7 @@ status_t sys_mem_map(struct thread *t, const struct cap *cap)
 	a->space = space;
 	a->address = va;
 	a->size = size;
-	pt |= flags & MAP_WRITE ? PTABLE_WRITE : 0;
-	pt |= flags & MAP_EXEC ? PTABLE_EXEC : 0;
-	pt |= is_host(space) ? PTABLE_USER : 0;
+	access |= is_host(space) ? PTABLE_USER : 0;
 	spin_lock(&space->lock);
 	spin_lock(&m->lock);
 	if (m->obj.dying)
@@ -317,7 +306,7 @@ status_t sys_mem_map(struct thread *t, const struct cap *cap)
 	else if (m->stale)
 		s = STATUS_BAD_STATE;
 	else if (space->ptable.root)
-		s = ptable_map(&space->ptable, va, m->base + offset, size, pt, m->cache);
+		s = ptable_map(&space->ptable, va, m->base + offset, size, access, m->cache);
 	if (s == STATUS_OK && space->ptable.root && is_dev(space))
 		dev_mapped(space);
 	if (s == STATUS_OK) {
