@@ -35,7 +35,7 @@ void iommu_submit(struct iommu *u, const u64 command[][2], u32 n)
 		u->tail = (u->tail + 1) % IOMMU_ENTRIES;
 	}
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	iommu_write64(u, ops->tail_register, u->tail * sizeof(u->queue[0]));
+	*iommu_reg64(u, ops->tail_register) = u->tail * sizeof(u->queue[0]);
 	/* Without an answer no frame could be given to anybody else any more. */
 	if (!iommu_wait((const volatile u32 *)u->done, ~0u, u->batch))
 		panic("%s at %lx does not answer", ops->name, u->boot->base);

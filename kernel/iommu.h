@@ -124,24 +124,14 @@ bool iommu_fault(struct msg_dma_fault *f);
 
 /* --- for drivers --- */
 
-static inline u64 iommu_read64(const struct iommu *u, u32 reg)
+static inline volatile u64 *iommu_reg64(const struct iommu *u, u32 reg)
 {
-	return *(volatile u64 *)(u->registers + reg);
+	return (volatile u64 *)(u->registers + reg);
 }
 
-static inline void iommu_write64(struct iommu *u, u32 reg, u64 value)
+static inline volatile u32 *iommu_reg32(const struct iommu *u, u32 reg)
 {
-	*(volatile u64 *)(u->registers + reg) = value;
-}
-
-static inline u32 iommu_read32(const struct iommu *u, u32 reg)
-{
-	return *(volatile u32 *)(u->registers + reg);
-}
-
-static inline void iommu_write32(struct iommu *u, u32 reg, u32 value)
-{
-	*(volatile u32 *)(u->registers + reg) = value;
+	return (volatile u32 *)(u->registers + reg);
 }
 
 /* Waits for at most a second until *word, masked, is `value`. */

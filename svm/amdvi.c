@@ -15,7 +15,7 @@ static void amdvi_wait(u64 entry[2], paddr_t pa, u32 value)
 static const char *amdvi_probe(struct iommu *u, bool *intremap)
 {
 	(void)intremap; /* each unit can */
-	if (!(iommu_read64(u, AMDVI_FEATURES) & AMDVI_FEATURE_IA))
+	if (!(*iommu_reg64(u, AMDVI_FEATURES) & AMDVI_FEATURE_IA))
 		return "a unit is too old: it cannot forget everything at once";
 	u->levels = 4; /* each unit has them (3.4.2.6, HATS) */
 	u->domains = IOMMU_DOMAINS;
@@ -74,15 +74,15 @@ static void event_message(const struct iommu *u)
 
 static void log_start(struct iommu *u)
 {
-	u64 control = iommu_read64(u, AMDVI_CONTROL);
+	u64 control = *iommu_reg64(u, AMDVI_CONTROL);
 
-	iommu_write64(u, AMDVI_CONTROL, control & ~AMDVI_LOG_ENABLE);
-	iommu_wait((const volatile u32 *)(u->registers + AMDVI_STATUS), (u32)AMDVI_LOG_RUNS, 0);
-	iommu_write64(u, AMDVI_EVENTS, window_pa(u->records) | AMDVI_256_ENTRIES);
-	iommu_write64(u, AMDVI_EVENT_HEAD, 0);
-	iommu_write64(u, AMDVI_EVENT_TAIL, 0);
-	iommu_write64(u, AMDVI_STATUS, AMDVI_LOG_OVERFLOW | AMDVI_LOG_INTERRUPTS);
-	iommu_write64(u, AMDVI_CONTROL, control | AMDVI_LOG_ENABLE | AMDVI_LOG_INTERRUPT);
+	*iommu_reg64(u, AMDVI_CONTROL) = control & ~AMDVI_LOG_ENABLE;
+	iommu_wait(iommu_reg32(u, AMDVI_STATUS), (u32)AMDVI_LOG_RUNS, 0);
+	*iommu_reg64(u, AMDVI_EVENTS) = window_pa(u->records) | AMDVI_256_ENTRIES;
+	*iommu_reg64(u, AMDVI_EVENT_HEAD) = 0;
+	*iommu_reg64(u, AMDVI_EVENT_TAIL) = 0;
+	*iommu_reg64(u, AMDVI_STATUS) = AMDVI_LOG_OVERFLOW | AMDVI_LOG_INTERRUPTS;
+	*iommu_reg64(u, AMDVI_CONTROL) = control | AMDVI_LOG_ENABLE | AMDVI_LOG_INTERRUPT;
 }
 
 static const char *amdvi_start(struct iommu *u, bool intremap)
@@ -92,15 +92,15 @@ static const char *amdvi_start(struct iommu *u, bool intremap)
 	u->records = pool_frame_alloc(&boot_pool);
 	if (!u->records || !table_make(u, intremap))
 		return "no memory";
-	iommu_write64(u, AMDVI_CONTROL, 0);
-	iommu_write64(u, AMDVI_EXCLUSION, 0);
-	iommu_write64(u, AMDVI_DEVICE_TABLE,
+	*iommu_reg64(u, AMDVI_CONTROL) = 0;
+	*iommu_reg64(u, AMDVI_EXCLUSION) = 0;
+	*iommu_reg64(u, AMDVI_DEVICE_TABLE) =
 		window_pa(u->table) |
-			(u->functions * AMDVI_ENTRY_WORDS * sizeof(u64) / PAGE_SIZE - 1));
-	iommu_write64(u, AMDVI_COMMANDS, window_pa(u->queue) | AMDVI_256_ENTRIES);
-	iommu_write64(u, AMDVI_COMMAND_HEAD, 0);
-	iommu_write64(u, AMDVI_COMMAND_TAIL, 0);
-	iommu_write64(u, AMDVI_CONTROL, AMDVI_ENABLE | AMDVI_QUEUE_ENABLE | AMDVI_COHERENT);
+		(u->functions * AMDVI_ENTRY_WORDS * sizeof(u64) / PAGE_SIZE - 1);
+	*iommu_reg64(u, AMDVI_COMMANDS) = window_pa(u->queue) | AMDVI_256_ENTRIES;
+	*iommu_reg64(u, AMDVI_COMMAND_HEAD) = 0;
+	*iommu_reg64(u, AMDVI_COMMAND_TAIL) = 0;
+	*iommu_reg64(u, AMDVI_CONTROL) = AMDVI_ENABLE | AMDVI_QUEUE_ENABLE | AMDVI_COHERENT;
 	iommu_submit(u, forget, 1);
 	event_message(u);
 	log_start(u);
@@ -181,14 +181,14 @@ static u32 amdvi_route(struct iommu_source *s, u32 vector, u32 apic_id, bool lev
 
 static bool amdvi_fault(struct iommu *u, struct msg_dma_fault *f)
 {
-	u64 head = iommu_read64(u, AMDVI_EVENT_HEAD);
+	u64 head = *iommu_reg64(u, AMDVI_EVENT_HEAD);
 	u64 *event = u->records[head / sizeof(u->records[0]) % IOMMU_ENTRIES];
 	u32 code = AMDVI_EVENT_CODE(event[0]);
 
-	if (head == iommu_read64(u, AMDVI_EVENT_TAIL) || !code) {
-		if (iommu_read64(u, AMDVI_STATUS) & AMDVI_LOG_OVERFLOW)
+	if (head == *iommu_reg64(u, AMDVI_EVENT_TAIL) || !code) {
+		if (*iommu_reg64(u, AMDVI_STATUS) & AMDVI_LOG_OVERFLOW)
 			log_start(u);
-		iommu_write64(u, AMDVI_STATUS, AMDVI_LOG_INTERRUPTS);
+		*iommu_reg64(u, AMDVI_STATUS) = AMDVI_LOG_INTERRUPTS;
 		return false;
 	}
 	*f = (struct msg_dma_fault){
@@ -201,7 +201,7 @@ static bool amdvi_fault(struct iommu *u, struct msg_dma_fault *f)
 		.write = (event[0] & AMDVI_EVENT_WRITE) != 0,
 	};
 	event[0] = 0; /* the tail may move before the unit has written all (2.5) */
-	iommu_write64(u, AMDVI_EVENT_HEAD, (head + sizeof(u->records[0])) % PAGE_SIZE);
+	*iommu_reg64(u, AMDVI_EVENT_HEAD) = (head + sizeof(u->records[0])) % PAGE_SIZE;
 	return true;
 }
 

@@ -24,10 +24,10 @@ static void put(u64 *word, u64 value)
 /* Commands are given one at a time, with those of before repeated (11.4.4.1). */
 static bool command(struct iommu *u, u32 bit, bool on)
 {
-	u32 kept = iommu_read32(u, VTD_GSTS) & VTD_GSTS_KEPT & ~bit;
+	u32 kept = *iommu_reg32(u, VTD_GSTS) & VTD_GSTS_KEPT & ~bit;
 
-	iommu_write32(u, VTD_GCMD, kept | (on ? bit : 0));
-	return iommu_wait((const volatile u32 *)(u->registers + VTD_GSTS), bit, on ? bit : 0);
+	*iommu_reg32(u, VTD_GCMD) = kept | (on ? bit : 0);
+	return iommu_wait(iommu_reg32(u, VTD_GSTS), bit, on ? bit : 0);
 }
 
 static void vtd_wait(u64 entry[2], paddr_t pa, u32 value)
@@ -38,8 +38,8 @@ static void vtd_wait(u64 entry[2], paddr_t pa, u32 value)
 
 static const char *vtd_probe(struct iommu *u, bool *intremap)
 {
-	u64 cap = iommu_read64(u, VTD_CAP);
-	u64 ecap = iommu_read64(u, VTD_ECAP);
+	u64 cap = *iommu_reg64(u, VTD_CAP);
+	u64 ecap = *iommu_reg64(u, VTD_ECAP);
 
 	if (!(ecap & VTD_ECAP_QI))
 		return "a unit has no queued invalidation";
@@ -60,10 +60,10 @@ static const char *vtd_probe(struct iommu *u, bool *intremap)
 /* The unit's own message about faults, which is not remapped (7.3). */
 static void fault_message(struct iommu *u)
 {
-	iommu_write32(u, VTD_FEDATA, VECTOR_IOMMU);
-	iommu_write32(u, VTD_FEADDR, MSI_ADDRESS | (iommu_apic_id & 0xff) << 12);
-	iommu_write32(u, VTD_FEUADDR, eim ? iommu_apic_id & ~0xffu : 0);
-	iommu_write32(u, VTD_FECTL, 0);
+	*iommu_reg32(u, VTD_FEDATA) = VECTOR_IOMMU;
+	*iommu_reg32(u, VTD_FEADDR) = MSI_ADDRESS | (iommu_apic_id & 0xff) << 12;
+	*iommu_reg32(u, VTD_FEUADDR) = eim ? iommu_apic_id & ~0xffu : 0;
+	*iommu_reg32(u, VTD_FECTL) = 0;
 }
 
 /* The firmware may have left the unit running: tables are replaced under it, for between off and on
@@ -79,13 +79,13 @@ static const char *vtd_start(struct iommu *u, bool intremap)
 		return "no memory";
 	written(u->table, PAGE_SIZE);
 	written(u->records, PAGE_SIZE);
-	iommu_write64(u, VTD_IQT, 0);
-	iommu_write64(u, VTD_IQA, window_pa(u->queue));
+	*iommu_reg64(u, VTD_IQT) = 0;
+	*iommu_reg64(u, VTD_IQA) = window_pa(u->queue);
 	ok = ok && command(u, (u32)VTD_QIE, true);
-	iommu_write64(u, VTD_RTADDR, window_pa(u->table));
+	*iommu_reg64(u, VTD_RTADDR) = window_pa(u->table);
 	ok = ok && command(u, (u32)VTD_SRTP, true);
-	iommu_write64(
-		u, VTD_IRTA, window_pa(u->records) | VTD_IRTA_SIZE | (eim ? VTD_IRTA_EIME : 0));
+	*iommu_reg64(u, VTD_IRTA) =
+		window_pa(u->records) | VTD_IRTA_SIZE | (eim ? VTD_IRTA_EIME : 0);
 	ok = ok && (!intremap || command(u, (u32)VTD_SIRTP, true));
 	if (!ok)
 		return "a command was not taken";
@@ -95,9 +95,9 @@ static const char *vtd_start(struct iommu *u, bool intremap)
 	if ((intremap && !command(u, (u32)VTD_CFI, false)) || !command(u, (u32)VTD_IRE, intremap) ||
 		!command(u, (u32)VTD_TE, true))
 		return "a command was not taken";
-	if (iommu_read64(u, VTD_CAP) & VTD_CAP_PMR) {
-		iommu_write32(u, VTD_PMEN, 0);
-		iommu_wait((const volatile u32 *)(u->registers + VTD_PMEN), (u32)VTD_PMEN_PRS, 0);
+	if (*iommu_reg64(u, VTD_CAP) & VTD_CAP_PMR) {
+		*iommu_reg32(u, VTD_PMEN) = 0;
+		iommu_wait(iommu_reg32(u, VTD_PMEN), (u32)VTD_PMEN_PRS, 0);
 	}
 	return NULL;
 }
@@ -201,25 +201,25 @@ static u32 kind_of(u32 reason)
 
 static bool vtd_fault(struct iommu *u, struct msg_dma_fault *f)
 {
-	u64 cap = iommu_read64(u, VTD_CAP);
+	u64 cap = *iommu_reg64(u, VTD_CAP);
 
 	for (u32 i = 0; i < VTD_CAP_FAULTS(cap); i++) {
 		u32 at = VTD_CAP_FRO(cap) + i * 16;
-		u64 high = iommu_read64(u, at + 8);
+		u64 high = *iommu_reg64(u, at + 8);
 
 		if (!(high & VTD_FAULT_SET))
 			continue;
 		*f = (struct msg_dma_fault){
 			.function = (u16)high,
 			.kind = kind_of(VTD_FAULT_REASON(high)),
-			.address = iommu_read64(u, at),
+			.address = *iommu_reg64(u, at),
 			.reason = VTD_FAULT_REASON(high),
 			.write = !(high & VTD_FAULT_READ),
 		};
-		iommu_write32(u, at + 12, (u32)(VTD_FAULT_SET >> 32));
+		*iommu_reg32(u, at + 12) = (u32)(VTD_FAULT_SET >> 32);
 		return true;
 	}
-	iommu_write32(u, VTD_FSTS, (u32)VTD_FSTS_PFO);
+	*iommu_reg32(u, VTD_FSTS) = (u32)VTD_FSTS_PFO;
 	return false;
 }
 
