@@ -100,6 +100,7 @@ status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out)
 	list_init(&d->link);
 	list_init(&d->space.attaches);
 	d->space.ptable.pool = &payer->pool;
+	d->space.source = &d->iommu;
 	kobj_init(&d->obj, KIND_DEV, payer, sizeof(*d));
 	*out = &d->obj;
 	spin_lock(&lock);
@@ -128,16 +129,6 @@ void dev_stop(struct kobj *o)
 struct space *dev_space(struct kobj *o)
 {
 	return &container_of(o, struct dev, obj)->space;
-}
-
-void dev_mapped(struct space *s)
-{
-	iommu_mapped(&container_of(s, struct dev, space)->iommu);
-}
-
-void dev_unmapped(struct space *s)
-{
-	iommu_unmapped(&container_of(s, struct dev, space)->iommu);
 }
 
 void dev_lost(struct space *s)

@@ -11,10 +11,6 @@ status_t sys_dev_ctl(struct thread *t, const struct cap *cap);
 /* The memory that the dev `o` can reach: without an IOMMU it has no page tables. */
 struct space *dev_space(struct kobj *o);
 
-/* The page tables of a dev have changed: after it, no access of the device uses what was there. */
-void dev_mapped(struct space *s);
-void dev_unmapped(struct space *s);
-
 /* Memory that was attached goes to somebody else: without an IOMMU the device is quiesced. */
 void dev_lost(struct space *s);
 

@@ -174,7 +174,6 @@ status_t iommu_open(struct iommu_source *s, struct ptable *t, struct pool *pool)
 	struct iommu *u = unit_of(s->requester);
 	status_t status;
 
-	t->format = PTABLE_VTD; /* of a dev, whatever the unit */
 	if (!u)
 		return STATUS_OK;
 	status = ptable_init(t, ops->format, u->levels, pool);

@@ -95,7 +95,7 @@ u32 iommu_fence(u32 requester);
 
 /*
  * Prepares the source that s->requester names, s->domain being a tag of its own; tables come from
- * `pool`. Without a unit for it only the table's format is set. `t` becomes its page table, with
+ * `pool`. Without a unit for it nothing is done. `t` becomes its page table, with
  * the regions in it that the firmware has reserved for it. DENIED: such a region lies in memory
  * that is not the firmware's; NO_MEMORY; NOT_SUPPORTED.
  */
@@ -109,7 +109,7 @@ void iommu_free(struct iommu_source *s, struct pool *pool);
 /* Lets DMA through its page table, or blocks it. */
 void iommu_attach(struct iommu_source *s, bool on);
 
-/* After changes of its page table. */
+/* After changes of its page table: no access uses what was there any more. Only with a unit. */
 void iommu_mapped(struct iommu_source *s);
 void iommu_unmapped(struct iommu_source *s);
 

@@ -190,7 +190,7 @@ status_t space_init(struct space *s, enum ptable_format format, struct pool *poo
 
 static bool is_dev(const struct space *s)
 {
-	return s->ptable.format == PTABLE_VTD || s->ptable.format == PTABLE_AMDVI;
+	return s->source != NULL;
 }
 
 void space_unmap(struct space *s, u64 va, u64 size)
@@ -199,14 +199,14 @@ void space_unmap(struct space *s, u64 va, u64 size)
 		return; /* a dev without an IOMMU: nothing holds it back */
 	ptable_unmap(&s->ptable, va, size);
 	if (is_dev(s))
-		dev_unmapped(s);
+		iommu_unmapped(s->source);
 	else
 		tlb_invalidate(&s->tlb);
 }
 
 static bool is_host(const struct space *s)
 {
-	return s->ptable.format == PTABLE_HOST;
+	return !is_dev(s) && s->ptable.format == PTABLE_HOST;
 }
 
 /* The first argument of mem_map and mem_unmap: a domain, a vm or a dev. */
@@ -308,7 +308,7 @@ status_t sys_mem_map(struct thread *t, const struct cap *cap)
 	else if (space->ptable.root)
 		s = ptable_map(&space->ptable, va, m->base + offset, size, access, m->cache);
 	if (s == STATUS_OK && space->ptable.root && is_dev(space))
-		dev_mapped(space);
+		iommu_mapped(space->source);
 	if (s == STATUS_OK) {
 		list_add(&space->attaches, &a->space_link);
 		list_add(&m->attaches, &a->mem_link);

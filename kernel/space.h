@@ -5,11 +5,14 @@
 #include "mm/ptable.h"
 #include "mm/tlb.h"
 
+struct iommu_source;
+
 struct space {
 	struct spinlock lock; /* what is below, and more of whoever has the space */
 	struct ptable ptable; /* its pool pays for attachments too */
 	struct tlb_space tlb;
 	struct list attaches;
+	struct iommu_source *source; /* of a dev; else NULL */
 };
 
 /* Makes an empty space; tables come from `pool`. NO_MEMORY. */
