@@ -145,7 +145,8 @@ struct vcpu_ops {
 	/* Could the guest take an external interrupt now: IF, no shadow, nothing to be injected
 	 * already? */
 	bool (*can_take)(struct vcpu *v);
-	/* Hands an event (INJECT_* of run.h) to the next entry. False: malformed, nothing done. */
+	/* Hands an event (INJECT_* of run.h, its type one of those) to the next entry. False: that
+	 * has one. */
 	bool (*inject)(struct vcpu *v, u64 event, u64 length);
 	/* An entry that was not made: takes the event back; 0 if there is none. */
 	u64 (*uninject)(struct vcpu *v, u64 *length);

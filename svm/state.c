@@ -158,15 +158,11 @@ static void prefer_virtual(struct vcpu *v)
 bool svm_inject(struct vcpu *v, u64 event, u64 length)
 {
 	struct vmcb *b = svm_vmcb(v);
-	u64 type = event & INJECT_TYPE_MASK;
 
 	(void)length;
-	if ((type == INJECT_TYPE_EXCEPT && (event & 0xff) >= 32) ||
-		(type != INJECT_TYPE_INTR && type != INJECT_TYPE_NMI &&
-			type != INJECT_TYPE_EXCEPT && type != INJECT_TYPE_SOFT) ||
-		b->event_inject & INJECT_VALID || svm_virtual(b))
+	if (b->event_inject & INJECT_VALID || svm_virtual(b))
 		return false;
-	if (type == INJECT_TYPE_NMI) {
+	if ((event & INJECT_TYPE_MASK) == INJECT_TYPE_NMI) {
 		v->backend[SVM_NMI_DONE] = 1;
 		svm_intercept(b, SVM_EXIT_IRET, true);
 	}

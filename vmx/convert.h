@@ -9,8 +9,6 @@
 #define ATTRIBUTES_LOW     0xffu  /* type S DPL P: the same bits in both forms */
 #define ATTRIBUTES_HIGH    0xf00u /* AVL L D G: four bits higher in VT-x's */
 #define ATTRIBUTES_PRESENT 0x80u
-#define INSTRUCTION_MAX    15u
-#define ERROR_CODE_MAX     0xffffu
 
 /*
  * Computes a control field from its capability MSR (appendix A.3: bits that must be 1 below, that
@@ -59,51 +57,27 @@ static inline u32 rights_fix(u32 rights, u32 limit, bool tss)
 	return rights;
 }
 
-static inline u32 exception_to_vmx(u64 event, u64 length, bool protected_mode)
-{
-	u32 vector = (u32)(event & INTR_VECTOR);
-	u32 info = (u32)INTR_VALID | vector;
-	bool coded = event & INJECT_ERROR;
-	bool takes_code = vector < 32 && (ERROR_VECTORS & BIT(vector));
-
-	if (vector >= 32 || vector == VECTOR_NMI)
-		return 0;
-	if (coded && (!takes_code || event >> 32 > ERROR_CODE_MAX))
-		return 0;
-	if (!coded && takes_code && protected_mode)
-		return 0;
-	/* Only INT1, INT3 and INTO come with a length; they push the RIP behind the instruction. */
-	if (length && vector == VECTOR_DB)
-		return info | INTR_PRIVILEGED_EXCEPTION;
-	if (length && (vector == VECTOR_BP || vector == VECTOR_OF))
-		return info | INTR_SOFT_EXCEPTION;
-	if (coded && protected_mode)
-		info |= INTR_ERROR; /* real mode pushes none (27.2.1.3) */
-	return info | INTR_HARD_EXCEPTION;
-}
-
 /*
- * INJECT_* to VM-entry interruption information; the error code is bits 63:32 of `event`. Returns 0
- * if the event is malformed.
+ * INJECT_* of a type that exists to VM-entry interruption information; the error code is bits 63:32
+ * of `event`. Entry checks vector, error code and length (27.2.1.3).
  */
 static inline u32 event_to_vmx(u64 event, u64 length, bool protected_mode)
 {
+	u64 info = event & (INTR_VALID | INTR_ERROR | INTR_TYPE | INTR_VECTOR);
 	u32 vector = (u32)(event & INTR_VECTOR);
-	u64 type = event & INJECT_TYPE_MASK;
 
-	if (!(event & INJECT_VALID) || length > INSTRUCTION_MAX)
-		return 0;
-	if (type == INJECT_TYPE_EXCEPT)
-		return exception_to_vmx(event, length, protected_mode);
-	if (event & INJECT_ERROR)
-		return 0;
-	if (type == INJECT_TYPE_INTR)
-		return (u32)(INTR_VALID | INTR_EXTERNAL) | vector;
-	if (type == INJECT_TYPE_NMI && vector == VECTOR_NMI)
-		return (u32)(INTR_VALID | INTR_NMI) | vector;
-	if (type == INJECT_TYPE_SOFT && length)
-		return (u32)(INTR_VALID | INTR_SOFT_INTERRUPT) | vector;
-	return 0;
+	static_assert(INJECT_TYPE_INTR == INTR_EXTERNAL && INJECT_TYPE_NMI == INTR_NMI &&
+		      INJECT_TYPE_EXCEPT == INTR_HARD_EXCEPTION &&
+		      INJECT_TYPE_SOFT == INTR_SOFT_INTERRUPT && INJECT_ERROR == INTR_ERROR &&
+		      INJECT_VALID == INTR_VALID);
+	if ((info & INTR_TYPE) != INTR_HARD_EXCEPTION)
+		return (u32)info;
+	/* Only INT1, INT3 and INTO come with a length; they push the RIP behind the instruction. */
+	if (length && vector == VECTOR_DB)
+		info ^= INTR_HARD_EXCEPTION ^ INTR_PRIVILEGED_EXCEPTION;
+	else if (length && (vector == VECTOR_BP || vector == VECTOR_OF))
+		info ^= INTR_HARD_EXCEPTION ^ INTR_SOFT_EXCEPTION;
+	return (u32)(protected_mode ? info : info & ~INTR_ERROR); /* real mode pushes none */
 }
 
 /* True if `info` names an instruction's event, which has a length. */

@@ -34,11 +34,12 @@ void vmx_inject_raw(struct vcpu *v, u32 info, u32 error, u32 length)
 
 bool vmx_inject(struct vcpu *v, u64 event, u64 length)
 {
-	u32 info = event_to_vmx(event, length, vmread(GUEST_CR0) & CR0_PE);
+	bool protected_mode = vmread(GUEST_CR0) & CR0_PE;
 
-	if (!info)
+	if (vmx_of(v)->injected)
 		return false;
-	vmx_inject_raw(v, info, (u32)(event >> 32), (u32)length);
+	vmx_inject_raw(
+		v, event_to_vmx(event, length, protected_mode), (u32)(event >> 32), (u32)length);
 	return true;
 }
 

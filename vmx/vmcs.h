@@ -188,9 +188,6 @@ enum vmcs_segment {
 #define INTR_NMI_UNBLOCKED        BIT(12) /* exit: an IRET had just ended the blocking of NMIs */
 #define INTR_VALID                BIT(31)
 
-/* #DF #TS #NP #SS #GP #PF #AC push an error code (vol. 3A, 7.13). */
-#define ERROR_VECTORS (BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17))
-
 /* Exit reasons (appendix C) */
 enum exit_reason {
 	REASON_EXCEPTION = 0,
