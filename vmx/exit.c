@@ -2,9 +2,11 @@
 #include "vmx/convert.h"
 #include "vmx/vmx.h"
 
+/* An exit that says nothing but what it is, or one with a function for it. */
 struct exit_row {
-	unsigned (*handle)(struct vcpu *v, const struct exit_row *row);
-	u8 result; /* enum exit_kind or vcpu_event */
+	unsigned (*handle)(struct vcpu *v);
+	u8 kind;   /* enum exit_kind or vcpu_event; 0: not known */
+	u8 length; /* the hardware tells the instruction's: 1 */
 	u8 which;  /* enum exit_instruction */
 };
 
@@ -51,7 +53,7 @@ static void debug_registers(u64 qualification)
 		vmwrite(GUEST_PENDING_DEBUG, PENDING_DEBUG_BS);
 }
 
-static unsigned exit_exception(struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+static unsigned exit_exception(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 	u32 info = (u32)vmread(EXIT_INFO);
@@ -82,7 +84,7 @@ static unsigned exit_exception(struct vcpu *v, const struct exit_row *row __attr
 	return VCPU_REENTER;
 }
 
-static unsigned exit_task_switch(struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+static unsigned exit_task_switch(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 	u64 q = vmread(QUALIFICATION);
@@ -120,7 +122,7 @@ static __attribute__((noinline, cold)) unsigned exit_unknown(struct vcpu *v)
  * Should it then fault, the shadow keeps CD, NW, NE or MCE as the guest wanted them; nothing
  * depends on those.
  */
-static unsigned exit_cr(struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+static unsigned exit_cr(struct vcpu *v)
 {
 	u64 q = vmread(QUALIFICATION);
 	u64 value = v->run->gpr[CR_GPR(q)];
@@ -144,7 +146,7 @@ static unsigned exit_cr(struct vcpu *v, const struct exit_row *row __attribute__
 	return exit_unknown(v);
 }
 
-static unsigned exit_io(struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+static unsigned exit_io(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 	u64 q = vmread(QUALIFICATION);
@@ -164,8 +166,7 @@ static unsigned exit_io(struct vcpu *v, const struct exit_row *row __attribute__
 	return report(run, EXIT_IO, (u32)vmread(EXIT_LENGTH));
 }
 
-static unsigned exit_ept_violation(
-	struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+static unsigned exit_ept_violation(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 	u64 q = vmread(QUALIFICATION);
@@ -186,79 +187,55 @@ static unsigned exit_ept_violation(
 }
 
 /* Comes after the instruction. */
-static unsigned exit_eoi(struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+static unsigned exit_eoi(struct vcpu *v)
 {
 	v->run->exit.eoi.vector = (u32)(vmread(QUALIFICATION) & INTR_VECTOR);
 	return report(v->run, EXIT_EOI, 0);
 }
 
-static unsigned exit_interrupt(struct vcpu *v, const struct exit_row *row __attribute__((unused)))
+static unsigned exit_interrupt(struct vcpu *v)
 {
 	if (vmx_machine.exit & EXIT_ACKNOWLEDGE)
 		v->vector = (u8)vmread(EXIT_INFO);
 	return VCPU_INTERRUPT;
 }
 
-/* The kernel's own, and exits without details. */
-static unsigned exit_event(struct vcpu *v, const struct exit_row *row)
-{
-	(void)v;
-	return row->result;
-}
-
-static unsigned exit_bare(struct vcpu *v, const struct exit_row *row)
-{
-	return report(v->run, row->result, 0);
-}
-
-/* An instruction, whose length the hardware tells. */
-static unsigned exit_plain(struct vcpu *v, const struct exit_row *row)
-{
-	return report(v->run, row->result, (u32)vmread(EXIT_LENGTH));
-}
-
-static unsigned exit_instruction(struct vcpu *v, const struct exit_row *row)
-{
-	v->run->exit.instruction.which = row->which;
-	return report(v->run, EXIT_INSTRUCTION, (u32)vmread(EXIT_LENGTH));
-}
-
 static const struct exit_row rows[REASON_COUNT] = {
 	[REASON_EXCEPTION] = {.handle = exit_exception},
 	[REASON_INTERRUPT] = {.handle = exit_interrupt},
-	[REASON_TRIPLE_FAULT] = {exit_bare, EXIT_SHUTDOWN, 0},
-	[REASON_INIT] = {exit_bare, EXIT_INIT, 0},
-	[REASON_INTERRUPT_WINDOW] = {exit_event, VCPU_WINDOW, 0},
-	[REASON_NMI_WINDOW] = {exit_event, VCPU_NMI_WINDOW, 0},
+	[REASON_TRIPLE_FAULT] = {NULL, EXIT_SHUTDOWN, 0, 0},
+	[REASON_INIT] = {NULL, EXIT_INIT, 0, 0},
+	[REASON_INTERRUPT_WINDOW] = {NULL, VCPU_WINDOW, 0, 0},
+	[REASON_NMI_WINDOW] = {NULL, VCPU_NMI_WINDOW, 0, 0},
 	[REASON_TASK_SWITCH] = {.handle = exit_task_switch},
-	[REASON_CPUID] = {exit_plain, EXIT_CPUID, 0},
-	[REASON_GETSEC] = {exit_instruction, 0, INSTR_VMX_SVM},
-	[REASON_HLT] = {exit_plain, EXIT_HLT, 0},
-	[REASON_INVD] = {exit_plain, EXIT_WBINVD, 0},
-	[REASON_INVLPG] = {exit_instruction, 0, INSTR_INVLPG},
-	[REASON_RDPMC] = {exit_instruction, 0, INSTR_RDPMC},
-	[REASON_RDTSC] = {exit_instruction, 0, INSTR_RDTSC},
-	[REASON_VMCALL] = {exit_plain, EXIT_HYPERCALL, 0},
-	[REASON_VMCLEAR... REASON_VMXON] = {exit_instruction, 0, INSTR_VMX_SVM},
+	[REASON_CPUID] = {NULL, EXIT_CPUID, 1, 0},
+	[REASON_GETSEC] = {NULL, EXIT_INSTRUCTION, 1, INSTR_VMX_SVM},
+	[REASON_HLT] = {NULL, EXIT_HLT, 1, 0},
+	[REASON_INVD] = {NULL, EXIT_WBINVD, 1, 0},
+	[REASON_INVLPG] = {NULL, EXIT_INSTRUCTION, 1, INSTR_INVLPG},
+	[REASON_RDPMC] = {NULL, EXIT_INSTRUCTION, 1, INSTR_RDPMC},
+	[REASON_RDTSC] = {NULL, EXIT_INSTRUCTION, 1, INSTR_RDTSC},
+	[REASON_VMCALL] = {NULL, EXIT_HYPERCALL, 1, 0},
+	[REASON_VMCLEAR... REASON_VMXON] = {NULL, EXIT_INSTRUCTION, 1, INSTR_VMX_SVM},
 	[REASON_CR] = {.handle = exit_cr},
 	[REASON_IO] = {.handle = exit_io},
-	[REASON_RDMSR] = {exit_plain, EXIT_RDMSR, 0},
-	[REASON_WRMSR] = {exit_plain, EXIT_WRMSR, 0},
-	[REASON_MWAIT] = {exit_instruction, 0, INSTR_MWAIT},
-	[REASON_MONITOR] = {exit_instruction, 0, INSTR_MONITOR},
-	[REASON_PAUSE] = {exit_plain, EXIT_PAUSE, 0},
-	[REASON_TPR] = {exit_event, VCPU_WINDOW, 0},
+	[REASON_RDMSR] = {NULL, EXIT_RDMSR, 1, 0},
+	[REASON_WRMSR] = {NULL, EXIT_WRMSR, 1, 0},
+	[REASON_MWAIT] = {NULL, EXIT_INSTRUCTION, 1, INSTR_MWAIT},
+	[REASON_MONITOR] = {NULL, EXIT_INSTRUCTION, 1, INSTR_MONITOR},
+	[REASON_PAUSE] = {NULL, EXIT_PAUSE, 1, 0},
+	[REASON_TPR] = {NULL, VCPU_WINDOW, 0, 0},
 	[REASON_EOI] = {.handle = exit_eoi},
-	[REASON_GDTR_IDTR] = {exit_instruction, 0, INSTR_DESCRIPTOR},
-	[REASON_LDTR_TR] = {exit_instruction, 0, INSTR_DESCRIPTOR},
+	[REASON_GDTR_IDTR] = {NULL, EXIT_INSTRUCTION, 1, INSTR_DESCRIPTOR},
+	[REASON_LDTR_TR] = {NULL, EXIT_INSTRUCTION, 1, INSTR_DESCRIPTOR},
 	[REASON_EPT_VIOLATION] = {.handle = exit_ept_violation},
-	[REASON_INVEPT] = {exit_instruction, 0, INSTR_VMX_SVM},
-	[REASON_RDTSCP] = {exit_instruction, 0, INSTR_RDTSCP},
-	[REASON_PREEMPTION_TIMER] = {exit_event, VCPU_INTERRUPT, 0},
-	[REASON_INVVPID] = {exit_instruction, 0, INSTR_VMX_SVM},
-	[REASON_WBINVD] = {exit_plain, EXIT_WBINVD, 0},
-	[REASON_XSETBV] = {exit_plain, EXIT_XSETBV, 0},
-	[REASON_INVPCID] = {exit_instruction, 0, INSTR_OTHER},
+	[REASON_INVEPT] = {NULL, EXIT_INSTRUCTION, 1, INSTR_VMX_SVM},
+	[REASON_RDTSCP] = {NULL, EXIT_INSTRUCTION, 1, INSTR_RDTSCP},
+	[REASON_PREEMPTION_TIMER] = {NULL, VCPU_INTERRUPT, 0, 0},
+	[REASON_INVVPID] = {NULL, EXIT_INSTRUCTION, 1, INSTR_VMX_SVM},
+	[REASON_WBINVD] = {NULL, EXIT_WBINVD, 1, 0},
+	[REASON_XSETBV] = {NULL, EXIT_XSETBV, 1, 0},
+	[REASON_INVPCID] = {NULL, EXIT_INSTRUCTION, 1, INSTR_OTHER},
 };
 
 /*
@@ -313,8 +290,14 @@ unsigned vmx_exit(struct vcpu *v)
 	if (unlikely(vectoring & INTR_VALID))
 		vmx_take_back(v, (u32)vectoring);
 	reason &= REASON_NUMBER;
-	row = &rows[reason];
-	if (unlikely(reason >= REASON_COUNT || !row->handle))
+	if (unlikely(reason >= REASON_COUNT))
 		return exit_unknown(v);
-	return row->handle(v, row);
+	row = &rows[reason];
+	if (row->handle)
+		return row->handle(v);
+	if (unlikely(!row->kind))
+		return exit_unknown(v);
+	if (unlikely(row->which))
+		v->run->exit.instruction.which = row->which;
+	return report(v->run, row->kind, row->length ? (u32)vmread(EXIT_LENGTH) : 0);
 }
