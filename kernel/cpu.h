@@ -50,7 +50,7 @@ struct cpu {
 	void *hw;                /* backend: VMXON region or host save area */
 	struct tss *tss;
 	u64 xcr0;            /* value loaded */
-	u32 asid_next;       /* backend: next free ASID or VPID ... */
+	u32 asid_last;       /* the ASID or VPID that was given last ... */
 	u64 asid_generation; /* ... of this generation */
 	u32 up, nmis;
 	u32 backend[6];

@@ -154,6 +154,20 @@ void vcpu_flush_stale(struct vcpu *v)
 	}
 }
 
+bool vcpu_new_tag(struct vcpu *v, u32 last)
+{
+	struct cpu *c = cpu_self();
+	bool again = c->asid_last == last;
+
+	if (again) {
+		c->asid_last = 0;
+		c->asid_generation++;
+	}
+	v->asid = ++c->asid_last;
+	v->asid_generation = c->asid_generation;
+	return again;
+}
+
 static void load(struct cpu *c, struct vcpu *v)
 {
 	unload(c);

@@ -191,6 +191,10 @@ status_t vcpu_tie(struct vcpu *v, struct thread *t);
  * last did. Each has a tag of its own, so each catches up for itself. */
 void vcpu_flush_stale(struct vcpu *v);
 
+/* Gives `v` a hardware tag, 1 to `last`, that no translation on this CPU bears. True: there was
+ * none left, so all translations must go. */
+bool vcpu_new_tag(struct vcpu *v, u32 last);
+
 /* Loads the vcpu on this CPU, takes over what is dirty, and exports register groups to the run
  * page. */
 void vcpu_fetch(struct vcpu *v, u64 groups);

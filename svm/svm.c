@@ -90,8 +90,6 @@ static status_t enable(struct cpu *c, struct pool *pool)
 	write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_SVME);
 	write_msr(MSR_VM_HSAVE_PA, window_pa(save));
 	c->hw = host;
-	c->asid_next = 1;
-	c->asid_generation = 1;
 	/* What VMLOAD brings back after each exit: GS base, TR and the SYSCALL MSRs never change
 	 * from here on. */
 	__asm__ volatile("vmsave %0" : : "a"(window_pa(host)) : "memory");
@@ -160,16 +158,11 @@ static void new_asid(struct cpu *c, struct vcpu *v)
 	struct vmcb *b = svm_vmcb(v);
 
 	/* Whichever vCPU enters next on this CPU flushes; this one may be kept from it. */
-	if (c->asid_next >= asids) {
-		c->asid_next = 1;
-		c->asid_generation++;
+	if (vcpu_new_tag(v, asids - 1))
 		c->backend[SVM_FLUSH_ALL] = 1;
-	}
 	if (c->backend[SVM_FLUSH_ALL])
 		b->tlb_control = TLB_FLUSH_ALL;
-	b->asid = c->asid_next++;
-	v->asid = b->asid;
-	v->asid_generation = c->asid_generation;
+	b->asid = v->asid;
 }
 
 static void load(struct vcpu *v)

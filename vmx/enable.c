@@ -138,8 +138,6 @@ status_t vmx_enable(struct cpu *c, struct pool *pool)
 	}
 	capture_host(h);
 	c->hw = h;
-	c->asid_next = 1; /* VPID 0 is the host */
-	c->asid_generation = 1;
 	invept(INVALIDATE_ALL, 0);
 	return STATUS_OK;
 }

@@ -117,19 +117,6 @@ static void init_host(struct vcpu *v, struct cpu *c)
 	x->home = c;
 }
 
-/* A VPID that no translation on this CPU bears yet. */
-static void new_vpid(struct vcpu *v, struct cpu *c)
-{
-	if (c->asid_next > VPID_MAX) {
-		c->asid_generation++;
-		c->asid_next = 1;
-		invvpid(INVALIDATE_ALL, 0);
-	}
-	v->asid = c->asid_next++;
-	v->asid_generation = c->asid_generation;
-	vmwrite(VPID, v->asid);
-}
-
 /*
  * The first load fills the VMCS, so that a vcpu can be made on another CPU than it runs on without
  * disturbing the VMCS that is current there. VMCLEAR before the first VMPTRLD sets the launch state
@@ -147,8 +134,12 @@ void vmx_load(struct vcpu *v)
 		init_controls(v);
 	if (moved)
 		init_host(v, c);
-	if ((vmx_machine.proc2 & PROC2_VPID) && (moved || v->asid_generation != c->asid_generation))
-		new_vpid(v, c);
+	if ((vmx_machine.proc2 & PROC2_VPID) &&
+		(moved || v->asid_generation != c->asid_generation)) {
+		if (vcpu_new_tag(v, VPID_MAX))
+			invvpid(INVALIDATE_ALL, 0);
+		vmwrite(VPID, v->asid);
+	}
 	if (!x->initialised) {
 		x->initialised = true;
 		vmx_sync_apic(v);
