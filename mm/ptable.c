@@ -50,14 +50,12 @@ static bool entry_is_table(const struct ptable_layout *f, u64 entry, unsigned le
 	return level > 1 && (entry & f->present) && (entry & f->size_mask) != f->size_leaf;
 }
 
-/* Writes cache lines back for an IOMMU that does not snoop. CLFLUSH keeps its order with stores. */
-static void table_flush(const struct ptable *t, void *start, size_t bytes)
+/* CLFLUSH keeps its order with stores. */
+void ptable_write_back(void *start, size_t bytes)
 {
 	char *line = start;
 
-	if (!layout(t)->iommu || ptable_features.iommu_coherent)
-		return;
-	for (size_t i = 0; i < bytes; i += CACHE_LINE)
+	for (size_t i = 0; i < bytes && !ptable_features.iommu_coherent; i += CACHE_LINE)
 		__asm__ volatile("clflush %0" : "+m"(line[i]) : : "memory");
 }
 
@@ -65,7 +63,8 @@ static void table_flush(const struct ptable *t, void *start, size_t bytes)
 static void entry_write(const struct ptable *t, u64 *entry, u64 value)
 {
 	__atomic_store_n(entry, value, __ATOMIC_RELEASE);
-	table_flush(t, entry, sizeof(*entry));
+	if (layout(t)->iommu)
+		ptable_write_back(entry, sizeof(*entry));
 }
 
 /* Returns the entry that decides about `va`, a leaf or the first empty one, and its level. */
@@ -89,8 +88,8 @@ static void *table_alloc(const struct ptable *t)
 {
 	void *table = pool_frame_alloc(t->pool);
 
-	if (table)
-		table_flush(t, table, PAGE_SIZE);
+	if (table && layout(t)->iommu)
+		ptable_write_back(table, PAGE_SIZE);
 	return table;
 }
 

@@ -73,5 +73,8 @@ status_t ptable_map(
  */
 void ptable_unmap(struct ptable *t, u64 va, u64 size);
 
+/* Makes what was written to a table of an IOMMU's seen by units that do not snoop. */
+void ptable_write_back(void *start, size_t bytes);
+
 /* Frees all tables; leaves are not followed. No CPU uses the tables any more. */
 void ptable_free(struct ptable *t);

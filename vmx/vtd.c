@@ -3,22 +3,12 @@
 #include "kernel/kernel.h"
 #include "vmx/vtd.h"
 
-#define CACHE_LINE 64
-
 static bool eim; /* interrupt entries have room for 32 bits of an APIC ID */
-
-/* Tables are seen by units that don't snoop. */
-static void written(void *start, u64 bytes)
-{
-	for (char *line = start; line < (char *)start + bytes; line += CACHE_LINE)
-		if (!ptable_features.iommu_coherent)
-			__asm__ volatile("clflush %0" : "+m"(*line) : : "memory");
-}
 
 static void put(u64 *word, u64 value)
 {
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
-	written(word, sizeof(*word));
+	ptable_write_back(word, sizeof(*word));
 }
 
 /* Commands are given one at a time, with those of before repeated (11.4.4.1). */
@@ -77,8 +67,8 @@ static const char *vtd_start(struct iommu *u, bool intremap)
 	u->records = pool_frame_alloc(&boot_pool);
 	if (!u->table || !u->records)
 		return "no memory";
-	written(u->table, PAGE_SIZE);
-	written(u->records, PAGE_SIZE);
+	ptable_write_back(u->table, PAGE_SIZE);
+	ptable_write_back(u->records, PAGE_SIZE);
 	*iommu_reg64(u, VTD_IQT) = 0;
 	*iommu_reg64(u, VTD_IQA) = window_pa(u->queue);
 	ok = ok && command(u, (u32)VTD_QIE, true);
@@ -123,7 +113,7 @@ static status_t vtd_open(struct iommu_source *s, struct pool *pool)
 	table = pool_frame_alloc(&boot_pool); /* functions of a bus share it */
 	if (!table)
 		return STATUS_NO_MEMORY;
-	written(table, PAGE_SIZE);
+	ptable_write_back(table, PAGE_SIZE);
 	put(&s->unit->table[(s->requester >> 8 & 0xff) * 2], window_pa(table) | VTD_PRESENT);
 	return STATUS_OK;
 }
