@@ -1,4 +1,6 @@
-/* Whether a processor can run guests with VT-x, and turning it on (SDM vol. 3C, 24.7, 24.8, A). */
+/* Whether a processor can run guests with VT-x, and turning it on (SDM vol. 3C, 24.7, 24.8, A);
+ * what all VMs share. All ports exit: doorbells are found by the kernel. */
+#include "vmx/bitmap.h"
 #include "vmx/convert.h"
 #include "vmx/vmx.h"
 
@@ -63,7 +65,7 @@ static const char *find_controls(struct vmx_machine *m)
 	return NULL;
 }
 
-const char *vmx_probe(void)
+static const char *probe(void)
 {
 	struct vmx_machine m;
 	const char *missing;
@@ -113,7 +115,26 @@ static void capture_host(struct vmx_cpu *h)
 	h->tss_type = (u8 *)h->gdt.base + SEL_TSS + 5;
 }
 
-status_t vmx_enable(struct cpu *c, struct pool *pool)
+/*
+ * An MSR that the guest may use without an exit is one that an entry loads and an exit saves.
+ * IA32_EFER is not among them: the processor would take values that the VMM's CPUID does not offer.
+ * CSTAR exits, for it is not in the lists.
+ */
+static const u32 msrs_switched[] = {MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS,
+	MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_SFMASK, MSR_TSC_AUX, MSR_PAT};
+
+u8 vmx_msr_bitmaps[2][PAGE_SIZE] __attribute__((aligned(PAGE_SIZE)));
+
+static void fill_bitmaps(void)
+{
+	memset(vmx_msr_bitmaps, 0xff, sizeof(vmx_msr_bitmaps));
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs_switched); i++)
+		msr_bitmap_open(vmx_msr_bitmaps[0], msrs_switched[i]);
+	memcpy(vmx_msr_bitmaps[1], vmx_msr_bitmaps[0], PAGE_SIZE);
+	msr_bitmap_open_x2apic(vmx_msr_bitmaps[1]);
+}
+
+static status_t enable(struct cpu *c, struct pool *pool)
 {
 	u64 control = read_msr(MSR_FEATURE_CONTROL);
 	struct vmx_cpu *h = pool_alloc(pool, sizeof(*h));
@@ -128,7 +149,7 @@ status_t vmx_enable(struct cpu *c, struct pool *pool)
 		write_msr(MSR_FEATURE_CONTROL, control | FEATURE_LOCKED | FEATURE_VMX_OUTSIDE_SMX);
 	write_cr0((read_cr0() | read_msr(MSR_VMX_CR0_FIXED0)) & read_msr(MSR_VMX_CR0_FIXED1));
 	write_cr4((read_cr4() | read_msr(MSR_VMX_CR4_FIXED0)) & read_msr(MSR_VMX_CR4_FIXED1));
-	vmx_fill_bitmaps();
+	fill_bitmaps();
 	*region = vmx_machine.basic & BASIC_REVISION;
 	if (!vmxon(window_pa(region))) {
 		write_cr4(read_cr4() & ~CR4_VMXE);
@@ -141,3 +162,27 @@ status_t vmx_enable(struct cpu *c, struct pool *pool)
 	invept(INVALIDATE_ALL, 0);
 	return STATUS_OK;
 }
+
+const struct vcpu_ops vmx_ops = {
+	.name = "VT-x",
+	.format = PTABLE_EPT,
+	.probe = probe,
+	.enable = enable,
+	.vcpu_init = vmx_vcpu_init,
+	.vcpu_free = vmx_vcpu_free,
+	.load = vmx_load,
+	.unload = vmx_unload,
+	.import = vmx_import,
+	.export = vmx_export,
+	.sync_apic = vmx_sync_apic,
+	.post = vmx_post,
+	.can_take = vmx_can_take,
+	.inject = vmx_inject,
+	.uninject = vmx_uninject,
+	.window = vmx_window,
+	.nmi_window = vmx_nmi_window,
+	.enter = vmx_enter_guest,
+	.exit = vmx_exit,
+	.skip = vmx_skip,
+	.flush = vmx_flush,
+};

@@ -51,7 +51,8 @@ static void import_cr(struct vcpu *v)
 	vmwrite(GUEST_EFER, efer);
 	vmwrite(ENTRY_CONTROLS, entry);
 	v->guest_cr2 = run->cr2;
-	vmx_flush_linear(v);
+	if (vmx_machine.proc2 & PROC2_VPID)
+		invvpid(INVALIDATE_SINGLE, v->asid); /* as the guest's own write would */
 }
 
 static void export_cr(struct vcpu *v)

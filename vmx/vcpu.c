@@ -156,10 +156,15 @@ void vmx_unload(struct vcpu *v)
 	x->launched = false;
 }
 
-void vmx_flush_linear(struct vcpu *v)
+/*
+ * Drops the guest-physical and the combined translations of the VM's tables on this CPU, whatever
+ * their VPID (SDM vol. 3C, 29.4.3.1); with EPT on, a guest has no others.
+ */
+void vmx_flush(struct vcpu *v)
 {
-	if (vmx_machine.proc2 & PROC2_VPID)
-		invvpid(INVALIDATE_SINGLE, v->asid);
+	bool single = vmx_machine.ept_vpid & CAP_INVEPT_SINGLE;
+
+	invept(single ? INVALIDATE_SINGLE : INVALIDATE_ALL, single ? vmx_eptp(v->vm) : 0);
 }
 
 void vmx_enter_guest(struct vcpu *v)

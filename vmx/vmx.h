@@ -79,22 +79,16 @@ static inline u64 vmx_eptp(const struct vm *vm)
 #define CR4_FORCED (CR4_VMXE | CR4_MCE)
 
 /* enable.c */
-const char *vmx_probe(void);
-status_t vmx_enable(struct cpu *c, struct pool *pool);
-
-/* vm.c */
-void vmx_fill_bitmaps(void);
 extern u8 vmx_msr_bitmaps[2]
 			 [PAGE_SIZE]; /* the second: for vCPUs whose x2APIC the hardware serves */
-void vmx_flush(struct vcpu *v);
 
 /* vcpu.c */
+void vmx_flush(struct vcpu *v);
 status_t vmx_vcpu_init(struct vcpu *v);
 void vmx_vcpu_free(struct vcpu *v);
 void vmx_load(struct vcpu *v);
 void vmx_unload(struct vcpu *v);
 void vmx_enter_guest(struct vcpu *v) __attribute__((noreturn));
-void vmx_flush_linear(struct vcpu *v); /* the guest's own translations; v is loaded */
 
 /* state.c */
 void vmx_import(struct vcpu *v, u64 groups);
