@@ -42,10 +42,10 @@ static void map_area(u64 va, u64 size)
 	for (u64 at = 0; at < size; at += PAGE_SIZE) {
 		void *frame = pool_frame_alloc(&boot_pool);
 
-		if (!frame || ptable_map(&kernel_ptable, va + at, window_pa(frame), PAGE_SIZE,
-				      PTABLE_READ | PTABLE_WRITE | PTABLE_GLOBAL,
-				      MEM_CACHE_WB) != STATUS_OK)
-			panic("no memory for the area of a CPU");
+		must(frame ? ptable_map(&kernel_ptable, va + at, window_pa(frame), PAGE_SIZE,
+				     PTABLE_READ | PTABLE_WRITE | PTABLE_GLOBAL, MEM_CACHE_WB)
+			   : STATUS_NO_MEMORY,
+			"the area of a CPU");
 	}
 }
 

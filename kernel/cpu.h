@@ -52,7 +52,7 @@ struct cpu {
 	u64 xcr0;            /* value loaded */
 	u32 asid_last;       /* the ASID or VPID that was given last ... */
 	u64 asid_generation; /* ... of this generation */
-	u32 up, nmis;
+	u32 up;
 	u32 backend[6];
 };
 

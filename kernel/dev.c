@@ -10,7 +10,6 @@
 
 #define HEADER_WORDS    16
 #define INTX_DISABLE    BIT(10) /* command register */
-#define MSI_ENABLE      BIT(0)
 #define MSIX_ENABLE     BIT(15)
 #define MSIX_MASKED     BIT(14)
 #define EXPRESS_CAN_FLR BIT(28)

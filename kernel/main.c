@@ -30,8 +30,7 @@ static void choose_virtualization(void)
 		log_line("no guests on this machine: %s", problem);
 		return;
 	}
-	if (ops->enable(cpu_self(), &boot_pool) != STATUS_OK)
-		panic("no memory to enable %s", ops->name);
+	must(ops->enable(cpu_self(), &boot_pool), ops->name);
 	vcpu_ops = ops;
 	log_line("%s", ops->name);
 }

@@ -8,7 +8,6 @@
 #define CONFIG_DATA    0xcfc
 #define CONFIG_ENABLE  BIT(31)
 #define BUS_SIZE       BIT(20) /* bytes of ECAM for each bus */
-#define MSI_ENABLE     BIT(0)
 #define MSI_MULTIPLE   0x70u
 #define MSI_64         BIT(7)
 

@@ -22,6 +22,7 @@
 #define PCI_CAP_EXPRESS    0x10
 #define PCI_CAP_MSIX       0x11
 #define PCI_CAP_AF         0x13
+#define MSI_ENABLE         BIT(0) /* message control */
 
 void pci_init(void);
 

@@ -22,8 +22,7 @@ static void add_mem(u64 cap, paddr_t base, u64 size, u8 flags)
 {
 	struct mem *m = pool_alloc(&root_domain.pool, sizeof(*m));
 
-	if (!m)
-		panic("root: no memory for its capabilities");
+	must(m ? STATUS_OK : STATUS_NO_MEMORY, "root: its capabilities");
 	mem_init(m, base, size, flags);
 	kobj_init(&m->obj, KIND_MEM, &root_domain, 0);
 	give(cap, &m->obj, KIND_MEM);
@@ -74,14 +73,12 @@ void root_start(void)
 	for (u64 at = ROOT_STACK_SIZE; at; at -= PAGE_SIZE) {
 		void *frame = pool_frame_alloc(&root_domain.pool);
 
-		if (!frame)
-			panic("root: no memory for its stack");
+		must(frame ? STATUS_OK : STATUS_NO_MEMORY, "root: its stack");
 		map(ROOT_STACK_TOP - at, window_pa(frame), PAGE_SIZE, PTABLE_WRITE);
 	}
 	m.cpu = cpu_self()->index;
 	t = pool_alloc(&root_domain.pool, sizeof(*t));
-	if (!t)
-		panic("root: no memory for its thread");
+	must(t ? STATUS_OK : STATUS_NO_MEMORY, "root: its thread");
 	must(thread_init(t, &root_domain, &m), "root: thread");
 	give(ROOT_CAP_DOMAIN, &root_domain.obj, KIND_DOMAIN);
 	give(ROOT_CAP_THREAD, &t->obj, KIND_THREAD);

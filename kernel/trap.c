@@ -49,7 +49,6 @@ void interrupt_ist(const u64 *frame, struct cpu *c)
 		/* Nothing here takes locks or touches what an interrupted path may be changing. */
 		if (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
 			halt();
-		c->nmis++;
 		return;
 	}
 	/* It may have come between an entry and its SWAPGS. */

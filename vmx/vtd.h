@@ -51,7 +51,6 @@
 #define VTD_FSTS_PFO  BIT(0)
 #define VTD_IRTA_SIZE 7 /* 2^(7 + 1) entries */
 #define VTD_IRTA_EIME BIT(11)
-#define VTD_PMEN_EPM  BIT(31)
 #define VTD_PMEN_PRS  BIT(0)
 
 #define VTD_PRESENT BIT(0)

@@ -2,6 +2,7 @@
 #include "tests/unit/iommu_unit.h"
 #include "vmx/vtd.h"
 
+#define PMEN_EPM  BIT(31) /* protected memory is on (11.4.16) */
 #define CAP_PLAIN (2ull | 1ull << 9 | 0x20ull << 24 | 3ull << 34 | 1ull << 40)
 #define ECAP_ALL  (BIT(0) | BIT(1) | BIT(3) | BIT(7))
 #define FAULTS    0x200u
@@ -197,7 +198,7 @@ static u32 message(u32 way)
 TEST(start)
 {
 	begin(CAP_PLAIN, ECAP_ALL);
-	unit_set32(VTD_PMEN, (u32)VTD_PMEN_EPM);
+	unit_set32(VTD_PMEN, (u32)PMEN_EPM);
 	iommu_init(3);
 	CHECK_EQ(status & ~POINTERS, (u32)VTD_TE | (u32)VTD_IRE | (u32)VTD_QIE);
 	CHECK_EQ(unit_get32(VTD_FEDATA), VECTOR_IOMMU);
