@@ -134,7 +134,7 @@ static void release(struct kobj *o, bool memory)
 		vcpu_free(container_of(o, struct vcpu, obj));
 		break;
 	case KIND_DEV:
-		dev_free(o, pool);
+		iommu_free(&container_of(o, struct dev, obj)->iommu, pool);
 		break;
 	}
 	if (bytes)

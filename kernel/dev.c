@@ -3,12 +3,10 @@
  * MSI and MSI-X.
  */
 #include "kernel/dev.h"
-#include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 #include "kernel/pci.h"
 
-#define HEADER_WORDS    16
 #define INTX_DISABLE    BIT(10) /* command register */
 #define MSIX_ENABLE     BIT(15)
 #define MSIX_MASKED     BIT(14)
@@ -17,16 +15,6 @@
 #define AF_CAN_FLR      BIT(1)
 #define POWER_D3        3u
 #define POWER_NO_RESET  BIT(3) /* going to D0 does not reset it */
-
-struct dev {
-	struct kobj obj;
-	struct space space; /* what it can reach: without an IOMMU a list only */
-	struct iommu_source iommu;
-	struct list link; /* in devs */
-	u32 function;
-	bool reset;               /* and not started again */
-	u32 header[HEADER_WORDS]; /* as it was before the reset */
-};
 
 static struct list devs = {&devs, &devs};
 static struct spinlock lock; /* devs, and changes of configurations */
@@ -125,11 +113,6 @@ void dev_stop(struct kobj *o)
 	attach_remove_all(&d->space);
 }
 
-struct space *dev_space(struct kobj *o)
-{
-	return &container_of(o, struct dev, obj)->space;
-}
-
 void dev_lost(struct space *s)
 {
 	struct dev *d = container_of(s, struct dev, space);
@@ -138,11 +121,6 @@ void dev_lost(struct space *s)
 	if (!d->iommu.unit)
 		quiesce(d);
 	spin_unlock(&lock);
-}
-
-void dev_free(struct kobj *o, struct pool *pool)
-{
-	iommu_free(&container_of(o, struct dev, obj)->iommu, pool);
 }
 
 /* Writes an entry of the MSI-X table (PCI Local Bus Specification 3.0, 6.8.2). */

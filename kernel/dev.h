@@ -1,15 +1,24 @@
 /* dev objects: PCI functions given to drivers. */
 #pragma once
 
+#include "kernel/iommu.h"
 #include "kernel/space.h"
+
+#define HEADER_WORDS 16
+
+struct dev {
+	struct kobj obj;
+	struct space space; /* what it can reach: without an IOMMU a list only */
+	struct iommu_source iommu;
+	struct list link; /* in devs; empty: it was stopped */
+	u32 function;
+	bool reset;               /* and not started again */
+	u32 header[HEADER_WORDS]; /* as it was before the reset */
+};
 
 status_t dev_create(struct thread *t, struct domain *payer, struct kobj **out);
 void dev_stop(struct kobj *o);
-void dev_free(struct kobj *o, struct pool *pool);
 status_t sys_dev_ctl(struct thread *t, const struct cap *cap);
-
-/* The memory that the dev `o` can reach: without an IOMMU it has no page tables. */
-struct space *dev_space(struct kobj *o);
 
 /* Memory that was attached goes to somebody else: without an IOMMU the device is quiesced. */
 void dev_lost(struct space *s);

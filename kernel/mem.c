@@ -1,6 +1,5 @@
 /* mem objects: cutting, clearing, mapping, unmapping. */
 #include "kernel/dev.h"
-#include "kernel/iommu.h"
 #include "kernel/kernel.h"
 #include "kernel/mem.h"
 
@@ -217,7 +216,7 @@ static status_t space_arg(const struct cap *cap, struct space **out)
 	else if (cap->kind == KIND_VM)
 		*out = &container_of(cap->obj, struct vm, obj)->space;
 	else if (cap->kind == KIND_DEV)
-		*out = dev_space(cap->obj);
+		*out = &container_of(cap->obj, struct dev, obj)->space;
 	else
 		return STATUS_BAD_KIND;
 	return cap->rights & (cap->kind == KIND_DOMAIN ? RIGHT_FILL : RIGHT_CTL) ? STATUS_OK
