@@ -7,7 +7,7 @@ static struct iommu units[BOOT_MAX_IOMMUS];
 static u32 count;
 static bool intremap;
 u32 iommu_apic_id;
-static struct iommu_source ioapics[BOOT_MAX_IOAPICS];
+struct iommu_source iommu_ioapics[BOOT_MAX_IOAPICS];
 
 bool iommu_wait(const volatile u32 *word, u32 mask, u32 value)
 {
@@ -80,8 +80,8 @@ static bool ioapic_find(u32 i)
 		for (u32 k = 0; k < b->scopes; k++) {
 			if (b->scope[k].type_id != (BOOT_SCOPE_IOAPIC << 16 | boot->ioapic[i].id))
 				continue;
-			ioapics[i].unit = &units[u];
-			ioapics[i].requester = (u32)b->segment << 16 | b->scope[k].first_bdf;
+			iommu_ioapics[i].unit = &units[u];
+			iommu_ioapics[i].requester = (u32)b->segment << 16 | b->scope[k].first_bdf;
 			return true;
 		}
 	}
@@ -120,7 +120,7 @@ static const char *units_start(void)
 	for (u32 i = 0; i < count && !problem; i++)
 		problem = ops->start(&units[i], intremap);
 	for (u32 i = 0; i < boot->ioapics && intremap && !problem; i++)
-		if (ops->open(&ioapics[i], &boot_pool) != STATUS_OK)
+		if (ops->open(&iommu_ioapics[i], &boot_pool) != STATUS_OK)
 			problem = "no memory for the I/O APICs' interrupts";
 	return problem;
 }
@@ -245,11 +245,6 @@ u32 iommu_route(struct iommu_source *s, u32 vector, u32 apic_id, bool level, boo
 	way = ops->route(s, vector, apic_id, level, on);
 	spin_unlock(&s->unit->lock);
 	return way;
-}
-
-u32 iommu_route_line(u32 i, u32 vector, u32 apic_id, bool level, bool on)
-{
-	return iommu_route(&ioapics[i], vector, apic_id, level, on);
 }
 
 bool iommu_fault(struct msg_dma_fault *f)

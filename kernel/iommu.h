@@ -113,11 +113,10 @@ void iommu_attach(struct iommu_source *s, bool on);
 void iommu_mapped(struct iommu_source *s);
 void iommu_unmapped(struct iommu_source *s);
 
+extern struct iommu_source iommu_ioapics[]; /* of the lines of I/O APICs */
+
 /* The same as ops->route; without interrupt remapping the message or entry names the CPU itself. */
 u32 iommu_route(struct iommu_source *s, u32 vector, u32 apic_id, bool level, bool on);
-
-/* Likewise for lines of I/O APIC `i`. */
-u32 iommu_route_line(u32 i, u32 vector, u32 apic_id, bool level, bool on);
 
 /* The next fault of any unit; false: there is none. */
 bool iommu_fault(struct msg_dma_fault *f);

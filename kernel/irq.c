@@ -30,7 +30,6 @@ struct irq {
 
 static struct {
 	volatile u32 *registers;
-	u32 base;
 	u32 count;
 } ioapics[BOOT_MAX_IOAPICS];
 
@@ -78,11 +77,11 @@ static void program(u32 gsi)
 	entry |= gsis[gsi].flags & BOOT_IRQ_LEVEL ? REDIR_LEVEL : 0;
 	entry |= masked ? REDIR_MASKED : 0;
 	for (u32 i = 0; i < boot->ioapics; i++) {
-		u32 pin = gsi - ioapics[i].base;
+		u32 pin = gsi - boot->ioapic[i].gsi_base; /* huge: the GSI is below */
 
-		if (gsi < ioapics[i].base || pin >= ioapics[i].count)
+		if (pin >= ioapics[i].count)
 			continue;
-		way = iommu_route_line(i, VECTOR_GSI + gsi, cpus[gsis[gsi].cpu]->apic_id,
+		way = iommu_route(&iommu_ioapics[i], VECTOR_GSI + gsi, cpus[gsis[gsi].cpu]->apic_id,
 			gsis[gsi].flags & BOOT_IRQ_LEVEL, !list_empty(&gsis[gsi].irqs));
 		ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin + 1, way << 16);
 		ioapic_write(i, IOAPIC_REDIRECTION + 2 * pin, (u32)entry);
@@ -101,7 +100,6 @@ void irq_init(void)
 	for (u32 gsi = 0; gsi < MAX_GSI; gsi++)
 		list_init(&gsis[gsi].irqs);
 	for (u32 i = 0; i < boot->ioapics; i++) {
-		ioapics[i].base = boot->ioapic[i].gsi_base;
 		ioapics[i].registers = device_map(boot->ioapic[i].address, PAGE_SIZE, MEM_CACHE_UC);
 		ioapics[i].registers[IOAPIC_SELECT] = IOAPIC_VERSION;
 		ioapics[i].count = (ioapics[i].registers[IOAPIC_WINDOW] >> 16 & 0xff) + 1;
@@ -132,7 +130,7 @@ void irq_handle(unsigned vector)
 static bool gsi_exists(u32 gsi)
 {
 	for (u32 i = 0; i < boot->ioapics; i++)
-		if (gsi >= ioapics[i].base && gsi - ioapics[i].base < ioapics[i].count)
+		if (gsi - boot->ioapic[i].gsi_base < ioapics[i].count)
 			return gsi < MAX_GSI;
 	return false;
 }

@@ -140,7 +140,8 @@ static void unload(struct cpu *c)
 		return;
 	read_breakpoints(v->dr);
 	v->dr6 = read_dr6();
-	vcpu_ops->unload(v);
+	if (vcpu_ops->unload)
+		vcpu_ops->unload(v);
 	c->loaded = NULL;
 }
 

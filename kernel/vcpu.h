@@ -122,7 +122,7 @@ struct vcpu_ops {
 	void (*vcpu_free)(struct vcpu *v); /* also after vcpu_init failed, or was not called */
 
 	/* Makes `v` current on this CPU; takes it off again (before it dies, or before another is
-	 * loaded). */
+	 * loaded; NULL: nothing to do). */
 	void (*load)(struct vcpu *v);
 	void (*unload)(struct vcpu *v);
 

@@ -177,11 +177,6 @@ static void load(struct vcpu *v)
 	write_msr(MSR_TSC_AUX, v->backend[SVM_TSC_AUX]);
 }
 
-static void unload(struct vcpu *v)
-{
-	v->dr6 = svm_vmcb(v)->dr6;
-}
-
 void svm_flush(struct vcpu *v)
 {
 	if (svm_vmcb(v)->tlb_control == TLB_FLUSH_ALL)
@@ -200,7 +195,6 @@ const struct vcpu_ops svm_ops = {
 	.vcpu_init = vcpu_init,
 	.vcpu_free = vcpu_free_hw,
 	.load = load,
-	.unload = unload,
 	.import = svm_import,
 	.export = svm_export,
 	.sync_apic = sync_apic,

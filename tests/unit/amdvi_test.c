@@ -329,7 +329,7 @@ TEST(interrupts)
 	iommu_route(&a, 0x51, 4, false, true);
 	iommu_close(&a);
 	CHECK_EQ(interrupt(0x28, 0xfee00000, 0x51), NO_ACCESS);
-	CHECK_EQ(iommu_route_line(0, 0x34, 1, true, true), 0);
+	CHECK_EQ(iommu_route(&iommu_ioapics[0], 0x34, 1, true, true), 0);
 	CHECK_EQ(interrupt(IOAPIC_ID, 0xfee00000, 0x34), 0x134);
 	CHECK_EQ(access(IOAPIC_ID, 0x1000, true), NO_ACCESS);
 	unit_end();

@@ -338,7 +338,8 @@ TEST(interrupts)
 	CHECK_EQ(interrupt(0x28, message(way), 0x51), 0x451);
 	iommu_close(&a);
 	CHECK_EQ(interrupt(0x28, message(way), 0x51), NO_ACCESS);
-	way = iommu_route_line(0, 0x34, 1, true, true); /* as 63:48 of the line's entry */
+	way = iommu_route(
+		&iommu_ioapics[0], 0x34, 1, true, true); /* as 63:48 of the line's entry */
 	CHECK_EQ(way & 1, 1);
 	CHECK_EQ(interrupt(IOAPIC_ID, 0xfee00000 | (way >> 1) << 5 | BIT(4), 0x34), 0x134);
 	CHECK(*((u64 *)window_va(unit_get(VTD_IRTA) & ~0xfffull) + 2 * 0x34) & BIT(4));
