@@ -263,18 +263,6 @@ void bus_show_rom(u32 function, u32 address, const struct bus_access *a)
 		a->write(function, COMMAND, 2, command | COMMAND_MEMORY);
 }
 
-/* The function at that bus and device that is a bridge to bus `bus`; NULL on bus 0. */
-static const struct bus_function *bridge_to(const struct bus_table *t, u32 bus)
-{
-	for (u32 i = 0; i < t->functions; i++) {
-		const struct bus_function *f = &t->function[i];
-
-		if (f->flags & BUS_BRIDGE && f->secondary == bus && f->function >> 16 == 0)
-			return f;
-	}
-	return NULL;
-}
-
 /* Line 0 to 3 of the ISA bridge, or -1. */
 static int pirq_of(const struct bus_table *t, const struct bus_function *f)
 {
@@ -286,7 +274,7 @@ static int pirq_of(const struct bus_table *t, const struct bus_function *f)
 		if ((f->function >> 8 & 0xff) == 0)
 			return (int)((pin + device + 3) & 3); /* the board's: device 1 has A at A */
 		pin = (pin + device) & 3;
-		f = bridge_to(t, f->function >> 8 & 0xff);
+		f = bus_bridge_to(t, f->function >> 8);
 	}
 	return -1;
 }

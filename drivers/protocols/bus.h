@@ -80,6 +80,20 @@ struct bus_rom {
 	u32 address;  /* root's: bus address; 0: it is not to decode */
 };
 
+/* The bridge whose secondary bus is `bus`, with its segment (segment << 8 | bus); NULL: there is
+ * none, as for bus 0, which a bridge that the firmware left alone has in its register. */
+static inline const struct bus_function *bus_bridge_to(const struct bus_table *t, u32 bus)
+{
+	for (u32 i = 0; i < t->functions; i++) {
+		const struct bus_function *f = &t->function[i];
+
+		if (f->flags & BUS_BRIDGE && f->secondary &&
+			(f->function >> 16 << 8 | f->secondary) == bus)
+			return f;
+	}
+	return NULL;
+}
+
 struct bus_session {
 	struct bus_table table;
 	struct bus_rom rom;

@@ -211,6 +211,7 @@ TEST(requester)
 	bridge(0x10010, 1, 0); /* on another segment */
 	bridge(0x500, 6, 0);   /* two that lead to each other */
 	bridge(0x600, 5, 0);
+	bridge(0x20, 0, 0); /* one that the firmware left alone */
 	add(0x28, 0x020000);
 	add(0x108, 0x020000);
 	add(0x210, 0x020000);
