@@ -30,7 +30,6 @@
 #define CAP_EXPRESS     0x10
 #define CAP_MSIX        0x11
 #define CAP_AF          0x13
-#define EXPRESS_TO_PCI  7u /* port type: PCI Express Base Specification, 7.5.3.2 */
 #define CAPS_MAX        48
 #define CLASS_HOST      0x0600
 #define CLASS_BRIDGE    0x0604
@@ -57,7 +56,8 @@ static void read_capability(
 		break;
 	case CAP_EXPRESS:
 		f->flags |= BUS_EXPRESS;
-		f->flags |= (control >> 4 & 15) == EXPRESS_TO_PCI ? BUS_TO_PCI : 0;
+		f->port = (u8)(control >> 4 & 15);
+		f->flags |= f->port == BUS_PORT_TO_PCI ? BUS_TO_PCI : 0;
 		f->flags |= a->read(function, at + 4, 4) & BIT(28) ? BUS_RESET : 0;
 		break;
 	case CAP_AF:

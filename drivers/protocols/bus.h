@@ -31,6 +31,13 @@ struct bus_bar {
 #define BUS_EXPRESS BIT(1)
 #define BUS_RESET   BIT(2) /* can be reset alone */
 #define BUS_TO_PCI  BIT(3) /* an Express bridge to a conventional bus */
+#define BUS_ACS     BIT(4) /* sends all requests upstream, to the IOMMU (Access Control Services) */
+#define BUS_CHIPSET BIT(5) /* nothing says that the root complex keeps it from other functions */
+
+/* bus_function.port of Express functions: PCI Express Base Specification 5.0, 7.5.3.2. */
+#define BUS_PORT_ROOT       4u
+#define BUS_PORT_DOWNSTREAM 6u /* of a switch */
+#define BUS_PORT_TO_PCI     7u
 
 /* What a bridge forwards to its secondary bus; size 0: nothing. */
 struct bus_window {
@@ -53,6 +60,9 @@ struct bus_function {
 	u8 reserved;
 	u16 msi; /* messages; 0: no such capability */
 	u16 msix;
+	u8 port;  /* kind of Express function, BUS_PORT_* or another */
+	u8 group; /* its functions reach one another without passing an IOMMU; 0: it reaches none so
+		   */
 	struct bus_bar bar[BUS_BARS];
 	struct bus_bar rom;          /* expansion ROM; its address is often not given */
 	struct bus_window window[2]; /* of a bridge: memory, prefetchable memory */
