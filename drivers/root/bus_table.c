@@ -137,12 +137,16 @@ u32 bus_text(
 		at += format(line + at, BUS_LINE - (size_t)at, " to line %u", f->line);
 	if (f->flags & BUS_RESET)
 		at += format(line + at, BUS_LINE - (size_t)at, " can be reset");
+	if (f->flags & BUS_ACS)
+		at += format(line + at, BUS_LINE - (size_t)at, " ACS");
 	if (!(f->flags & BUS_BRIDGE))
-		format(line + at, BUS_LINE - (size_t)at, "%s",
+		at += format(line + at, BUS_LINE - (size_t)at, "%s",
 			fence & FENCE_INTERRUPTS ? " fenced"
 			: fence                  ? " fenced, but can forge interrupts"
 						 : " not fenced");
-	else if (at == 3)
+	if (fence & FENCE_DMA && f->group)
+		format(line + at, BUS_LINE - (size_t)at, ", not from group %u", f->group);
+	if (at == 3)
 		n--;
 	for (u32 i = 0; i < BUS_BARS; i++) {
 		if (f->bar[i].size)
@@ -187,6 +191,11 @@ u32 bus_requester(
 		bus = bridge->function >> 8;
 	}
 	return requester;
+}
+
+bool bus_same_group(const struct bus_function *f, const struct bus_function *g)
+{
+	return g && f->group && f->group == g->group;
 }
 
 struct interrupt bus_isa_interrupt(const struct boot_info *machine, u8 line, bool level)
