@@ -4,13 +4,13 @@
 #include "control.h"
 #include "guests/vmm/debug/debug.h"
 #include "guests/vmm/cpu/emulate.h"
-#include "hypercall.h"
+#include "guests/vmm/pv/hypercall.h"
 #include "interrupt.h"
 #include "lock.h"
 #include "guests/vmm/cpu/msr.h"
 #include "portio.h"
-#include "pveoi.h"
-#include "steal.h"
+#include "guests/vmm/pv/pveoi.h"
+#include "guests/vmm/pv/steal.h"
 #include "guests/vmm/cpu/task.h"
 
 #define YIELD_US 20u

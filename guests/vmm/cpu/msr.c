@@ -1,9 +1,9 @@
 /* The table of MSRs and their handlers. */
 #include "msr.h"
-#include "guests/vmm/kvmclock.h"
+#include "guests/vmm/pv/kvmclock.h"
 #include "guests/vmm/lock.h"
-#include "guests/vmm/pveoi.h"
-#include "guests/vmm/steal.h"
+#include "guests/vmm/pv/pveoi.h"
+#include "guests/vmm/pv/steal.h"
 #include "guests/vmm/vcpu.h"
 
 #define REVISION_AMD   0x01000065ull /* microcode */

@@ -4,8 +4,8 @@
  */
 #include "hypercall.h"
 #include "guests/vmm/debug/debug.h"
-#include "smp.h"
-#include "vcpu.h"
+#include "guests/vmm/smp.h"
+#include "guests/vmm/vcpu.h"
 
 #define ICR_ALLOWED (LAPIC_ICR_VECTOR | LAPIC_ICR_DELIVERY)
 #define HALF_BITS   64u
