@@ -149,11 +149,10 @@ void exit_cpuid_slow(struct vcpu *v)
 		}
 		r = cpuid_resolve(v->cpuid, e, subleaf, &vcpu);
 	}
-	run->gpr[RAX] = r.eax;
 	run->gpr[RBX] = r.ebx;
 	run->gpr[RCX] = r.ecx;
 	run->gpr[RDX] = r.edx;
-	vcpu_skip(v);
+	vcpu_answer(v, r.eax);
 }
 
 u32 exit_handle(struct vcpu *v)
@@ -162,6 +161,7 @@ u32 exit_handle(struct vcpu *v)
 
 	if (kind >= EXIT_KIND_COUNT)
 		kind = EXIT_UNKNOWN;
+	journal_exit_keep(v->log, v->run);
 	kinds[kind].handle(v);
 	machine_settle(v);
 	return kind;

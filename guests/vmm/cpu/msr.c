@@ -397,9 +397,8 @@ void msr_exit_read(struct vcpu *v)
 		vcpu_gp(v);
 		return;
 	}
-	run->gpr[RAX] = (u32)value;
 	run->gpr[RDX] = value >> 32;
-	vcpu_skip(v);
+	vcpu_answer(v, (u32)value);
 }
 
 void msr_exit_write(struct vcpu *v)

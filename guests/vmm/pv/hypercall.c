@@ -70,8 +70,7 @@ void hypercall_exit(struct vcpu *v)
 					       (u32)run->gpr[RDX], (u32)run->gpr[RSI]);
 		break;
 	}
-	run->gpr[RAX] = (u64)result & mask;
-	vcpu_skip(v);
+	vcpu_answer(v, (u64)result & mask);
 }
 
 void hypercall_unhalt(struct vcpu *v)
