@@ -32,7 +32,7 @@ FUZZ_NAMES   := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c)
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
 UNIT_JOURNAL := $(filter journal%,$(UNIT_NAMES))
 UNIT_VMM     := tests/unit/machine_host.c drivers/lib/flood.c drivers/lib/format.c drivers/lib/chacha20.c \
-	$(filter-out $(addprefix guests/vmm/,host.c host_pass.c main.c run.c config.c config_node.c config_pass.c config_virtio.c start.c journal_hooks.c),$(VMM_SOURCES))
+	$(filter-out $(addprefix guests/vmm/,host.c host_pass.c main.c run.c start.c journal_hooks.c) $(wildcard guests/vmm/config/*.c),$(VMM_SOURCES))
 UNIT_LOADER  := guests/vmm/gmem.c $(addprefix guests/vmm/boot/,bios.c boot.c bzimage.c elf.c flat.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/cpu/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
