@@ -125,16 +125,16 @@ system: programs guest-files $(TESTS)/locked.efi
 system-%: programs guest-files $(TESTS)/locked.efi
 	@tests/system/run --logs $(TESTS)/system $*
 
-# A VMM (SOAK=vmm) or drivers and servers (SOAK=drivers) killed KILLS times under guests that work; COUNT system calls with
-# random arguments (SOAK=syscalls).
+# A VMM (SOAK=vmm) or drivers and servers (SOAK=drivers; ONE_CPU=1, ICOUNT=1) killed KILLS times under guests that work;
+# COUNT system calls with random arguments (SOAK=syscalls).
 KILLS    ?= 1000
 COUNT    ?= 10000000
 SOAK     ?= vmm
 WORKLOAD ?=
 .PHONY: soak
 soak: programs guest-files
-	@tests/soak --mode $(SOAK) --kills $(KILLS) --count $(COUNT) $(WORKLOAD:%=--workload %) $(ICOUNT:%=--icount) \
-		--logs $(TESTS)/soak
+	@tests/soak --mode $(SOAK) --kills $(KILLS) --count $(COUNT) $(WORKLOAD:%=--workload %) $(ONE_CPU:%=--one-cpu) \
+		$(ICOUNT:%=--icount) --logs $(TESTS)/soak
 
 # EFI programs of the system tests are linked as the loader is.
 $(TESTS)/efi/%.o: tests/system/efi/%.c
