@@ -513,13 +513,13 @@ static __attribute__((noinline, noreturn)) void exit_special(struct vcpu *v, uns
 		break;
 	case VCPU_INTERRUPT:
 		v->stats.interrupts++;
-		if (v->vector) {
-			interrupt_handle(v->vector);
-			v->vector = 0;
-		} else {
+		if (!v->vector) {
 			interrupts_take();
+			goto reenter;
 		}
-		goto reenter;
+		interrupt_handle(v->vector);
+		v->vector = 0;
+		cpu_resume(); /* it may have ended vcpu_run */
 	case VCPU_MCE:
 		panic("machine check in a guest");
 	case VCPU_REENTER:

@@ -362,27 +362,39 @@ static void doorbell(void)
 	want(((struct msg_vcpu_stats *)thread_message())->exits[EXIT_HLT] == 1);
 }
 
-/* An endless guest leaves at the deadline and at an event. */
-static void endless(void)
+static const u8 loop[] = {0xeb, 0xfe}; /* jmp $ */
+
+/* An endless guest, with interrupts off or on, leaves at the deadline and at an event. */
+static void endless_with(u64 rflags)
 {
-	static const u8 code[] = {0xeb, 0xfe}; /* jmp $ */
 	cap_t event = make_event(BIT(33));
 	cycles_t until;
 	u64 bits = 0;
 	u64 self;
 
-	if (!guest_begin(code, sizeof(code)))
+	if (!guest_begin(loop, sizeof(loop)))
 		return;
+	run->rflags = rflags;
 	until = tsc_now() + tsc_from_us(info->tsc_hz, 3000);
 	want_status(sys_vcpu_run(guest_vcpu, BIT(33), until, &bits), TIMEOUT);
 	/* The guest's run has changed FS and GS; without a switch to another thread none is loaded.
 	 */
 	__asm__ volatile("mov %%fs:0, %0" : "=r"(self));
 	want(self == info->first.self);
-	want(tsc_now() >= until);
+	want(tsc_now() >= until && tsc_now() < until + info->tsc_hz / 20);
 	want_status(sys_event_signal(event, BIT(33)), OK);
 	want_status(sys_vcpu_run(guest_vcpu, BIT(33), TIME_NEVER, &bits), EVENT);
 	want(bits == BIT(33));
+}
+
+static void endless(void)
+{
+	endless_with(0x2);
+}
+
+static void endless_open(void)
+{
+	endless_with(0x202);
 }
 
 /* Unmapped memory is gone for the guest at once. */
@@ -419,8 +431,6 @@ static void unmap(void)
 
 #define VECTOR_OPCODE 6
 #define VECTOR_NO_FPU 7
-
-static const u8 loop[] = {0xeb, 0xfe}; /* jmp $ */
 
 /* A thread with THREAD_FPU has its registers again after a run that ended without an exit. */
 static void fpu_of_thread(void)
@@ -471,6 +481,7 @@ const struct test_case vcpu_cases[] = {
 	{"vcpu_timer", timer},
 	{"vcpu_doorbell", doorbell},
 	{"vcpu_endless", endless},
+	{"vcpu_endless_open", endless_open},
 	{"vcpu_unmap", unmap},
 	{"vcpu_fpu_of_thread", fpu_of_thread},
 	{"vcpu_fpu_of_guest", fpu_of_guest},
