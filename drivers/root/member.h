@@ -15,7 +15,7 @@
 #include "drivers/root/machine.h"
 #include "drivers/root/restart.h"
 
-#define PROCESS_MEMS 14
+#define PROCESS_MEMS 15
 #define GUEST_PARTS  24
 
 enum member_state {

@@ -164,6 +164,9 @@ static void died(struct member *m, const struct msg_thread *t, u32 thread)
 		log_line("%s %s", name, lines[0]);
 	for (u32 i = 1; i < n; i++)
 		log_line("%s: %s", name, lines[i]);
+	if (t->fault == FAULT_EXCEPTION && t->vector == VECTOR_PAGE_FAULT &&
+		start_stack_used_up(thread, t->address))
+		log_line("%s: the stack of that thread is used up", name);
 	if (m->node->class == NODE_PARTITION) {
 		vmm_died(m, thread);
 	} else if (ended) {

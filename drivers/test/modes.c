@@ -37,6 +37,22 @@ static void overflow(u64 depth)
 	frame[0] += frame[depth % 64];
 }
 
+static void overflow_other(void *none)
+{
+	(void)none;
+	overflow(0);
+}
+
+/* The same in its second thread; below the stack of that lies nothing that it could damage. */
+static void overflow_second(void)
+{
+	static struct start_thread block;
+
+	check(thread_start(info, 0, &block, overflow_other, NULL) == STATUS_OK);
+	for (;;)
+		wait_bits(0, KEEP_US);
+}
+
 /* Sets the event bits of all its peers for ever. */
 static void storm(void)
 {
@@ -80,6 +96,8 @@ void mode_run(const char *mode)
 		check(mode == NULL);
 	else if (strcmp(mode, "stack") == 0)
 		overflow(0);
+	else if (strcmp(mode, "stack second") == 0)
+		overflow_second();
 	else if (strncmp(mode, "wild", 4) == 0)
 		wild_run(mode + 4);
 	else if (strcmp(mode, "pool") == 0)
