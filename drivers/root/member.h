@@ -159,6 +159,9 @@ bool member_is_terminal(const struct member *m);
  */
 bool member_is_way_in(const struct member *m);
 
+/* True if the console server runs, or may yet. */
+bool member_console_lives(void);
+
 /* Logs "NAME: WHAT: status" and returns false, or returns true if `s` is OK. */
 bool member_ok(const struct member *m, status_t s, const char *what);
 

@@ -96,4 +96,10 @@ BOOTS = [
               lacks=r"bytes lost"),
         Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41"),
     ], steps=FLOODED, until=r"undisturbed: its guest switched itself off", timeout=150),
+    # The checker takes the machine for a larger one than it is.
+    Boot("dark", "dark.dts", [
+        Check("reason", r"root\] the console is gone: the log is shown here",
+              r"root\] .*root\] uart: state: the machine's memory is used up"),
+        Check("log", r"root\] 2 of 3 domains and partitions run", r"root\] there: its guest switched itself off"),
+    ], memory=70000, machine=["-m", "1024"], until=r"the last guest has switched itself off", timeout=60),
 ]
