@@ -1,4 +1,5 @@
 /* The main loop's end of the heartbeat: see loop.h. */
+#include "drivers/lib/duty.h"
 #include "drivers/lib/flood.h"
 #include "drivers/lib/loop.h"
 #include "drivers/protocols/epoch.h"
@@ -14,6 +15,9 @@ static bool injectable;
 static u32 injected;
 static struct flood flood;
 static cycles_t served; /* TSC since which it serves; 0: not yet */
+static bool limited;
+static struct duty duty;
+static cycles_t woke; /* TSC at which the turn began */
 
 void loop_open(const struct start_info *info, const struct loop_faults *faults)
 {
@@ -100,7 +104,23 @@ void loop_watch_device(const u64 *counter, const u64 *other)
 	flood_add_device(&flood, ~0ull << START_BIT_OWN, counter, other);
 }
 
-u64 loop_wait(cycles_t deadline)
+void loop_limit(void)
+{
+	limited = true;
+	woke = tsc_now();
+}
+
+static void rest(void)
+{
+	cycles_t burst = tsc_from_us(start->tsc_hz, DUTY_BURST_US);
+	cycles_t until = duty_spend(&duty, woke, tsc_now(), burst);
+	u64 bits;
+
+	if (unlikely(until))
+		sys_event_wait(0, until, &bits);
+}
+
+static u64 wait(cycles_t deadline)
 {
 	cycles_t now;
 
@@ -119,6 +139,18 @@ u64 loop_wait(cycles_t deadline)
 		}
 	} while (now < deadline);
 	return 0;
+}
+
+u64 loop_wait(cycles_t deadline)
+{
+	u64 bits;
+
+	if (!limited)
+		return wait(deadline);
+	rest();
+	bits = wait(deadline);
+	woke = tsc_now();
+	return bits;
 }
 
 u64 loop_wait_us(const struct start_info *info, u64 us)

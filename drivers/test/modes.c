@@ -1,4 +1,5 @@
 /* Misbehaviour: what a broken or hostile program may do to itself, and must not do to others. */
+#include "drivers/lib/channel.h"
 #include "drivers/test/test.h"
 
 #define MULTIPLIER  0x9e3779b97f4a7c15ull
@@ -66,6 +67,23 @@ static void storm(void)
 	}
 }
 
+/* Writes to its console as fast as that takes it. */
+static void print(void)
+{
+	static u8 text[CONSOLE_RING_SIZE];
+	const struct start_resource *r = start_find(info, START_SESSION, 0);
+	struct channel c;
+
+	check(r && strcmp(r->protocol, "console") == 0);
+	c = channel_open(r);
+	for (u32 i = 0; i < sizeof(text); i++)
+		text[i] = (u8) "x\033[9999b"[i % 8];
+	for (;;) {
+		channel_write(&c, text, sizeof(text));
+		wait_bits(channel_room(&c) ? 0 : BIT(r->bit), KEEP_US);
+	}
+}
+
 /* Not misbehaviour, but who would notice it of others: all of the heap keeps what stands there. */
 static void keep(void)
 {
@@ -110,6 +128,8 @@ void mode_run(const char *mode)
 			asm volatile("pause");
 	else if (strcmp(mode, "storm") == 0)
 		storm();
+	else if (strcmp(mode, "print") == 0)
+		print();
 	else if (strcmp(mode, "keep") == 0)
 		keep();
 	else

@@ -19,6 +19,16 @@ def budget_holds(log):
         raise Failed(f"it had {share:.3f} of the CPU")
 
 
+def low_priority_goes_on(log):
+    """While another writes to the screen without end, what has a low priority on the screen's CPU gets some of it."""
+    times = [[int(ran) for ran in log.all(rf"^{name} +(\d+) +0 +0$")] for name in ("loop", "display", "uart", "console")]
+    if any(len(ran) < 2 for ran in times):
+        raise Failed("no times before and after")
+    ran = [one[-1] - one[0] for one in times]
+    if ran[1] <= 0 or ran[0] < sum(ran) / 20:
+        raise Failed("loop, display, uart and console ran {}, {}, {} and {} cycles".format(*ran))
+
+
 def died(name, how):
     return Check(name, rf"root\] {name} {how}", rf"root\] {name} is not restarted: ")
 
@@ -96,6 +106,13 @@ BOOTS = [
               lacks=r"bytes lost"),
         Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41"),
     ], steps=FLOODED, until=r"undisturbed: its guest switched itself off", timeout=150),
+    Boot("talk", "talk.dts", [
+        Check("shown", r"^\[talker\] x"),
+        Check("low-priority", call=low_priority_goes_on),
+        Check("screen", lacks=r"root\] (display|console) (hangs|is restarted)"),
+    ], steps=[(r"talker\] x", KEY + "o"), (r"typing goes to the op", r"times\n"), (r"talker +\d", r"times\n"),
+              (r"talker +\d", r"times\n"), (r"talker +\d", r"times\n"), (r"talker +\d", r"poweroff\n"),
+              (r"the operator powers", "")], timeout=60),
     # The checker takes the machine for a larger one than it is.
     Boot("dark", "dark.dts", [
         Check("reason", r"root\] the console is gone: the log is shown here",
