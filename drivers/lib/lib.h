@@ -49,6 +49,13 @@ void log_line(const char *text, ...) __attribute__((format(printf, 1, 2)));
  * own. */
 void log_write(const char *line, size_t size);
 
+/*
+ * Tells root `what` (enum root_op of protocols/root.h), with `value`. Root may be behind with its
+ * work: then it is told again, up to `tries` times, some hundred microseconds apart; 0: until it
+ * has heard. What it cannot be told at last is lost. Any thread.
+ */
+void root_call(u32 what, u64 value, u32 tries);
+
 /* Ends this thread, and so the program, with `code`; root reports the code if it is not 0. */
 _Noreturn void program_exit(u64 code);
 

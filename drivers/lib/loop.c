@@ -6,7 +6,8 @@
 #include "drivers/protocols/pulse.h"
 #include "drivers/protocols/root.h"
 
-#define SETTLE 8u /* part of a second in which clients connect */
+#define SETTLE       8u  /* part of a second in which clients connect */
+#define BROKEN_TRIES 50u /* it is said once */
 
 static const struct start_info *start;
 static const struct loop_faults *own_faults;
@@ -79,19 +80,12 @@ static bool look(void)
 	return fault;
 }
 
-static void tell_root(enum root_op what, cap_t session)
-{
-	struct ipc_words words = {.word = {what, session}};
-
-	sys_ipc_call(thread_self()->root_port, &words);
-}
-
 static void flooded(cap_t session)
 {
 	static bool told;
 
 	if (session != CAP_NULL)
-		tell_root(ROOT_FLOODED, session);
+		root_call(ROOT_FLOODED, session, 1);
 	else if (!told)
 		log_line("the device interrupts over and over with nothing done: it is looked at "
 			 "every %u ms",
@@ -160,5 +154,5 @@ u64 loop_wait_us(const struct start_info *info, u64 us)
 
 void loop_peer_broken(cap_t session)
 {
-	tell_root(ROOT_BROKEN, session);
+	root_call(ROOT_BROKEN, session, BROKEN_TRIES);
 }
