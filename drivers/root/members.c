@@ -160,6 +160,11 @@ bool member_start(struct member *m)
 			m->node->name);
 		return false;
 	}
+	if (bus_awaited(m)) {
+		log_line("%s: waits for the bus domain, which has not told yet what is there",
+			m->node->name);
+		return false;
+	}
 	m->restarts = 0;
 	m->death = (struct death){0};
 	if (!member_ok(m, memory_new(m->holder, size, &m->kept), "state")) {
