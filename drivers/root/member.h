@@ -24,7 +24,8 @@ enum member_state {
 	MEMBER_STOPPED = 2, /* by the operator */
 	MEMBER_OFF = 3,     /* the guest switched itself off, or the program ended with code 0 */
 	MEMBER_FAILED = 4,  /* it died, or could not be started */
-	MEMBER_WAITING = 5, /* a domain that died, until restart_at */
+	MEMBER_WAITING = 5, /* a domain that died, or a guest that resets itself too often, until
+			       restart_at */
 };
 
 struct process {
