@@ -65,6 +65,7 @@ UNIT_root_description := tests/unit/root_reader.c \
 	drivers/lib/format.c
 UNIT_epoch            :=
 UNIT_watch            :=
+UNIT_bus_acs          := drivers/bus/acs.c
 UNIT_root_bus         := drivers/root/bus_table.c drivers/lib/format.c
 UNIT_root_faults      := drivers/root/faults_text.c drivers/lib/format.c
 UNIT_block_session    :=

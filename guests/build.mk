@@ -16,8 +16,8 @@ SMALL_COMMON  := $(O)/guests/small/start.S.o $(O)/guests/small/small.c.o
 # -fsanitize=kernel-address with its checks as calls, of writes alone. The rest changes nothing that is rolled back.
 JOURNAL_CFLAGS  := -fsanitize=kernel-address -fsanitize-recover=kernel-address --param=asan-instrument-reads=0 --param=asan-stack=0 --param=asan-globals=0 \
 	--param=asan-instrumentation-with-call-threshold=0 -fno-sanitize-address-use-after-scope
-JOURNAL_SOURCES := $(addprefix guests/vmm/,console.c control.c exit.c hypercall.c interrupt.c machine.c machine_pass.c machine_virtio.c \
-	mmio.c portio.c pveoi.c report.c smp.c steal.c vcpu.c) $(wildcard guests/vmm/dev/*.c guests/vmm/debug/*.c) \
+JOURNAL_SOURCES := $(addprefix guests/vmm/,console.c control.c exit.c interrupt.c machine.c machine_pass.c machine_virtio.c \
+	mmio.c portio.c report.c smp.c vcpu.c pv/hypercall.c pv/pveoi.c pv/steal.c) $(wildcard guests/vmm/dev/*.c guests/vmm/debug/*.c) \
 	$(filter-out $(addprefix guests/vmm/cpu/,cpuid.c gwalk.c) $(wildcard guests/vmm/cpu/instr*.c),$(wildcard guests/vmm/cpu/*.c))
 JOURNAL_WRAP    := -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset
 

@@ -32,7 +32,7 @@ FUZZ_NAMES   := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c)
 UNIT_HOSTED  := $(patsubst tests/unit/%_test.c,%,$(shell grep -lE '(machine_host|task_machine)\.h"' tests/unit/*_test.c))
 UNIT_JOURNAL := $(filter journal%,$(UNIT_NAMES))
 UNIT_VMM     := tests/unit/machine_host.c drivers/lib/flood.c drivers/lib/format.c drivers/lib/chacha20.c \
-	$(filter-out $(addprefix guests/vmm/,host.c host_pass.c main.c run.c config.c config_node.c config_pass.c config_virtio.c start.c journal_hooks.c),$(VMM_SOURCES))
+	$(filter-out $(addprefix guests/vmm/,host.c host_pass.c main.c run.c start.c journal_hooks.c) $(wildcard guests/vmm/config/*.c),$(VMM_SOURCES))
 UNIT_LOADER  := guests/vmm/gmem.c $(addprefix guests/vmm/boot/,bios.c boot.c bzimage.c elf.c flat.c multiboot.c pvh.c)
 UNIT_INSTR   := $(wildcard guests/vmm/cpu/instr*.c)
 UNIT_ACPI    := tests/unit/acpi_machine.c $(wildcard boot/acpi*.c)
@@ -125,16 +125,16 @@ system: programs guest-files $(TESTS)/locked.efi
 system-%: programs guest-files $(TESTS)/locked.efi
 	@tests/system/run --logs $(TESTS)/system $*
 
-# A VMM (SOAK=vmm) or drivers and servers (SOAK=drivers) killed KILLS times under guests that work; COUNT system calls with
-# random arguments (SOAK=syscalls).
+# A VMM (SOAK=vmm) or drivers and servers (SOAK=drivers; ONE_CPU=1, ICOUNT=1) killed KILLS times under guests that work;
+# COUNT system calls with random arguments (SOAK=syscalls).
 KILLS    ?= 1000
 COUNT    ?= 10000000
 SOAK     ?= vmm
 WORKLOAD ?=
 .PHONY: soak
 soak: programs guest-files
-	@tests/soak --mode $(SOAK) --kills $(KILLS) --count $(COUNT) $(WORKLOAD:%=--workload %) $(ICOUNT:%=--icount) \
-		--logs $(TESTS)/soak
+	@tests/soak --mode $(SOAK) --kills $(KILLS) --count $(COUNT) $(WORKLOAD:%=--workload %) $(ONE_CPU:%=--one-cpu) \
+		$(ICOUNT:%=--icount) --logs $(TESTS)/soak
 
 # EFI programs of the system tests are linked as the loader is.
 $(TESTS)/efi/%.o: tests/system/efi/%.c

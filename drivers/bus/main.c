@@ -40,6 +40,7 @@ static void scan(struct bus_table *t)
 {
 	for (u32 segment = 0; segment < SEGMENTS; segment++)
 		bus_scan(t, segment, &access);
+	bus_isolate(t, &access);
 	bus_route_piix(t, &access);
 	if (t->left_out)
 		log_line("%u functions are left out: the table has room for %u", t->left_out,

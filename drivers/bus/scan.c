@@ -30,7 +30,6 @@
 #define CAP_EXPRESS     0x10
 #define CAP_MSIX        0x11
 #define CAP_AF          0x13
-#define EXPRESS_TO_PCI  7u /* port type: PCI Express Base Specification, 7.5.3.2 */
 #define CAPS_MAX        48
 #define CLASS_HOST      0x0600
 #define CLASS_BRIDGE    0x0604
@@ -57,7 +56,8 @@ static void read_capability(
 		break;
 	case CAP_EXPRESS:
 		f->flags |= BUS_EXPRESS;
-		f->flags |= (control >> 4 & 15) == EXPRESS_TO_PCI ? BUS_TO_PCI : 0;
+		f->port = (u8)(control >> 4 & 15);
+		f->flags |= f->port == BUS_PORT_TO_PCI ? BUS_TO_PCI : 0;
 		f->flags |= a->read(function, at + 4, 4) & BIT(28) ? BUS_RESET : 0;
 		break;
 	case CAP_AF:
@@ -263,18 +263,6 @@ void bus_show_rom(u32 function, u32 address, const struct bus_access *a)
 		a->write(function, COMMAND, 2, command | COMMAND_MEMORY);
 }
 
-/* The function at that bus and device that is a bridge to bus `bus`; NULL on bus 0. */
-static const struct bus_function *bridge_to(const struct bus_table *t, u32 bus)
-{
-	for (u32 i = 0; i < t->functions; i++) {
-		const struct bus_function *f = &t->function[i];
-
-		if (f->flags & BUS_BRIDGE && f->secondary == bus && f->function >> 16 == 0)
-			return f;
-	}
-	return NULL;
-}
-
 /* Line 0 to 3 of the ISA bridge, or -1. */
 static int pirq_of(const struct bus_table *t, const struct bus_function *f)
 {
@@ -286,7 +274,7 @@ static int pirq_of(const struct bus_table *t, const struct bus_function *f)
 		if ((f->function >> 8 & 0xff) == 0)
 			return (int)((pin + device + 3) & 3); /* the board's: device 1 has A at A */
 		pin = (pin + device) & 3;
-		f = bridge_to(t, f->function >> 8 & 0xff);
+		f = bus_bridge_to(t, f->function >> 8);
 	}
 	return -1;
 }

@@ -26,6 +26,22 @@ void bus_scan(struct bus_table *t, u32 segment, const struct bus_access *access)
 void bus_route_piix(struct bus_table *t, const struct bus_access *access);
 
 /*
+ * Turns on Access Control Services (ACS) where functions have them: source validation, redirection
+ * of requests and completions, upstream forwarding; without exceptions. Fills in `group` of all
+ * functions, BUS_ACS and BUS_CHIPSET, which are not set before:
+ *
+ * - a downstream port of a switch without them lets what is behind it, and behind its sisters,
+ * reach one another;
+ * - so does a device of several functions, not on a root bus, of which one is without them, or
+ * would be after a reset of the function;
+ * - what is on a root bus, or behind different root ports, is for the root complex to keep apart.
+ *
+ * PCI Express Base Specification 5.0, 6.12, 7.7.8. Without ECAM there is no access to the
+ * registers, and all count as without.
+ */
+void bus_isolate(struct bus_table *t, const struct bus_access *access);
+
+/*
  * Lets the expansion ROM of a function decode at a bus address, a multiple of its size, with memory
  * decoding on; or, with address 0, no longer. While it does, the function's other registers may not
  * be accessed (PCI Local Bus Specification 3.0, 6.2.5.2).

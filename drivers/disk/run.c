@@ -374,7 +374,7 @@ int disk_run(struct start_info *info, const struct disk_driver *of)
 		return 0;
 	}
 	loop_open(info, &faults);
-	loop_watch_device(&server.done, NULL);
+	loop_watch_device(&server.done, driver->progress);
 	for (;;) {
 		bool again;
 

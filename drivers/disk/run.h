@@ -43,6 +43,11 @@ struct disk_driver {
 	 * that. NULL: it has not. */
 	bool (*serves_others)(void);
 
+	/* Counts what the device's interrupts were for besides requests that are done; a device
+	 * that sends more than some hundred a second for nothing is heard less often (lib/flood.h).
+	 * NULL: each is for a request. */
+	const u64 *progress;
+
 	u64 timeout_us;   /* after which a request will not be answered any more */
 	const char *unit; /* property of the device's node for g->unit; NULL: there is one disk */
 };

@@ -31,6 +31,13 @@ struct bus_bar {
 #define BUS_EXPRESS BIT(1)
 #define BUS_RESET   BIT(2) /* can be reset alone */
 #define BUS_TO_PCI  BIT(3) /* an Express bridge to a conventional bus */
+#define BUS_ACS     BIT(4) /* sends all requests upstream, to the IOMMU (Access Control Services) */
+#define BUS_CHIPSET BIT(5) /* nothing says that the root complex keeps it from other functions */
+
+/* bus_function.port of Express functions: PCI Express Base Specification 5.0, 7.5.3.2. */
+#define BUS_PORT_ROOT       4u
+#define BUS_PORT_DOWNSTREAM 6u /* of a switch */
+#define BUS_PORT_TO_PCI     7u
 
 /* What a bridge forwards to its secondary bus; size 0: nothing. */
 struct bus_window {
@@ -53,6 +60,9 @@ struct bus_function {
 	u8 reserved;
 	u16 msi; /* messages; 0: no such capability */
 	u16 msix;
+	u8 port;  /* kind of Express function, BUS_PORT_* or another */
+	u8 group; /* its functions reach one another without passing an IOMMU; 0: it reaches none so
+		   */
 	struct bus_bar bar[BUS_BARS];
 	struct bus_bar rom;          /* expansion ROM; its address is often not given */
 	struct bus_window window[2]; /* of a bridge: memory, prefetchable memory */
@@ -79,6 +89,20 @@ struct bus_rom {
 	u32 function; /* root's */
 	u32 address;  /* root's: bus address; 0: it is not to decode */
 };
+
+/* The bridge whose secondary bus is `bus`, with its segment (segment << 8 | bus); NULL: there is
+ * none, as for bus 0, which a bridge that the firmware left alone has in its register. */
+static inline const struct bus_function *bus_bridge_to(const struct bus_table *t, u32 bus)
+{
+	for (u32 i = 0; i < t->functions; i++) {
+		const struct bus_function *f = &t->function[i];
+
+		if (f->flags & BUS_BRIDGE && f->secondary &&
+			(f->function >> 16 << 8 | f->secondary) == bus)
+			return f;
+	}
+	return NULL;
+}
 
 struct bus_session {
 	struct bus_table table;

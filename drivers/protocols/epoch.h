@@ -86,12 +86,19 @@ static inline void epoch_give_up(struct epoch_words *w)
 		&w->server, epoch_pair((u32)(old >> 32), EPOCH_GONE_PEER), __ATOMIC_RELEASE);
 }
 
-/* Step 1. The server then sets the client's event bit. */
+/*
+ * Step 1. The server then sets the client's event bit. The epoch is the low half of the TSC, not
+ * the one after the last: a hostile predecessor could leave the word such that the next were the
+ * one that the client has asked already, and overwrite the question; both would wait for ever.
+ */
 static inline void epoch_server_start(struct epoch_words *w, struct epoch_end *e)
 {
 	u64 old = __atomic_load_n(&w->server, __ATOMIC_RELAXED);
+	u32 own = (u32)__builtin_ia32_rdtsc();
 
-	*e = (struct epoch_end){.own = epoch_next((u32)(old >> 32))};
+	if (own == 0 || own == EPOCH_GONE_PEER || own == (u32)(old >> 32))
+		own = epoch_next((u32)(old >> 32));
+	*e = (struct epoch_end){.own = own};
 	__atomic_store_n(&w->server, epoch_pair(e->own, 0), __ATOMIC_RELEASE);
 }
 

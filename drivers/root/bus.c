@@ -85,11 +85,13 @@ void bus_run(void)
 
 const char *bus_number(const struct device_node *d)
 {
-	static char text[16];
+	static char text[2][16];
+	static u32 last;
 
-	format(text, sizeof(text), "%02x:%02x.%x", d->function >> 8, d->function >> 3 & 31,
-		d->function & 7);
-	return text;
+	last = !last;
+	format(text[last], sizeof(text[last]), "%02x:%02x.%x", d->function >> 8,
+		d->function >> 3 & 31, d->function & 7);
+	return text[last];
 }
 
 /* FENCE_* of a function. */
@@ -146,11 +148,46 @@ static bool may_pass(const struct member *m, const struct device_node *d, u32 fe
 	return false;
 }
 
+/*
+ * Is function `f` of `d`, which an IOMMU holds back, apart from those that other members have? If
+ * not, it may still be given if the nodes of both accept that they do DMA past the fence.
+ */
+static bool may_join(
+	const struct member *m, const struct device_node *d, const struct bus_function *f)
+{
+	for (u32 i = 0; i < members; i++) {
+		const struct member *other = &member[i];
+
+		for (u32 k = 0; k < other->node->devices && other != m; k++) {
+			const struct device_node *e = &other->node->device[k];
+
+			if (other->dev[k] == CAP_NULL ||
+				!bus_same_group(f, function_find(e->function)))
+				continue;
+			if (!d->unprotected || !e->unprotected) {
+				log_line("%s: PCI function %s is not given: it and %s of %s can "
+					 "reach each other without passing the IOMMU",
+					m->node->name, bus_number(d), bus_number(e),
+					other->node->name);
+				log_line("%s: give both to one domain, or write "
+					 "\"dma-unprotected\" into the nodes of both",
+					m->node->name);
+				return false;
+			}
+			log_line("%s: PCI function %s and %s of %s can reach each other without "
+				 "passing the IOMMU: the nodes of both say \"dma-unprotected\"",
+				m->node->name, bus_number(d), bus_number(e), other->node->name);
+		}
+	}
+	return true;
+}
+
 /* Makes the dev of the function; false, with a line in the log, if that cannot be. */
 static bool device_make(struct member *m, u32 i, const struct bus_function *f)
 {
 	const struct device_node *d = &m->node->device[i];
 	struct msg_create_dev *c = message;
+	u32 fence;
 	status_t s;
 
 	*c = (struct msg_create_dev){.sys = ROOT_CAP_SYS,
@@ -165,9 +202,16 @@ static bool device_make(struct member *m, u32 i, const struct bus_function *f)
 			m->node->name, bus_number(d));
 	if (!member_ok(m, s, "PCI function"))
 		return false;
-	if (m->node->class == NODE_PARTITION && !may_pass(m, d, fence_of(f)))
+	fence = fence_of(f);
+	if (m->node->class == NODE_PARTITION && !may_pass(m, d, fence))
 		return false;
-	tell_fence(m, d, fence_of(f));
+	if (fence & FENCE_DMA && !may_join(m, d, f))
+		return false;
+	tell_fence(m, d, fence);
+	if (fence & FENCE_DMA && f->flags & BUS_CHIPSET)
+		log_line("%s: whether PCI function %s can reach the registers of others is up to "
+			 "the chipset, which does not tell (no Access Control Services)",
+			m->node->name, bus_number(d));
 	return true;
 }
 

@@ -16,7 +16,7 @@ status_t bus_attach(struct session *s);
 /* Sets the bus domain's event bit. */
 void bus_signal(void);
 
-/* The number of the function as lspci writes it; until the next call. */
+/* The number of the function as lspci writes it; until the call after the next. */
 const char *bus_number(const struct device_node *d);
 
 /* Takes over what the bus domain tells, once it does. */
@@ -76,6 +76,9 @@ u32 bus_text(const struct bus_function *f, const char *owner, u32 fence,
  */
 u32 bus_requester(
 	const struct bus_table *t, const struct boot_info *machine, const struct bus_function *f);
+
+/* True if the two, of which `g` may be NULL, can reach each other without passing an IOMMU. */
+bool bus_same_group(const struct bus_function *f, const struct bus_function *g);
 
 /* Does `compatible`, "pciVENDOR,DEVICE" or "pciclass,CLASS" with 4 or 6 digits, name the function?
  */

@@ -137,12 +137,16 @@ u32 bus_text(
 		at += format(line + at, BUS_LINE - (size_t)at, " to line %u", f->line);
 	if (f->flags & BUS_RESET)
 		at += format(line + at, BUS_LINE - (size_t)at, " can be reset");
+	if (f->flags & BUS_ACS)
+		at += format(line + at, BUS_LINE - (size_t)at, " ACS");
 	if (!(f->flags & BUS_BRIDGE))
-		format(line + at, BUS_LINE - (size_t)at, "%s",
+		at += format(line + at, BUS_LINE - (size_t)at, "%s",
 			fence & FENCE_INTERRUPTS ? " fenced"
 			: fence                  ? " fenced, but can forge interrupts"
 						 : " not fenced");
-	else if (at == 3)
+	if (fence & FENCE_DMA && f->group)
+		format(line + at, BUS_LINE - (size_t)at, ", not from group %u", f->group);
+	if (at == 3)
 		n--;
 	for (u32 i = 0; i < BUS_BARS; i++) {
 		if (f->bar[i].size)
@@ -157,24 +161,12 @@ u32 bus_text(
 	return n;
 }
 
-/* The bridge to bus `bus` of a segment, or NULL. */
-static const struct bus_function *bridge_to(const struct bus_table *t, u32 segment, u32 bus)
-{
-	for (u32 i = 0; i < t->functions; i++) {
-		const struct bus_function *f = &t->function[i];
-
-		if (f->flags & BUS_BRIDGE && f->secondary == bus && f->function >> 16 == segment)
-			return f;
-	}
-	return NULL;
-}
-
 u32 bus_requester(
 	const struct bus_table *t, const struct boot_info *machine, const struct bus_function *f)
 {
 	u32 segment = f->function >> 16;
 	u32 requester = f->function;
-	u32 bus = f->function >> 8 & 0xff;
+	u32 bus = f->function >> 8;
 
 	for (u32 i = 0; i < machine->iommus; i++) {
 		const struct boot_iommu *unit = &machine->iommu[i];
@@ -188,17 +180,22 @@ u32 bus_requester(
 		}
 	}
 	for (u32 depth = 0; depth < DEPTH_MAX; depth++) {
-		const struct bus_function *bridge = bridge_to(t, segment, bus);
+		const struct bus_function *bridge = bus_bridge_to(t, bus);
 
 		if (!bridge)
 			break;
 		if (bridge->flags & BUS_TO_PCI)
-			requester = segment << 16 | bus << 8;
+			requester = bus << 8;
 		else if (!(bridge->flags & BUS_EXPRESS))
 			requester = bridge->function;
-		bus = bridge->function >> 8 & 0xff;
+		bus = bridge->function >> 8;
 	}
 	return requester;
+}
+
+bool bus_same_group(const struct bus_function *f, const struct bus_function *g)
+{
+	return g && f->group && f->group == g->group;
 }
 
 struct interrupt bus_isa_interrupt(const struct boot_info *machine, u8 line, bool level)
@@ -237,7 +234,7 @@ bool bus_route(const struct bus_table *t, const struct interrupt_map *map,
 		if (look_up(map, at->function, pin, out))
 			return true;
 		pin = (pin - 1 + (at->function >> 3 & 31)) % 4 + 1;
-		at = bridge_to(t, 0, at->function >> 8 & 0xff);
+		at = bus_bridge_to(t, at->function >> 8);
 	}
 	if (f->pin && f->line != BUS_NO_LINE) {
 		*out = bus_isa_interrupt(machine, f->line, true);
@@ -406,8 +403,7 @@ static void widen(u64 *first, u64 *end, u64 at, u64 size)
 /* What is forwarded to the bus of `f`, below 4 GiB; to bus 0 what lies between its registers is. */
 static void forwarded(const struct bus_table *t, const struct bus_function *f, u64 *first, u64 *end)
 {
-	u32 segment = f->function >> 16;
-	const struct bus_function *bridge = bridge_to(t, segment, f->function >> 8 & 0xff);
+	const struct bus_function *bridge = bus_bridge_to(t, f->function >> 8);
 
 	*first = BIT(32);
 	*end = 0;

@@ -243,6 +243,7 @@ static void transfer_event(struct xhci *x, const struct xhci_trb *t)
 		e->left = XHCI_LEFT(t->status);
 		e->ended = true;
 		e->trbs = 0;
+		x->ended++;
 		return;
 	}
 }
@@ -263,6 +264,7 @@ void xhci_pump(struct xhci *x)
 			if (x->command_bus && t.parameter == x->command_bus) {
 				x->answer = t;
 				x->command_bus = 0;
+				x->ended++;
 			}
 			break;
 		case XHCI_EVENT_PORT:

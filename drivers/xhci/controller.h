@@ -34,6 +34,7 @@ struct xhci {
 	struct usb_device usb[XHCI_DEVICES];
 	u8 changed[XHCI_PORTS_MOST / 8 + 1]; /* a bit for each port: to be looked at */
 	bool lost;                           /* an answer was, or the controller failed */
+	u64 ended;                           /* transfers and commands that were under way */
 
 	/* Called while something is waited for; must not wait itself. NULL: nothing. */
 	void (*meanwhile)(void);

@@ -397,6 +397,7 @@ const struct disk_driver xhci_driver = {
 	.reset = xhci_disk_reset,
 	.due = xhci_disk_due,
 	.serves_others = xhci_serves_others,
+	.progress = &xhci.ended,
 	.timeout_us = TIMEOUT_US,
 	.unit = "usb-port",
 };

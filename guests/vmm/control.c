@@ -185,9 +185,8 @@ void control_instruction_exit(struct vcpu *v)
 		__attribute__((fallthrough));
 	case INSTR_RDTSC:
 		tsc = vcpu_tsc(v);
-		run->gpr[RAX] = (u32)tsc;
 		run->gpr[RDX] = tsc >> 32;
-		vcpu_skip(v);
+		vcpu_answer(v, (u32)tsc);
 		break;
 	case INSTR_INVLPG: /* the kernel has seen it, and this machine keeps no translations */
 		vcpu_skip(v);

@@ -4,13 +4,13 @@
 #include "control.h"
 #include "guests/vmm/debug/debug.h"
 #include "guests/vmm/cpu/emulate.h"
-#include "hypercall.h"
+#include "guests/vmm/pv/hypercall.h"
 #include "interrupt.h"
 #include "lock.h"
 #include "guests/vmm/cpu/msr.h"
 #include "portio.h"
-#include "pveoi.h"
-#include "steal.h"
+#include "guests/vmm/pv/pveoi.h"
+#include "guests/vmm/pv/steal.h"
 #include "guests/vmm/cpu/task.h"
 
 #define YIELD_US 20u
@@ -149,11 +149,10 @@ void exit_cpuid_slow(struct vcpu *v)
 		}
 		r = cpuid_resolve(v->cpuid, e, subleaf, &vcpu);
 	}
-	run->gpr[RAX] = r.eax;
 	run->gpr[RBX] = r.ebx;
 	run->gpr[RCX] = r.ecx;
 	run->gpr[RDX] = r.edx;
-	vcpu_skip(v);
+	vcpu_answer(v, r.eax);
 }
 
 u32 exit_handle(struct vcpu *v)
@@ -162,6 +161,7 @@ u32 exit_handle(struct vcpu *v)
 
 	if (kind >= EXIT_KIND_COUNT)
 		kind = EXIT_UNKNOWN;
+	journal_exit_keep(v->log, v->run);
 	kinds[kind].handle(v);
 	machine_settle(v);
 	return kind;

@@ -31,10 +31,7 @@ static inline bool exit_cpuid_quick(
 
 	if (unlikely(!e || !cpuid_plain(e)))
 		return false;
-	v->log->quick.rax = run->gpr[RAX];
-	v->log->quick.rip = run->rip;
-	v->log->quick.sequence = run->sequence;
-	asm volatile("" : : : "memory"); /* before these change */
+	journal_exit_keep(v->log, run);
 	run->gpr[RAX] = e->regs.eax;
 	run->gpr[RBX] = e->regs.ebx;
 	run->gpr[RCX] = e->regs.ecx;

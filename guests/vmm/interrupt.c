@@ -2,9 +2,9 @@
 #include "interrupt.h"
 #include "guests/vmm/debug/debug.h"
 #include "lock.h"
-#include "pveoi.h"
+#include "guests/vmm/pv/pveoi.h"
 #include "smp.h"
-#include "steal.h"
+#include "guests/vmm/pv/steal.h"
 #include "vcpu.h"
 
 #define PIT_PIN   2 /* of the I/O APIC, as the MADT says */

@@ -7,22 +7,21 @@
 #define WORD     8u
 #define PAGE_TMR (LAPIC_TMR + 0x80u) /* behind it */
 
-static struct journal *journals[MACHINE_VCPUS];
-
+/* The calling thread's own, by its message page (lib/start.h). */
 #ifdef HOST_TEST
 struct journal *journal_tested;
 
-static struct journal *own(void)
+static struct journal **own(void)
 {
-	return journal_tested;
+	return &journal_tested;
 }
 #else
-/* A thread's message page tells which one it is (lib/start.h). */
-static struct journal *own(void)
+static struct journal **own(void)
 {
-	u64 message = (u64)thread_message();
+	static struct journal
+		*by_page[(START_MESSAGES - START_MESSAGE) / PAGE_SIZE + MACHINE_VCPUS];
 
-	return journals[message < START_MESSAGES ? 0 : (message - START_MESSAGES) / PAGE_SIZE + 1];
+	return &by_page[(u64)thread_message() / PAGE_SIZE - START_MESSAGE / PAGE_SIZE];
 }
 #endif
 
@@ -39,27 +38,32 @@ void journal_open(struct vcpu *v, struct journal *j, struct journal_log *log)
 	};
 	v->journal = j;
 	v->log = log;
-	journals[v->index] = j;
 }
 
 void journal_begin(struct vcpu *v)
 {
-	v->journal->round++;
-	v->journal->log = v->log;
+	struct journal *j = v->journal;
+	u64 stack = (u64)__builtin_frame_address(0);
+
+	check(j->run - stack >= JOURNAL_STACK && j->page - stack >= JOURNAL_STACK &&
+		j->state - stack >= JOURNAL_STACK);
+	j->log = v->log;
+	j->round++;
+	*own() = j;
 }
 
 /* The count goes up when the entry is there; other fields stay. */
-static void append(struct journal *j, u64 where, u64 old)
+static inline void append(struct journal_log *log, u64 where, u64 old)
 {
-	struct journal_log *log = j->log;
-	u64 count = log->word & JOURNAL_COUNT;
+	u64 word = log->word;
+	u64 count = word & JOURNAL_COUNT;
 
-	if (count == JOURNAL_ENTRIES) {
-		log->word |= JOURNAL_FULL;
+	if (unlikely(count == JOURNAL_ENTRIES)) {
+		log->word = word | JOURNAL_FULL;
 		return;
 	}
 	log->entry[count] = (struct journal_entry){where, old};
-	__atomic_store_n(&log->word, log->word + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&log->word, word + 1, __ATOMIC_RELEASE);
 }
 
 static inline void note_word(struct journal *j, u64 where, u64 address)
@@ -70,7 +74,7 @@ static inline void note_word(struct journal *j, u64 where, u64 address)
 		return;
 	j->seen[at].where = where;
 	j->seen[at].round = j->round;
-	append(j, where, *(const u64 *)address);
+	append(j->log, where, *(const u64 *)address);
 }
 
 /*
@@ -121,32 +125,49 @@ static bool is_near(const struct journal *j, u64 address)
 	       address - j->state < sizeof(struct machine_state);
 }
 
-void journal_note(u64 address, u64 size)
+/* More than one word. */
+static void note_more(struct journal *j, u64 address, u64 end)
 {
-	struct journal *j = own();
-	u64 end = address + size;
+	bool much = end - address > 2 * WORD;
 
-	if (unlikely(!j || !j->log))
-		return;
-	for (address = ALIGN_DOWN(address, WORD); address < end; address += WORD) {
+	for (; address < end; address += WORD) {
 		u64 where = where_is(j, address);
 
 		if (where)
 			note_word(j, where, address);
-		else if (size > WORD && !is_near(j, address))
-			return; /* much, of other memory */
+		else if (much && !is_near(j, address))
+			return; /* of other memory */
 	}
+}
+
+void journal_note(u64 address, u64 size)
+{
+	struct journal *j = *own();
+	u64 end = address + size;
+	u64 where;
+
+	if (unlikely(!j))
+		return;
+	address &= ~(u64)(WORD - 1);
+	if (unlikely(end - address > WORD)) {
+		note_more(j, address, end);
+		return;
+	}
+	where = where_is(j, address);
+	if (where)
+		note_word(j, where, address);
 }
 
 void journal_ram(struct vcpu *v, gpa_t gpa, u64 size)
 {
+	struct journal *j = v->journal;
 	u64 end = gpa + size;
 
-	for (gpa = ALIGN_DOWN(gpa, WORD); v->journal->log && gpa < end; gpa += WORD) {
+	for (gpa = ALIGN_DOWN(gpa, WORD); j->log && gpa < end; gpa += WORD) {
 		const u64 *word = gmem_at(&v->machine->memory, gpa, WORD);
 
 		if (word)
-			append(v->journal, JOURNAL_RAM | gpa, *word);
+			append(j->log, JOURNAL_RAM | gpa, *word);
 	}
 }
 
@@ -222,9 +243,9 @@ bool journal_recover(struct vcpu *v, bool *again)
 		v->post->eoi_seen = 0;
 	} else {
 		roll_back(v, count);
-		if (*again && log->quick.sequence == run->sequence) {
-			run->gpr[RAX] = log->quick.rax;
-			run->rip = log->quick.rip;
+		if (*again && log->exit.sequence == run->sequence) {
+			run->gpr[RAX] = log->exit.rax;
+			run->rip = log->exit.rip;
 		}
 		/* The kernel may have taken over what is undone now, when it was asked for more. */
 		if (!groups)

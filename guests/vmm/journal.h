@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include "guests/vmm/cpu/x86.h"
 #include "kernel/abi/run.h"
 
 struct machine;
@@ -32,10 +33,13 @@ struct journal_entry {
 	u64 old;
 };
 
-/* CPUID's short way (exit_cpuid_quick): what it reads and changes, stored before, without the log.
- * The other registers are its results. */
-struct journal_quick {
-	u64 sequence; /* of the exit whose values they are */
+/*
+ * What nearly every handler changes, kept at the start of each exit without the log, so that
+ * vcpu_skip and vcpu_answer, and all of CPUID's short way, whose other registers are its results,
+ * store without announcements.
+ */
+struct journal_exit {
+	u64 sequence; /* of the exit whose values they are; the last to be stored */
 	u64 rax;
 	u64 rip;
 	u64 reserved;
@@ -46,7 +50,7 @@ struct journal_log {
 	/* JOURNAL_*: number of entries, groups fetched in this transaction, exit last committed */
 	u64 word;
 	u64 reserved[3];
-	struct journal_quick quick;
+	struct journal_exit exit;
 	struct journal_entry entry[JOURNAL_ENTRIES];
 };
 static_assert(sizeof(struct journal_log) == 4 * 4096);
@@ -65,10 +69,13 @@ static_assert(sizeof(struct journal_log) == 4 * 4096);
 #define JOURNAL_STATE (3ull << 62) /* struct machine_state */
 #define JOURNAL_SEEN  64u
 
+/* Bytes above a thread's stack pointer in which nothing lies that is rolled back. */
+#define JOURNAL_STACK 0x2000u
+
 /* What a thread's process knows of its journal besides. */
 struct journal {
-	struct journal_log *log; /* NULL: nothing is noted */
-	u64 run;                 /* addresses of the run page, the APIC page, the state */
+	struct journal_log *log;
+	u64 run; /* addresses of the run page, the APIC page, the state */
 	u64 page;
 	u64 state;
 	u64 vcpu; /* offsets of the vCPU's own parts in it */
@@ -86,6 +93,15 @@ struct journal {
  */
 void journal_open(struct vcpu *v, struct journal *j, struct journal_log *log);
 void journal_begin(struct vcpu *v);
+
+/* Before anything is done for the run page's exit. */
+static inline void journal_exit_keep(struct journal_log *log, const struct run_page *run)
+{
+	log->exit.rax = run->gpr[RAX];
+	log->exit.rip = run->rip;
+	log->exit.sequence = run->sequence;
+	asm volatile("" : : : "memory"); /* before these change */
+}
 
 /* The exit is handled: what was changed holds, is shown to others, and the lock is given back. */
 void journal_commit(struct vcpu *v);

@@ -5,11 +5,26 @@
 #include "drivers/lib/lib.h"
 #include "journal.h"
 
+/* Most announcements are of the handlers' own variables. */
+static inline bool own_stack(u64 address)
+{
+	u64 stack;
+
+	asm("mov %%rsp, %0" : "=r"(stack));
+	return address - stack < JOURNAL_STACK;
+}
+
+static inline void note(u64 address, u64 size)
+{
+	if (!own_stack(address))
+		journal_note(address, size);
+}
+
 #define HOOK(size)                                                                                 \
 	void journal_store##size(u64 address) __asm__("__asan_store" #size "_noabort");            \
 	void journal_store##size(u64 address)                                                      \
 	{                                                                                          \
-		journal_note(address, size);                                                       \
+		note(address, size);                                                               \
 	}
 
 HOOK(1)
@@ -21,7 +36,7 @@ HOOK(16)
 void journal_store_n(u64 address, u64 size) __asm__("__asan_storeN_noabort");
 void journal_store_n(u64 address, u64 size)
 {
-	journal_note(address, size);
+	note(address, size);
 }
 
 /* For a stack that is left for good: no concern of the journal's. */
@@ -40,18 +55,18 @@ void *real_memset(void *to, int byte, size_t size) __asm__("__real_memset");
 
 void *journal_memcpy(void *to, const void *from, size_t size)
 {
-	journal_note((u64)to, size);
+	note((u64)to, size);
 	return real_memcpy(to, from, size);
 }
 
 void *journal_memmove(void *to, const void *from, size_t size)
 {
-	journal_note((u64)to, size);
+	note((u64)to, size);
 	return real_memmove(to, from, size);
 }
 
 void *journal_memset(void *to, int byte, size_t size)
 {
-	journal_note((u64)to, size);
+	note((u64)to, size);
 	return real_memset(to, byte, size);
 }

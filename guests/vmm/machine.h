@@ -49,7 +49,7 @@ struct vcpu_state {
 	u64 steal_msr;    /* MSR_KVM_STEAL_TIME as written; bit 0: enabled */
 	u64 stolen;       /* cycles that the guest has been told of */
 	u64 eoi_msr;      /* MSR_KVM_PV_EOI as written; bit 0: enabled */
-	u64 eoi_armed;    /* 1: the guest may end an interrupt without an exit: pveoi.h */
+	u64 eoi_armed;    /* 1: the guest may end an interrupt without an exit: pv/pveoi.h */
 	u64 timer_set;    /* what run->timer was set to; 0: not armed */
 	u64 periodic;     /* host TSC at which a periodic timer has fired; TIME_NEVER */
 	struct mtrr mtrr;
@@ -110,7 +110,7 @@ DEVICE_STATE(struct machine_state);
 #define MAIL_INTR    BIT(3) /* the PIC's output changed */
 #define MAIL_REARM   BIT(4) /* the machine's deadline changed */
 #define MAIL_STOP    BIT(5) /* the machine stopped */
-#define MAIL_UNHALT  BIT(6) /* out of HLT: hypercall.h */
+#define MAIL_UNHALT  BIT(6) /* out of HLT: pv/hypercall.h */
 #define MAIL_REPORT  BIT(7) /* log the registers */
 #define MAIL_HOLD    BIT(8) /* all vCPUs are to be held, or this one may go on: debug.h */
 #define MAIL_NMI_TWO BIT(9) /* a second NMI */

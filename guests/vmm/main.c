@@ -1,5 +1,5 @@
 /* The virtual machine monitor of one partition: from root's start page to a running guest. */
-#include "config.h"
+#include "guests/vmm/config/config.h"
 #include "host.h"
 #include "guests/vmm/cpu/msr.h"
 #include "guests/vmm/debug/debug.h"

@@ -1,7 +1,7 @@
 /* LAPIC page, I/O APIC and memory BARs; everything else is empty. */
 #include "mmio.h"
 #include "lock.h"
-#include "pveoi.h"
+#include "guests/vmm/pv/pveoi.h"
 
 static bool lapic_at(const struct vcpu *v, gpa_t gpa)
 {

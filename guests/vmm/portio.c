@@ -62,20 +62,12 @@ void port_write(struct vcpu *v, u16 port, unsigned size, u32 value)
 		r->write(v->machine, port, size, value & device_mask(size));
 }
 
-static void port_in(struct vcpu *v, u16 port, unsigned size)
-{
-	/* 32 bits clear the upper half, the others leave the rest */
-	u32 mask = device_mask(size);
-	u64 kept = size == 4 ? 0 : v->run->gpr[RAX] & ~(u64)mask;
-
-	v->run->gpr[RAX] = kept | read_locked(v, port, size, mask);
-}
-
 void port_exit(struct vcpu *v)
 {
 	struct run_page *run = v->run;
 	u8 size = run->exit.io.size;
 	u8 flags = run->exit.io.flags;
+	u16 port = run->exit.io.port;
 
 	if (unlikely(flags & EXIT_IO_STRING)) {
 		emulate_string_io(v);
@@ -85,9 +77,14 @@ void port_exit(struct vcpu *v)
 		vcpu_fail(v, "an I/O exit of an impossible size");
 		return;
 	}
-	if (flags & EXIT_IO_IN)
-		port_in(v, run->exit.io.port, size);
-	else
-		port_write(v, run->exit.io.port, size, (u32)run->gpr[RAX]);
-	vcpu_skip_in(v, run);
+	if (flags & EXIT_IO_IN) {
+		u32 mask = device_mask(size);
+		/* 32 bits clear the upper half, the others leave the rest */
+		u64 kept = size == 4 ? 0 : run->gpr[RAX] & ~(u64)mask;
+
+		vcpu_answer(v, kept | read_locked(v, port, size, mask));
+	} else {
+		port_write(v, port, size, (u32)run->gpr[RAX]);
+		vcpu_skip(v);
+	}
 }

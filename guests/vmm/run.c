@@ -8,7 +8,7 @@
 #include "journal.h"
 #include "lock.h"
 #include "smp.h"
-#include "steal.h"
+#include "guests/vmm/pv/steal.h"
 
 /* vcpu_run came back without an exit: an event or the deadline. Mail is for machine_settle. */
 static void handle_wake(struct vcpu *v, status_t status, u64 bits)

@@ -2,7 +2,7 @@
 #include "smp.h"
 #include "guests/vmm/debug/debug.h"
 #include "host.h"
-#include "hypercall.h"
+#include "guests/vmm/pv/hypercall.h"
 #include "lock.h"
 #include "vcpu.h"
 

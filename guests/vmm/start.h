@@ -1,7 +1,7 @@
 /* Direct boot: everything that firmware would do, and the guest's kernel in memory. */
 #pragma once
 
-#include "guests/vmm/config.h"
+#include "guests/vmm/config/config.h"
 
 /* Loads the guest and sets the first vCPU to its entry; false, with a log line, if that cannot be.
  */

@@ -73,9 +73,11 @@ void vcpu_complete(struct vcpu *v, u64 rip, bool trap)
 
 	vcpu_need(v, GROUP_RIP);
 	run->rip = rip;
-	run->shadow &= SHADOW_NMI;
+	if (run->shadow & ~SHADOW_NMI)
+		run->shadow &= SHADOW_NMI;
+	if (run->rflags & RFLAGS_RF)
+		run->rflags &= ~RFLAGS_RF;
 	run->dirty |= GROUP_RIP;
-	run->rflags &= ~RFLAGS_RF;
 	if (trap && !debug_stepped(v)) {
 		vcpu_need(v, GROUP_DR);
 		run->dr6 |= DR6_BS;

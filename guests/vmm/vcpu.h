@@ -21,8 +21,8 @@ void vcpu_page_fault(struct vcpu *v, u64 address, u32 error);
 /* The slow side of vcpu_skip: single step, resume flag, a length that is not known. */
 void vcpu_skip_slow(struct vcpu *v);
 
-/* vcpu_skip with the run page at hand: what is stored there might be v->run for all the compiler
- * knows. */
+/* vcpu_skip for a file without announcements (journal.h), with the run page at hand: what is stored
+ * there might be v->run for all the compiler knows. */
 static inline void vcpu_skip_in(struct vcpu *v, struct run_page *run)
 {
 	u64 length = run->exit_length;
@@ -39,11 +39,12 @@ static inline void vcpu_skip_in(struct vcpu *v, struct run_page *run)
 	run->dirty |= GROUP_RIP;
 }
 
-/* The instruction that exited is done: goes on to the next. GROUP_RIP is current. */
-static inline void vcpu_skip(struct vcpu *v)
-{
-	vcpu_skip_in(v, v->run);
-}
+/* The instruction that exited is done: goes on to the next. GROUP_RIP is current. For handlers of
+ * exits only. */
+void vcpu_skip(struct vcpu *v);
+
+/* The same, and RAX is its result. */
+void vcpu_answer(struct vcpu *v, u64 rax);
 
 /* Moves to `rip`, behind an instruction that emulation completed; trap: RFLAGS.TF was set at its
  * start. */

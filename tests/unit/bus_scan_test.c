@@ -277,9 +277,11 @@ TEST(capabilities)
 	f = found(6 << 3);
 	CHECK(f->msix == 65 && f->msi == 8 && f->pin == 0);
 	CHECK_EQ(f->flags, BUS_EXPRESS | BUS_RESET);
+	CHECK_EQ(f->port, 0);
 	set(c, 0x60, 4, 0x00728010); /* to a conventional bus */
 	bus_scan(&table, 0, &bus_access);
 	CHECK(table.function[table.functions - 1].flags & BUS_TO_PCI);
+	CHECK_EQ(table.function[table.functions - 1].port, BUS_PORT_TO_PCI);
 }
 
 TEST(routes)

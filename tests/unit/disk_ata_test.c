@@ -11,21 +11,12 @@ static bool step(void)
 	return fake_ata_step(FAKE_ATA_GOOD);
 }
 
-static const struct disk_model model = {&ata_driver, step, fake_ata.medium, &fake_ata.rules};
-
-/* One request at a time: work, in steps of the driver and the disk. */
-static void work_alone(u32 turns, bool restarts)
-{
-	for (u32 i = 0; i < turns; i++) {
-		work_ask(restarts);
-		for (u32 k = 0; k < 10; k++) {
-			disk_work_turn(&w);
-			if (random() % 4)
-				step();
-		}
-	}
-	work_end();
-}
+static const struct disk_model model = {
+	.driver = &ata_driver,
+	.step = step,
+	.medium = fake_ata.medium,
+	.rules = &fake_ata.rules,
+};
 
 TEST(ata_works)
 {
@@ -37,14 +28,14 @@ TEST(ata_works)
 		CHECK_EQ(w.geometry.physical_size, 4096);
 		CHECK_EQ(w.geometry.features, BLOCK_CAN_FLUSH);
 		CHECK_EQ(w.geometry.bus_top, BIT(32));
-		work_alone(400, false);
+		work_alone(400, false, 10);
 		for (u32 c = 0; c < w.clients; c++)
 			CHECK(w.client[c].answers > 100);
 		CHECK_EQ(fake_ata.large, 0);
 	}
 	fake_ata_init(FAKE_ATA_SECTORS, 0, true);
 	CHECK(start(FAKE_CLIENTS));
-	work_alone(1500, true);
+	work_alone(1500, true, 10);
 }
 
 static enum block_status ask(u64 sector, u32 sectors, u8 op)
@@ -139,7 +130,7 @@ TEST(ata_disk_that_fails)
 			CHECK_EQ(w.client[0].errors, 1 - expected);
 		CHECK_EQ(w.wrong + w.stray, 0);
 		w.resets = 0;
-		work_alone(20, false);
+		work_alone(20, false, 10);
 	}
 }
 

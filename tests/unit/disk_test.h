@@ -14,7 +14,9 @@ struct disk_model {
 	const struct disk_driver *driver;
 	bool (*step)(void); /* the device takes a request, by the rules; false: there is none */
 	const u8 *medium;
-	const u32 *rules; /* that the driver has broken */
+	const u32 *rules;   /* that the driver has broken */
+	void (*idle)(void); /* fake_device.idle */
+	bool suppressed;    /* not each step interrupts */
 };
 
 static const struct disk_model model;
@@ -28,6 +30,8 @@ void check_failed(const char *at, int line, const char *what)
 
 static inline bool start(u32 clients)
 {
+	if (model.idle)
+		fake_device.idle = model.idle;
 	return disk_work_start(&w, model.driver, clients);
 }
 
@@ -43,7 +47,7 @@ static inline void refused(const char *line)
 /* Turns, without anything new, until all is answered. */
 static void settle(void)
 {
-	for (int i = 0; i < 4000 && disk_work_open(&w) > 0 && !w.dead; i++) {
+	for (int i = 0; i < 8000 && disk_work_open(&w) > 0 && !w.dead; i++) {
 		disk_work_turn(&w);
 		for (u32 c = 0; c < w.clients; c++)
 			disk_work_client(&w, c, false);
@@ -86,6 +90,50 @@ static inline void work(u32 turns, bool restarts)
 			;
 	}
 	work_end();
+}
+
+/* With a device that takes one request at a time: work, in steps of both. */
+static inline void work_alone(u32 turns, bool restarts, u32 steps)
+{
+	for (u32 i = 0; i < turns; i++) {
+		work_ask(restarts);
+		for (u32 k = 0; k < steps; k++) {
+			disk_work_turn(&w);
+			if (random() % 4)
+				model.step();
+		}
+	}
+	work_end();
+}
+
+static inline u64 progress(void)
+{
+	return w.server.done + (model.driver->progress ? *model.driver->progress : 0);
+}
+
+/*
+ * The driver takes a turn only when the client has asked or an interrupt has come, and misses none.
+ * Each must count as progress, or the device would be taken for one that floods (lib/flood.h).
+ */
+static inline void interrupts(u32 rounds)
+{
+	disk_work_turn(&w);
+	for (u32 i = 0; i < rounds; i++) {
+		disk_work_client(&w, 0, true);
+		disk_work_turn(&w);
+		while (model.step()) {
+			u64 before = progress();
+
+			CHECK(fake_device.interrupts || model.suppressed);
+			if (!fake_device.interrupts)
+				continue;
+			disk_work_turn(&w);
+			CHECK(progress() > before);
+		}
+		disk_work_client(&w, 0, false);
+		CHECK_EQ(disk_work_open(&w), 0);
+	}
+	CHECK_EQ(w.wrong + w.stray, 0);
 }
 
 /* One client has several requests under way. */

@@ -23,7 +23,12 @@ static bool step(void)
 }
 
 static const struct disk_model model = {
-	&virtio_blk_driver, step, fake_blk.medium, &fake_virtio.rules};
+	.driver = &virtio_blk_driver,
+	.step = step,
+	.medium = fake_blk.medium,
+	.rules = &fake_virtio.rules,
+	.suppressed = true,
+};
 
 TEST(virtio_every_feature)
 {
@@ -54,24 +59,12 @@ TEST(virtio_clients_come_and_go)
 	work(2000, true);
 }
 
-/* No interrupt is missed: the driver only works when one has come, or a client has asked. */
 TEST(virtio_interrupts)
 {
 	for (u32 event = 0; event < 2; event++) {
 		fake_blk_init(event ? ALL : ALL & ~EVENT, 3);
 		CHECK(start(1));
-		disk_work_turn(&w);
-		for (u32 i = 0; i < 500; i++) {
-			disk_work_client(&w, 0, true);
-			disk_work_turn(&w);
-			while (fake_blk_step(FAKE_BLK_GOOD)) {
-				if (fake_device.interrupts)
-					disk_work_turn(&w);
-			}
-			disk_work_client(&w, 0, false);
-			CHECK_EQ(disk_work_open(&w), 0);
-		}
-		CHECK_EQ(w.wrong + w.stray, 0);
+		interrupts(500);
 	}
 }
 

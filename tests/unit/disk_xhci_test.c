@@ -2,69 +2,31 @@
  * Tests of the driver of USB disks against a model of the controller and a stick: speeds, hostile
  * descriptors, clients that come and go, and what goes wrong at each layer.
  */
-#include <stdlib.h>
-
 #include "drivers/xhci/descriptor.h"
 #include "drivers/xhci/ring.h"
 #include "drivers/xhci/xhci.h"
-#include "tests/unit/disk_work.h"
+#include "tests/unit/disk_test.h"
 #include "tests/unit/fake_loop.h"
 #include "tests/unit/fake_usb.h"
-#include "tests/unit/test.h"
 
-static struct work w;
-
-void check_failed(const char *at, int line, const char *what)
+static bool step(void)
 {
-	test_fail(at, line, "%s", what);
-	abort();
+	return fake_xhci_step(FAKE_XHCI_GOOD);
 }
 
 /* While the driver waits, the stick works. */
 static void meanwhile(void)
 {
-	fake_xhci_step(FAKE_XHCI_GOOD);
+	step();
 }
 
-static bool start(u32 clients)
-{
-	fake_device.idle = meanwhile;
-	return disk_work_start(&w, &xhci_driver, clients);
-}
-
-/* Turns, without anything new, until all is answered. */
-static void settle(void)
-{
-	for (int i = 0; i < 8000 && disk_work_open(&w) > 0 && !w.dead; i++) {
-		disk_work_turn(&w);
-		for (u32 c = 0; c < w.clients; c++)
-			disk_work_client(&w, c, false);
-		fake_xhci_step(FAKE_XHCI_GOOD);
-	}
-	CHECK_EQ(disk_work_open(&w), 0);
-}
-
-static void work(u32 turns, bool restarts)
-{
-	for (u32 i = 0; i < turns; i++) {
-		for (u32 c = 0; c < w.clients; c++) {
-			disk_work_client(&w, c, true);
-			if (restarts && random() % 40 == 0)
-				disk_work_restart(&w, c);
-		}
-		for (u32 k = 0; k < 20; k++) {
-			disk_work_turn(&w);
-			if (random() % 8)
-				fake_xhci_step(FAKE_XHCI_GOOD);
-		}
-	}
-	settle();
-	disk_work_compare(&w, fake_xhci.medium);
-	CHECK_EQ(w.wrong + w.stray, 0);
-	CHECK_EQ(fake_xhci.rules, 0);
-	CHECK_EQ(fake_device.wild, 0);
-	CHECK_EQ(w.resets, 0);
-}
+static const struct disk_model model = {
+	.driver = &xhci_driver,
+	.step = step,
+	.medium = fake_xhci.medium,
+	.rules = &fake_xhci.rules,
+	.idle = meanwhile,
+};
 
 TEST(xhci_works)
 {
@@ -81,7 +43,7 @@ TEST(xhci_works)
 		CHECK_EQ(w.geometry.sectors, FAKE_XHCI_SECTORS);
 		CHECK_EQ(w.geometry.block_size, 512);
 		CHECK_EQ(w.geometry.features, BLOCK_CAN_FLUSH);
-		work(300, false);
+		work_alone(300, false, 20);
 		for (u32 c = 0; c < w.clients; c++)
 			CHECK(w.client[c].answers > 100);
 		CHECK(i & 1 ? fake_xhci.flushes == 1 : fake_xhci.flushes > 10);
@@ -92,26 +54,14 @@ TEST(xhci_clients_come_and_go)
 {
 	fake_xhci_init(4);
 	CHECK(start(FAKE_CLIENTS));
-	work(1000, true);
+	work_alone(1000, true, 20);
 }
 
-/* No interrupt is missed: the driver only works when one has come, or a client has asked. */
 TEST(xhci_interrupts)
 {
 	fake_xhci_init(3);
 	CHECK(start(1));
-	disk_work_turn(&w);
-	for (u32 i = 0; i < 300; i++) {
-		disk_work_client(&w, 0, true);
-		disk_work_turn(&w);
-		while (fake_xhci_step(FAKE_XHCI_GOOD)) {
-			CHECK(fake_device.interrupts);
-			disk_work_turn(&w);
-		}
-		disk_work_client(&w, 0, false);
-		CHECK_EQ(disk_work_open(&w), 0);
-	}
-	CHECK_EQ(w.wrong + w.stray, 0);
+	interrupts(300);
 }
 
 TEST(xhci_disks)
@@ -146,15 +96,7 @@ TEST(xhci_waits_for_a_stick)
 	fake_device.idle = come;
 	CHECK(disk_work_start(&w, &xhci_driver, 1));
 	CHECK(fake_device.waited > 5000000 && fake_device.waited < 6000000);
-	work(50, false);
-}
-
-static void refused(const char *line)
-{
-	fake_device.last[0] = 0;
-	CHECK(!start(1));
-	if (!strstr(fake_device.last, line))
-		test_fail(__FILE__, __LINE__, "\"%s\" is not \"%s\"", fake_device.last, line);
+	work_alone(50, false, 20);
 }
 
 TEST(xhci_refused)
@@ -165,16 +107,6 @@ TEST(xhci_refused)
 	fake_xhci_init(4);
 	fake_device.bar = 1;
 	refused("not the registers");
-}
-
-static void ask_much(void)
-{
-	for (u32 i = 0; i < 4; i++) {
-		disk_work_turn(&w);
-		disk_work_client(&w, 0, i > 1);
-	}
-	disk_work_turn(&w);
-	CHECK(disk_work_open(&w) > 8);
 }
 
 /* What the stick says has failed is told of; what the transport loses is sent again, in each stage
@@ -225,7 +157,7 @@ TEST(xhci_errors)
 		CHECK_EQ(fake_device.wild, 0);
 		CHECK_EQ(fake_xhci.rules, 0);
 		w.resets = 0;
-		work(20, false);
+		work_alone(20, false, 20);
 	}
 	for (u32 act = FAKE_XHCI_FAIL; act < FAKE_XHCI_ACTS; act++) {
 		bool tells = act == FAKE_XHCI_FAIL || act == FAKE_XHCI_SHORT ||

@@ -169,7 +169,6 @@ static void process_begin(void)
 
 static void thread_begin(struct vcpu *of)
 {
-	journal_tested = of->journal;
 	exit_export(of->run);
 	journal_begin(of);
 }
@@ -311,6 +310,7 @@ static void handle(u64 store)
 /* A living process as it was when `before` was saved: its port table and such may have changed. */
 static void process_again(void)
 {
+	journal_tested = NULL;
 	world_load(&before);
 	process_begin();
 	CHECK(machine_resume(m)); /* nothing is open, so that sets up the process only */
@@ -320,7 +320,6 @@ static void process_again(void)
 	no_timers();
 	m->vcpu[0].again = false;
 	m->console.unpublished = false;
-	journal_tested = v->journal;
 	journal_begin(v);
 }
 

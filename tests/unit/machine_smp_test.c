@@ -1,5 +1,5 @@
 /* Several vCPUs: INIT, start-up IPIs, NMIs, vectors and the end of the machine between threads. */
-#include "guests/vmm/hypercall.h"
+#include "guests/vmm/pv/hypercall.h"
 #include "guests/vmm/lock.h"
 #include "guests/vmm/smp.h"
 #include "tests/unit/machine_host.h"

@@ -1,5 +1,5 @@
 /* MSRs through RDMSR and WRMSR exits. */
-#include "guests/vmm/kvmclock.h"
+#include "guests/vmm/pv/kvmclock.h"
 #include "guests/vmm/cpu/msr.h"
 #include "tests/unit/machine_host.h"
 

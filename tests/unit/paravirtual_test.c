@@ -1,7 +1,7 @@
 /* Steal time, TLB flushes of a vCPU that is away, and ends of interrupts without exits. */
 #include "guests/vmm/cpu/msr.h"
-#include "guests/vmm/pveoi.h"
-#include "guests/vmm/steal.h"
+#include "guests/vmm/pv/pveoi.h"
+#include "guests/vmm/pv/steal.h"
 #include "guests/vmm/mmio.h"
 #include "tests/unit/machine_host.h"
 

@@ -6,7 +6,7 @@
  */
 #include "guests/vmm/cpu/msr.h"
 #include "guests/vmm/mmio.h"
-#include "guests/vmm/pveoi.h"
+#include "guests/vmm/pv/pveoi.h"
 #include "tests/unit/machine_host.h"
 
 #define WORD    0x60000u

@@ -77,6 +77,16 @@ TEST(text)
 	f->rom.size = 0x10000;
 	CHECK_EQ(bus_text(f, "net", 0, lines), 5);
 	CHECK(strcmp(lines[4], "    expansion ROM, 64 KiB") == 0);
+	f->group = 2;
+	bus_text(f, "net", 0, lines);
+	CHECK(strcmp(lines[1], "    MSI-X 5 MSI 1 INTA to line 11 not fenced") == 0);
+	f->flags = BUS_ACS;
+	bus_text(f, "net", FENCE_DMA | FENCE_INTERRUPTS, lines);
+	CHECK(strcmp(lines[1], "    MSI-X 5 MSI 1 INTA to line 11 ACS fenced, not from group 2") ==
+		0);
+	*f = (struct bus_function){.flags = BUS_BRIDGE | BUS_ACS, .secondary = 0x1f};
+	CHECK_EQ(bus_text(f, NULL, FENCE_DMA | FENCE_INTERRUPTS, lines), 2);
+	CHECK(strcmp(lines[1], "    to bus 1f ACS") == 0);
 	/* the most that there can be */
 	memset(f, 0xff, sizeof(*f));
 	for (u32 i = 0; i < BUS_BARS; i++)
@@ -86,6 +96,23 @@ TEST(text)
 	f->flags &= (u8)~BUS_BRIDGE;
 	CHECK(bus_text(f, "a-name-of-thirty-one-characters", FENCE_DMA, lines) <= BUS_LINES);
 	CHECK(strstr(lines[1], " fenced, but can forge interrupts") != NULL);
+}
+
+/* Those that an IOMMU does not keep apart. */
+TEST(groups)
+{
+	struct bus_function *f, *g;
+
+	memset(&table, 0, sizeof(table));
+	f = add(0x300, 0x020000);
+	g = add(0x400, 0x020000);
+	CHECK(!bus_same_group(f, g) && !bus_same_group(f, f));
+	f->group = 1;
+	CHECK(!bus_same_group(f, g) && !bus_same_group(g, f) && !bus_same_group(f, NULL));
+	g->group = 2;
+	CHECK(!bus_same_group(f, g));
+	g->group = 1;
+	CHECK(bus_same_group(f, g));
 }
 
 /* Where a ROM of 128 KiB may decode: between the registers of its bus. */
@@ -211,6 +238,7 @@ TEST(requester)
 	bridge(0x10010, 1, 0); /* on another segment */
 	bridge(0x500, 6, 0);   /* two that lead to each other */
 	bridge(0x600, 5, 0);
+	bridge(0x20, 0, 0); /* one that the firmware left alone */
 	add(0x28, 0x020000);
 	add(0x108, 0x020000);
 	add(0x210, 0x020000);

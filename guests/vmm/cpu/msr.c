@@ -1,9 +1,9 @@
 /* The table of MSRs and their handlers. */
 #include "msr.h"
-#include "guests/vmm/kvmclock.h"
+#include "guests/vmm/pv/kvmclock.h"
 #include "guests/vmm/lock.h"
-#include "guests/vmm/pveoi.h"
-#include "guests/vmm/steal.h"
+#include "guests/vmm/pv/pveoi.h"
+#include "guests/vmm/pv/steal.h"
 #include "guests/vmm/vcpu.h"
 
 #define REVISION_AMD   0x01000065ull /* microcode */
@@ -397,9 +397,8 @@ void msr_exit_read(struct vcpu *v)
 		vcpu_gp(v);
 		return;
 	}
-	run->gpr[RAX] = (u32)value;
 	run->gpr[RDX] = value >> 32;
-	vcpu_skip(v);
+	vcpu_answer(v, (u32)value);
 }
 
 void msr_exit_write(struct vcpu *v)

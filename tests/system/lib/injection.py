@@ -123,6 +123,8 @@ def verified(log):
     wrong = log.all(r"^\[linux-[ab]\] (?:bad-\S+|.*(?:I/O error, dev|timed out|hung task).*)$")
     if wrong:
         raise Failed(f"{len(wrong)} times, first: {wrong[0]}")
+    if log.all(r"the device interrupts over and over"):
+        raise Failed("a device at work was taken for one that floods")
     for name in ("linux-a", "linux-b"):
         slots = log.all(rf"^\[{name}\] slots-(\d+)$")
         if not slots or int(slots[-1]) < SLOTS:

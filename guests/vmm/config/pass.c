@@ -1,7 +1,7 @@
 /* Functions of the machine's own as the nodes below `pci` describe them: `backend` names one that
  * the partition has `access` to. */
-#include "config_node.h"
-#include "host.h"
+#include "node.h"
+#include "guests/vmm/host.h"
 
 bool config_function(struct config *c, struct machine *m, int node)
 {

@@ -1,8 +1,8 @@
-/* Reading nodes of the partition's device tree, and the devices of config_virtio.c and
- * config_pass.c. */
+/* Reading nodes of the partition's device tree, and the devices of virtio.c and
+ * pass.c. */
 #pragma once
 
-#include "guests/vmm/config.h"
+#include "guests/vmm/config/config.h"
 
 /* Logs the node's path and what is wrong. */
 void config_complain(const struct config *c, int node, const char *what);

@@ -1,10 +1,10 @@
 /* Reads the partition's node with libfdt, and makes devices by their `compatible` strings. */
 #include <libfdt.h>
 
-#include "config_node.h"
-#include "console.h"
+#include "node.h"
+#include "guests/vmm/console.h"
 #include "guests/vmm/debug/gdb.h"
-#include "host.h"
+#include "guests/vmm/host.h"
 
 #define ISA_SPACE_IO 1 /* first cell of `reg` below an ISA bus */
 

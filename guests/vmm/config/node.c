@@ -1,7 +1,7 @@
-/* Reading nodes of the partition's device tree: see config_node.h. */
+/* Reading nodes of the partition's device tree: see node.h. */
 #include <libfdt.h>
 
-#include "config_node.h"
+#include "node.h"
 
 #define CELL        4
 #define PATH_LENGTH 128

@@ -1,6 +1,6 @@
 /* Writes KVM's steal time into the guest's memory. */
 #include "steal.h"
-#include "host.h"
+#include "guests/vmm/host.h"
 
 #define RESERVED 0x3eull /* of the MSR */
 

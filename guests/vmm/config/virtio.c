@@ -1,7 +1,7 @@
 /* virtio devices as the nodes below `pci` describe them. */
 #include <libfdt.h>
 
-#include "config_node.h"
+#include "node.h"
 
 #define MAC_BYTES 6
 #define MAC_LOCAL 0x02u /* locally administered, unicast */

@@ -4,8 +4,8 @@
  */
 #include "hypercall.h"
 #include "guests/vmm/debug/debug.h"
-#include "smp.h"
-#include "vcpu.h"
+#include "guests/vmm/smp.h"
+#include "guests/vmm/vcpu.h"
 
 #define ICR_ALLOWED (LAPIC_ICR_VECTOR | LAPIC_ICR_DELIVERY)
 #define HALF_BITS   64u
@@ -70,8 +70,7 @@ void hypercall_exit(struct vcpu *v)
 					       (u32)run->gpr[RDX], (u32)run->gpr[RSI]);
 		break;
 	}
-	run->gpr[RAX] = (u64)result & mask;
-	vcpu_skip(v);
+	vcpu_answer(v, (u64)result & mask);
 }
 
 void hypercall_unhalt(struct vcpu *v)

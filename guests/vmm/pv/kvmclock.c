@@ -1,6 +1,6 @@
 /* Writes KVM's clock structures into the guest's memory. */
 #include "kvmclock.h"
-#include "vcpu.h"
+#include "guests/vmm/vcpu.h"
 
 #define FLAG_STABLE 1u /* the TSCs of all vCPUs agree */
 
