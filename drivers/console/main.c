@@ -218,6 +218,7 @@ int main(struct start_info *info)
 	if (!lines)
 		log_line("no terminal: what the consoles write is lost");
 	loop_open(info, NULL);
+	loop_limit();
 	for (;;) {
 		u64 next = TIME_NEVER;
 

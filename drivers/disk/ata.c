@@ -70,7 +70,7 @@ const char *ata_identify(const u16 words[ATA_ID_WORDS], struct ata_identity *out
 	};
 	__builtin_memcpy(out->serial, words + SERIAL, sizeof(out->serial));
 	out->sectors = number(words + (out->large ? SECTORS_48 : SECTORS_28), out->large ? 4 : 2);
-	if (out->sectors == 0 || out->sectors > BIT(48))
+	if (out->sectors == 0 || out->sectors > (out->large ? BIT(48) : BIT(28)))
 		return "it has no number of sectors that can be";
 	return NULL;
 }

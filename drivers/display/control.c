@@ -379,11 +379,10 @@ static void lines(struct terminal *t, bool insert, u32 count)
 	to_column(t, 0);
 }
 
+/* No more than a row: a few bytes would be the work of a screen each time. */
 static void repeat(struct terminal *t, u32 count)
 {
-	u32 most = t->grid.columns * t->grid.rows;
-
-	for (u32 i = 0; i < count && i < most && t->last; i++)
+	for (u32 i = 0; i < count && i < t->grid.columns && t->last; i++)
 		terminal_print(t, t->last);
 }
 

@@ -13,6 +13,7 @@
 #define FRAME_US  20000ull /* the screen is not painted more often */
 #define KEYBOARDS 4u
 #define SCALE_MAX 8u
+#define TEXT_MOST 512u /* bytes of a turn: two of them can be the work of a screen */
 
 static struct paint paint;
 static struct terminal *terminal;
@@ -107,7 +108,7 @@ static bool open_all(const struct start_info *info)
  * at once, or never if there is no room. */
 static bool take_text(void)
 {
-	static char text[CONSOLE_RING_SIZE];
+	static char text[TEXT_MOST];
 	char answer[TERMINAL_ANSWERS];
 	u32 n = channel_read(&console, text, sizeof(text));
 
@@ -159,6 +160,7 @@ int main(struct start_info *info)
 	if (!open_all(info))
 		return 0;
 	loop_open(info, NULL);
+	loop_limit();
 	for (;;) {
 		bool again;
 		u64 now;

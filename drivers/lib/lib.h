@@ -49,6 +49,13 @@ void log_line(const char *text, ...) __attribute__((format(printf, 1, 2)));
  * own. */
 void log_write(const char *line, size_t size);
 
+/*
+ * Tells root `what` (enum root_op of protocols/root.h), with `value`. Root may be behind with its
+ * work: then it is told again, up to `tries` times, some hundred microseconds apart; 0: until it
+ * has heard. What it cannot be told at last is lost. Any thread.
+ */
+void root_call(u32 what, u64 value, u32 tries);
+
 /* Ends this thread, and so the program, with `code`; root reports the code if it is not 0. */
 _Noreturn void program_exit(u64 code);
 
@@ -100,12 +107,13 @@ static inline void *thread_message(void)
 }
 
 /*
- * Starts the stopped thread of a START_THREAD resource in `run(arg)` on the stack that ends at
- * `stack_top` (16-byte aligned); `block` becomes its thread block and must live as long as it. When
- * `run` returns, the thread ends the program. Returns what thread_ctl returns.
+ * Starts the stopped thread of the `n`-th (from 0) START_THREAD resource in `run(arg)`, on the
+ * stack that root has given it; `block` becomes its thread block and must live as long as it. When
+ * `run` returns, the thread ends the program. Returns what thread_ctl returns; NOT_FOUND: there is
+ * no such resource.
  */
-status_t thread_start(const struct start_info *info, const struct start_resource *thread,
-	struct start_thread *block, void *stack_top, void (*run)(void *), void *arg);
+status_t thread_start(const struct start_info *info, u32 n, struct start_thread *block,
+	void (*run)(void *), void *arg);
 
 static inline cycles_t tsc_now(void)
 {

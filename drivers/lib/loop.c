@@ -1,11 +1,13 @@
 /* The main loop's end of the heartbeat: see loop.h. */
+#include "drivers/lib/duty.h"
 #include "drivers/lib/flood.h"
 #include "drivers/lib/loop.h"
 #include "drivers/protocols/epoch.h"
 #include "drivers/protocols/pulse.h"
 #include "drivers/protocols/root.h"
 
-#define SETTLE 8u /* part of a second in which clients connect */
+#define SETTLE       8u  /* part of a second in which clients connect */
+#define BROKEN_TRIES 50u /* it is said once */
 
 static const struct start_info *start;
 static const struct loop_faults *own_faults;
@@ -14,6 +16,9 @@ static bool injectable;
 static u32 injected;
 static struct flood flood;
 static cycles_t served; /* TSC since which it serves; 0: not yet */
+static bool limited;
+static struct duty duty;
+static cycles_t woke; /* TSC at which the turn began */
 
 void loop_open(const struct start_info *info, const struct loop_faults *faults)
 {
@@ -75,19 +80,12 @@ static bool look(void)
 	return fault;
 }
 
-static void tell_root(enum root_op what, cap_t session)
-{
-	struct ipc_words words = {.word = {what, session}};
-
-	sys_ipc_call(thread_self()->root_port, &words);
-}
-
 static void flooded(cap_t session)
 {
 	static bool told;
 
 	if (session != CAP_NULL)
-		tell_root(ROOT_FLOODED, session);
+		root_call(ROOT_FLOODED, session, 1);
 	else if (!told)
 		log_line("the device interrupts over and over with nothing done: it is looked at "
 			 "every %u ms",
@@ -100,7 +98,23 @@ void loop_watch_device(const u64 *counter, const u64 *other)
 	flood_add_device(&flood, ~0ull << START_BIT_OWN, counter, other);
 }
 
-u64 loop_wait(cycles_t deadline)
+void loop_limit(void)
+{
+	limited = true;
+	woke = tsc_now();
+}
+
+static void rest(void)
+{
+	cycles_t burst = tsc_from_us(start->tsc_hz, DUTY_BURST_US);
+	cycles_t until = duty_spend(&duty, woke, tsc_now(), burst);
+	u64 bits;
+
+	if (unlikely(until))
+		sys_event_wait(0, until, &bits);
+}
+
+static u64 wait(cycles_t deadline)
 {
 	cycles_t now;
 
@@ -121,6 +135,18 @@ u64 loop_wait(cycles_t deadline)
 	return 0;
 }
 
+u64 loop_wait(cycles_t deadline)
+{
+	u64 bits;
+
+	if (!limited)
+		return wait(deadline);
+	rest();
+	bits = wait(deadline);
+	woke = tsc_now();
+	return bits;
+}
+
 u64 loop_wait_us(const struct start_info *info, u64 us)
 {
 	return loop_wait(us ? tsc_now() + tsc_from_us(info->tsc_hz, us) : 0);
@@ -128,5 +154,5 @@ u64 loop_wait_us(const struct start_info *info, u64 us)
 
 void loop_peer_broken(cap_t session)
 {
-	tell_root(ROOT_BROKEN, session);
+	root_call(ROOT_BROKEN, session, BROKEN_TRIES);
 }

@@ -30,6 +30,12 @@ void loop_open(const struct start_info *info, const struct loop_faults *faults);
 void loop_watch_device(const u64 *counter, const u64 *other);
 
 /*
+ * From now on the program rests after turns in which it took more than its share of its CPU
+ * (duty.h), so that what it serves cannot, by its priority, keep drivers and guests from running.
+ */
+void loop_limit(void);
+
+/*
  * The end of a turn: answers, carries out an injected fault, and waits for any bit of the thread's
  * event until `deadline` (TSC). 0: there is more to do, so it does not wait and returns 0, nor does
  * it after an injected fault. Returns the bits that were set, root's own among them; 0 after the

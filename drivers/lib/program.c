@@ -46,12 +46,15 @@ static cap_t root_port(const struct start_info *info, u32 cpu)
 	return CAP_NULL;
 }
 
-status_t thread_start(const struct start_info *info, const struct start_resource *thread,
-	struct start_thread *block, void *stack_top, void (*run)(void *), void *arg)
+status_t thread_start(const struct start_info *info, u32 n, struct start_thread *block,
+	void (*run)(void *), void *arg)
 {
+	const struct start_resource *thread = start_find(info, START_THREAD, n);
 	struct msg_thread *m = thread_message();
 	status_t s;
 
+	if (!thread)
+		return STATUS_NOT_FOUND;
 	*block = (struct start_thread){
 		.self = (u64)block,
 		.message = thread->address,
@@ -64,9 +67,9 @@ status_t thread_start(const struct start_info *info, const struct start_resource
 		return s;
 	m->rip = (u64)thread_entry;
 	m->fs_base = (u64)block;
-	m->gpr[4] = (u64)stack_top; /* RSP */
-	m->gpr[6] = (u64)run;       /* RSI */
-	m->gpr[7] = (u64)arg;       /* RDI */
+	m->gpr[4] = start_stack_top(n + 1); /* RSP */
+	m->gpr[6] = (u64)run;               /* RSI */
+	m->gpr[7] = (u64)arg;               /* RDI */
 	s = sys_thread_ctl(thread->cap, THREAD_CTL_SET, 0, 0, 0);
 	if (s != STATUS_OK)
 		return s;

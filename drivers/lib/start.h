@@ -15,9 +15,28 @@
 #define START_MESSAGES   0x30000ull  /* message pages of the other threads, one after another */
 #define START_STACK_TOP  0x3f0000ull /* first stack; START_STACK_SIZE below it is mapped */
 #define START_STACK_SIZE 0x10000ull
+#define START_STACKS     0x100000ull       /* stacks of the other threads: start_stack_top */
 #define START_IMAGE      0x400000ull       /* programs are linked here */
 #define START_RESOURCES  0x100000000ull    /* files, sessions, state and heap from here on */
 #define START_GUEST_RAM  0x100000000000ull /* guest-physical address 0 appears here in a VMM */
+
+#define START_STACK_OTHER 0x4000ull /* bytes of another thread's stack */
+#define START_STACK_GUARD 0x4000ull /* and more: below each stack nothing is mapped */
+
+/* Where the stack of thread `n` (0: the first) begins, to grow down. */
+static inline u64 start_stack_top(u32 n)
+{
+	return n == 0 ? START_STACK_TOP
+		      : START_STACKS + n * (START_STACK_GUARD + START_STACK_OTHER);
+}
+
+/* True if thread `n` has used up its stack when it faults at `address`. */
+static inline bool start_stack_used_up(u32 n, u64 address)
+{
+	u64 end = start_stack_top(n) - (n == 0 ? START_STACK_SIZE : START_STACK_OTHER);
+
+	return end - 1 - address < START_STACK_GUARD;
+}
 
 #define START_CAP_DOMAIN 1  /* own domain: create, not destroy */
 #define START_CAP_THREAD 2  /* own first thread */
@@ -45,7 +64,8 @@
  * - IRQ: cap: irq; value: GSI; bit: own event bit that it sets; phandle: of the device
  * - VM: cap: vm
  * - VCPU: cap: vcpu; value: index; 0 belongs to the first thread, n to the n-th THREAD
- * - THREAD: cap: a further thread, stopped; value: CPU index; address: its message page
+ * - THREAD: cap: a further thread, stopped; value: CPU index; address: its message page; size: of
+ * its stack (start_stack_top)
  * - EVENT: cap: event of root that this program may set; value: its bits
  * - ROOT: cap: root's service port on CPU `value`, for further threads
  * - PCI: cap: sys, with the right to configuration space; phandle: of the host bridge

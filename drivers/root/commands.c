@@ -68,7 +68,8 @@ static void start(struct member *m)
 {
 	if (m->state == MEMBER_RUNNING)
 		say("%s runs already\n", m->node->name);
-	else if (m->state == MEMBER_WAITING ? member_renew(m) : member_start(m))
+	else if (m->state == MEMBER_WAITING && m->node->class == NODE_DOMAIN ? member_renew(m)
+									     : member_start(m))
 		log_line("%s is started by the operator", m->node->name);
 	else
 		say("%s could not be started; \"log\" says why\n", m->node->name);

@@ -49,8 +49,7 @@ static void start_all(void)
 				waiting++;
 				continue;
 			}
-			if (member_is_terminal(m) && description.console != NODE_NONE &&
-				!description.node[description.console].bad)
+			if (member_is_terminal(m) && member_console_lives())
 				operator_take_over();
 			if (member_start(m))
 				running++;

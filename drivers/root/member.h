@@ -15,7 +15,7 @@
 #include "drivers/root/machine.h"
 #include "drivers/root/restart.h"
 
-#define PROCESS_MEMS 14
+#define PROCESS_MEMS 15
 #define GUEST_PARTS  24
 
 enum member_state {
@@ -24,7 +24,8 @@ enum member_state {
 	MEMBER_STOPPED = 2, /* by the operator */
 	MEMBER_OFF = 3,     /* the guest switched itself off, or the program ended with code 0 */
 	MEMBER_FAILED = 4,  /* it died, or could not be started */
-	MEMBER_WAITING = 5, /* a domain that died, until restart_at */
+	MEMBER_WAITING = 5, /* a domain that died, or a guest that resets itself too often, until
+			       restart_at */
 };
 
 struct process {
@@ -158,6 +159,9 @@ bool member_is_terminal(const struct member *m);
 /* True for the console server and the drivers of its terminals, which carry the operator's prompt.
  */
 bool member_is_way_in(const struct member *m);
+
+/* True if the console server runs, or may yet. */
+bool member_console_lives(void);
 
 /* Logs "NAME: WHAT: status" and returns false, or returns true if `s` is OK. */
 bool member_ok(const struct member *m, status_t s, const char *what);

@@ -114,6 +114,10 @@ void members_init(void)
 	}
 	members = description.nodes;
 	sessions_init();
+	for (u32 i = 0; i < members; i++) {
+		if (member[i].state == MEMBER_FAILED)
+			sessions_give_up(&member[i]);
+	}
 }
 
 struct member *member_find(const char *name)
@@ -156,10 +160,15 @@ bool member_start(struct member *m)
 			m->node->name);
 		return false;
 	}
+	if (bus_awaited(m)) {
+		log_line("%s: waits for the bus domain, which has not told yet what is there",
+			m->node->name);
+		return false;
+	}
 	m->restarts = 0;
 	m->death = (struct death){0};
 	if (!member_ok(m, memory_new(m->holder, size, &m->kept), "state")) {
-		m->state = MEMBER_FAILED;
+		member_stop(m, MEMBER_FAILED);
 		return false;
 	}
 	if (m->index == description.display)
@@ -222,6 +231,11 @@ bool member_is_terminal(const struct member *m)
 bool member_is_way_in(const struct member *m)
 {
 	return m->index == description.console || member_is_terminal(m);
+}
+
+bool member_console_lives(void)
+{
+	return lives(description.console);
 }
 
 u64 member_ram(const struct member *m)

@@ -1,10 +1,12 @@
 /* The operator's console: output waits in a buffer of root's own, so that a slow console never
  * holds root up. */
 #include "drivers/protocols/console.h"
+#include "drivers/protocols/root.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/prompt.h"
 
 #define OUT_SIZE 32768u /* a power of two */
+#define OUT_LEFT 4096u  /* of what a console that is gone has not shown, so much is shown again */
 
 static struct console_session *rings;
 static const struct session *session;
@@ -46,13 +48,35 @@ void operator_take_over(void)
 	up = true;
 }
 
+/* Has the kernel show the last lines that the console did not: why it is gone stands there. */
+static void show_rest(void)
+{
+	char line[ROOT_LOG_MAX];
+	u32 n = 0;
+
+	if (out_head - out_tail > OUT_LEFT)
+		out_tail = out_head - OUT_LEFT;
+	while (out_tail != out_head) {
+		char c = out[out_tail++ % OUT_SIZE];
+
+		if (c != '\n' && n < sizeof(line))
+			line[n++] = c;
+		if (c != '\n')
+			continue;
+		log_write(line, n);
+		n = 0;
+	}
+}
+
 void operator_give_up(void)
 {
 	if (!up)
 		return;
+	log_drain(true);
 	up = false;
 	sys_sys_ctl(ROOT_CAP_SYS, SYS_CTL_QUIET, 0, 0, 0, NULL);
 	log_line("the console is gone: the log is shown here, and there is no prompt");
+	show_rest();
 }
 
 bool operator_is_up(void)

@@ -53,6 +53,40 @@ bool process_memory(struct member *m, vaddr_t address, u64 size, u64 flags, cons
 		m, sys_mem_map(p->domain, memory->cap, address, 0, memory->size, flags), what);
 }
 
+/* The stacks of the threads, each with nothing mapped below it. */
+static bool make_stacks(struct member *m)
+{
+	struct process *p = &m->process;
+	struct memory *others;
+	u64 flags = MAP_READ | MAP_WRITE;
+	u32 cpus = m->node->cpus;
+
+	static_assert(START_MESSAGES + NODE_CPUS * PAGE_SIZE <= START_STACKS);
+	static_assert(START_STACKS + NODE_CPUS * (START_STACK_GUARD + START_STACK_OTHER) <=
+		      START_STACK_TOP - START_STACK_SIZE);
+	if (!process_memory(m, START_STACK_TOP - START_STACK_SIZE, START_STACK_SIZE, flags, NULL, 0,
+		    "stack"))
+		return false;
+	if (cpus == 1)
+		return true;
+	others = &p->mem[p->mems];
+	if (p->mems == PROCESS_MEMS ||
+		!member_ok(
+			m, memory_new(p->domain, (cpus - 1) * START_STACK_OTHER, others), "stacks"))
+		return false;
+	p->mems++;
+	p->frames += others->size;
+	for (u32 i = 1; i < cpus; i++) {
+		if (!member_ok(m,
+			    sys_mem_map(p->domain, others->cap,
+				    start_stack_top(i) - START_STACK_OTHER,
+				    (i - 1) * START_STACK_OTHER, START_STACK_OTHER, flags),
+			    "stack"))
+			return false;
+	}
+	return true;
+}
+
 static bool make_thread(struct member *m, u32 i)
 {
 	const struct domain_node *n = m->node;
@@ -132,9 +166,7 @@ bool process_make(struct member *m)
 		.next_bit = m->session_bits,
 	};
 	m->starts++;
-	if (!make_domain(m) || !loader_load(m) ||
-		!process_memory(m, START_STACK_TOP - START_STACK_SIZE, START_STACK_SIZE,
-			MAP_READ | MAP_WRITE, NULL, 0, "stack"))
+	if (!make_domain(m) || !loader_load(m) || !make_stacks(m))
 		return false;
 	for (u32 i = 0; i < m->node->cpus; i++) {
 		if (!make_thread(m, i))

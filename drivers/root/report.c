@@ -2,8 +2,6 @@
 #include "drivers/lib/lib.h"
 #include "drivers/root/report.h"
 
-#define VECTOR_PAGE_FAULT 14
-
 /* SDM vol. 3, table 6-1. */
 static const char *const vector_name[32] = {
 	"division by zero",

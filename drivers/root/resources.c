@@ -5,7 +5,7 @@
 
 #define HEAP_DOMAIN    (128ull << 10)
 #define HEAP_PARTITION (256ull << 10)
-#define HEAP_VCPU      (20ull << 10) /* for each further one: its thread's stack */
+#define HEAP_VCPU      (4ull << 10) /* for each further one */
 #define TEST_MEMORY    (8ull << 20)
 #define LARGE          0x200000ull
 
@@ -88,6 +88,7 @@ static bool add_threads(struct member *m, struct start_info *info)
 			return false;
 		r->value = m->node->cpu[i];
 		r->address = START_MESSAGES + (i - 1) * PAGE_SIZE;
+		r->size = START_STACK_OTHER;
 		for (u32 k = 0; k < i; k++)
 			seen |= m->node->cpu[k] == m->node->cpu[i];
 		if (seen)

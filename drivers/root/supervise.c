@@ -1,4 +1,5 @@
 /* Supervision: what becomes of a member that dies, ends, or whose guest ends. */
+#include "drivers/lib/duty.h"
 #include "drivers/root/member.h"
 #include "drivers/root/operator.h"
 #include "drivers/root/queue.h"
@@ -8,10 +9,12 @@
 #define POWER_OFF_LOOK_US   20000ull
 #define POWER_OFF_LIMIT_US  3000000ull /* if the console does not take it */
 #define BLAME_LOOK_US       1000000ull
+#define RESETS_BURST_US     4000000ull /* DUTY_SHARE times what they may take of root at once */
 
 static cycles_t power_off_since; /* 0: not asked for */
 static bool reset_instead;
 static cycles_t drained_since; /* 0: text waits */
+static struct duty resets;     /* time that root has spent on guests' resets */
 
 /* Asks the restart limit; a member beyond it ends. */
 static bool allowed(struct member *m)
@@ -164,6 +167,9 @@ static void died(struct member *m, const struct msg_thread *t, u32 thread)
 		log_line("%s %s", name, lines[0]);
 	for (u32 i = 1; i < n; i++)
 		log_line("%s: %s", name, lines[i]);
+	if (t->fault == FAULT_EXCEPTION && t->vector == VECTOR_PAGE_FAULT &&
+		start_stack_used_up(thread, t->address))
+		log_line("%s: the stack of that thread is used up", name);
 	if (m->node->class == NODE_PARTITION) {
 		vmm_died(m, thread);
 	} else if (ended) {
@@ -206,7 +212,7 @@ static void last_off(void)
 
 		if (m->node->class != NODE_PARTITION)
 			continue;
-		if (m->state == MEMBER_RUNNING)
+		if (m->state == MEMBER_RUNNING || m->state == MEMBER_WAITING)
 			return;
 		if (m->state == MEMBER_FAILED) {
 			log_line("the machine stays on, because %s failed; \"poweroff\" at the "
@@ -218,6 +224,31 @@ static void last_off(void)
 	}
 	log_line("the last guest has switched itself off: the machine is powered off");
 	power_off();
+}
+
+/*
+ * A guest that resets itself gets fresh memory, which root clears above everything else on its CPU.
+ * Those that do so without end take a part of that CPU together, and wait for the rest of the time.
+ */
+static void reset(struct member *m)
+{
+	const char *name = m->node->name;
+	cycles_t from = tsc_now();
+	cycles_t burst = tsc_from_us(boot->tsc_hz, RESETS_BURST_US);
+	cycles_t until = duty_spend(&resets, from, from, burst);
+
+	member_stop(m, MEMBER_STOPPED);
+	if (until) {
+		duty_spend(&resets, from, tsc_now(), burst);
+		m->state = MEMBER_WAITING;
+		m->restart_at = until;
+		log_line("%s: its guest reset itself: started anew in %lu ms", name,
+			(until - from) / (boot->tsc_hz / 1000));
+		return;
+	}
+	log_line("%s: its guest reset itself: started anew", name);
+	member_start(m);
+	duty_spend(&resets, from, tsc_now(), burst);
 }
 
 static void stopped(struct member *m, u64 reason)
@@ -235,9 +266,7 @@ static void stopped(struct member *m, u64 reason)
 		last_off();
 		break;
 	case ROOT_STOP_RESET:
-		log_line("%s: its guest reset itself: started anew", name);
-		member_stop(m, MEMBER_STOPPED);
-		member_start(m);
+		reset(m);
 		break;
 	default:
 		log_line("%s: its VMM gave the guest up", name);
@@ -321,11 +350,24 @@ static void power_off_time(void)
 	reset_instead = false;
 }
 
+/* The time has come for a domain that died, or a partition whose guest resets itself too often. */
+static void go_on(struct member *m)
+{
+	cycles_t from = tsc_now();
+
+	if (m->node->class == NODE_DOMAIN) {
+		member_renew(m);
+		return;
+	}
+	member_start(m);
+	duty_spend(&resets, from, tsc_now(), 0);
+}
+
 void supervise_time(void)
 {
 	for (u32 i = 0; i < members; i++) {
 		if (member[i].state == MEMBER_WAITING && member[i].restart_at <= tsc_now())
-			member_renew(&member[i]);
+			go_on(&member[i]);
 		if (blame_waits(&member[i]))
 			blamed(&member[i]);
 	}

@@ -7,8 +7,8 @@
  * - `device`: the cases of a PCI function; `device held`: those of one that may do no DMA (need
  *   `test-authority`)
  * - `only P`: the cases of both kinds whose names begin with P (needs `test-authority`)
- * - `fault`, `exit N`, `check`, `loop`, `pool`, `stack`, `flood`, `storm`: misbehaviour, see
- * modes.c; `keep`: who would notice it of others
+ * - `fault`, `exit N`, `check`, `loop`, `pool`, `stack`, `stack second`, `flood`, `storm`,
+ *   `print`: misbehaviour, see modes.c; `keep`: who would notice it of others
  * - `wild [CALLS [SEED]]`: so many random system calls, see wild.c
  */
 #include <libfdt.h>

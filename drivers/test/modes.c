@@ -1,4 +1,5 @@
 /* Misbehaviour: what a broken or hostile program may do to itself, and must not do to others. */
+#include "drivers/lib/channel.h"
 #include "drivers/test/test.h"
 
 #define MULTIPLIER  0x9e3779b97f4a7c15ull
@@ -37,6 +38,22 @@ static void overflow(u64 depth)
 	frame[0] += frame[depth % 64];
 }
 
+static void overflow_other(void *none)
+{
+	(void)none;
+	overflow(0);
+}
+
+/* The same in its second thread; below the stack of that lies nothing that it could damage. */
+static void overflow_second(void)
+{
+	static struct start_thread block;
+
+	check(thread_start(info, 0, &block, overflow_other, NULL) == STATUS_OK);
+	for (;;)
+		wait_bits(0, KEEP_US);
+}
+
 /* Sets the event bits of all its peers for ever. */
 static void storm(void)
 {
@@ -47,6 +64,23 @@ static void storm(void)
 			sys_event_signal(r->cap, r->value);
 		if (round >= STORM_FIRST && (round & (round - 1)) == 0)
 			log_line("storm: %lu times", round);
+	}
+}
+
+/* Writes to its console as fast as that takes it. */
+static void print(void)
+{
+	static u8 text[CONSOLE_RING_SIZE];
+	const struct start_resource *r = start_find(info, START_SESSION, 0);
+	struct channel c;
+
+	check(r && strcmp(r->protocol, "console") == 0);
+	c = channel_open(r);
+	for (u32 i = 0; i < sizeof(text); i++)
+		text[i] = (u8) "x\033[9999b"[i % 8];
+	for (;;) {
+		channel_write(&c, text, sizeof(text));
+		wait_bits(channel_room(&c) ? 0 : BIT(r->bit), KEEP_US);
 	}
 }
 
@@ -80,6 +114,8 @@ void mode_run(const char *mode)
 		check(mode == NULL);
 	else if (strcmp(mode, "stack") == 0)
 		overflow(0);
+	else if (strcmp(mode, "stack second") == 0)
+		overflow_second();
 	else if (strncmp(mode, "wild", 4) == 0)
 		wild_run(mode + 4);
 	else if (strcmp(mode, "pool") == 0)
@@ -92,6 +128,8 @@ void mode_run(const char *mode)
 			asm volatile("pause");
 	else if (strcmp(mode, "storm") == 0)
 		storm();
+	else if (strcmp(mode, "print") == 0)
+		print();
 	else if (strcmp(mode, "keep") == 0)
 		keep();
 	else

@@ -1,6 +1,8 @@
 /* System calls and calls to root. */
 #include "host.h"
 
+#define BROKEN_TRIES 50u /* it is said once */
+
 void host_fetch(struct vcpu *v, u64 groups)
 {
 	u64 valid = v->run->valid;
@@ -20,16 +22,12 @@ void host_signal(cap_t event, u64 bits)
 
 void host_broken(cap_t peer)
 {
-	struct ipc_words words = {.word = {ROOT_BROKEN, peer}};
-
-	sys_ipc_call(thread_self()->root_port, &words);
+	root_call(ROOT_BROKEN, peer, BROKEN_TRIES);
 }
 
 void host_flooded(cap_t peer)
 {
-	struct ipc_words words = {.word = {ROOT_FLOODED, peer}};
-
-	sys_ipc_call(thread_self()->root_port, &words);
+	root_call(ROOT_FLOODED, peer, 1);
 }
 
 u64 host_wait(u64 mask, cycles_t deadline)
@@ -104,8 +102,6 @@ bool host_fpu_write(struct vcpu *v, u32 offset, const void *data, u32 size)
 
 _Noreturn void host_stop(enum root_stop_reason reason)
 {
-	struct ipc_words words = {.word = {ROOT_STOP, reason}};
-
-	sys_ipc_call(thread_self()->root_port, &words);
+	root_call(ROOT_STOP, reason, 0); /* unheard, it would be taken for a death */
 	program_exit(0);
 }

@@ -7,8 +7,7 @@
 #include "start.h"
 
 #define RUN_PAGES                                                                                  \
-	0x80000000ull        /* a run page and an APIC page for each vCPU are mapped from here on */
-#define STACK_SIZE 0x4000ull /* of a further thread */
+	0x80000000ull /* a run page and an APIC page for each vCPU are mapped from here on */
 
 enum vcpu_ready { /* of a further thread */
 	VCPU_STARTING,
@@ -150,13 +149,11 @@ static void vcpu_thread(void *arg)
 static bool start_thread(const struct start_info *info, struct vcpu *v)
 {
 	const struct start_resource *thread = start_find(info, START_THREAD, v->index - 1);
-	u8 *stack = heap_alloc(STACK_SIZE);
 	status_t s = STATUS_NO_MEMORY;
 	u32 state = VCPU_STARTING;
 
-	if (thread && stack && host_event(thread->cap, &v->event))
-		s = thread_start(
-			info, thread, &block[v->index], stack + STACK_SIZE, vcpu_thread, v);
+	if (thread && host_event(thread->cap, &v->event))
+		s = thread_start(info, v->index - 1, &block[v->index], vcpu_thread, v);
 	if (s != STATUS_OK) {
 		log_line("vcpu %u has no thread: %s", v->index, status_text(s));
 		return false;

@@ -101,6 +101,9 @@ TEST(ata_refused)
 	refused("of such a size");
 	fake_ata_init(0, 0, true);
 	refused("no number of sectors");
+	fake_ata_init(FAKE_ATA_SECTORS, 0, false);
+	fake_ata.id[61] = 0x1000; /* one would be named by an address of another */
+	refused("no number of sectors");
 }
 
 /* What fails is told of to the client; what never ends, or goes on too long, is ended by a reset.

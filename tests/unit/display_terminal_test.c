@@ -290,6 +290,17 @@ TEST(strings_and_wrong_sequences)
 	CHECK(t->cursor_shown);
 }
 
+TEST(repeated_within_bounds)
+{
+	setup();
+	put("ab\033[3b");
+	ROW(0, "abbbb");
+	put("\033[9999bc"); /* a row of it at most */
+	ROW(0, "abbbbbbbbbbbbbbbbbbb");
+	ROW(1, "bbbbbc");
+	ROW(2, "");
+}
+
 TEST(history)
 {
 	setup();

@@ -31,6 +31,7 @@
 #undef strchr
 #undef strrchr
 #undef strtoul
+#include "drivers/lib/duty.h"
 #include "tests/unit/test.h"
 
 void check_failed(const char *file, int line, const char *what)
@@ -164,4 +165,38 @@ TEST(heap_blocks_apart)
 	CHECK(heap_alloc(all) != NULL);
 	CHECK(heap_alloc(1) == NULL);
 	CHECK(heap_alloc(SIZE_MAX) == NULL);
+}
+
+/* A program that always has work gets its share in the long run, whatever its turns are. */
+TEST(duty_of_the_busy)
+{
+	for (u64 turn = 1; turn <= 100000; turn *= 10) {
+		struct duty d = {0};
+		u64 now = 1000;
+		u64 worked = 0;
+
+		while (now < 101000000) {
+			u64 from = now;
+			u64 until;
+
+			now += turn;
+			worked += turn;
+			until = duty_spend(&d, from, now, 40000);
+			now = until > now ? until : now;
+		}
+		CHECK(worked >= 24000000 && worked <= 26000000);
+	}
+}
+
+/* One with little to do never rests, nor after a long sleep for a burst, which it has once. */
+TEST(duty_of_the_idle)
+{
+	struct duty d = {0};
+	u64 now = 1000;
+
+	for (u32 i = 0; i < 10000; i++, now += 1000)
+		CHECK_EQ(duty_spend(&d, now, now + 100, 40000), 0);
+	now += 1000000000;
+	CHECK_EQ(duty_spend(&d, now, now + 13000, 40000), 0);
+	CHECK(duty_spend(&d, now + 13000, now + 14000, 40000) > now + 14000);
 }

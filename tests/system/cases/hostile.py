@@ -1,6 +1,8 @@
 """Guests that try what they must not, and end by a triple fault, a jump to nowhere, a reset, a halt or never, beside a Linux
 guest that must not notice."""
 
+import re
+
 from boot import GO_ON, Boot, Check, Failed
 
 KEY = r"\x1d"  # Ctrl-]
@@ -89,8 +91,27 @@ def boot(platform, steps, more, timeout, **options):
                 counted=r"\[tries\] ", timeout=timeout, **options)
 
 
+def root_rests(log):
+    """While a guest resets itself without end, a program of a low priority on root's CPU has most of it."""
+    waits = [match.start() for match in re.finditer(r"started anew in \d+ ms", log.text)]
+    ran = [(match.start(), int(match.group(1))) for match in re.finditer(r"^thread 0: .* run time (\d+) us", log.text, re.M)]
+    if len(waits) < 2 or len(ran) < 2:
+        raise Failed("no statistics while the guest waits")
+    times = [float(log.all(r"^\[ *(\d+\.\d+) \d root\]", at)[-1]) for at, _ in (ran[0], ran[-1])]
+    share = (ran[-1][1] - ran[0][1]) / 1e6 / (times[1] - times[0])
+    if share < 0.5:
+        raise Failed(f"it had {share:.3f} of the CPU")
+
+
 BOOTS = [
     boot("qemu-svm", STEPS + LOOP + FAULTS + OFF + STAYS_ON, LOOP_CHECKS + FAULT_CHECKS, 180),
     boot("bochs-vmx", STEPS + FAULTS + OFF + STAYS_ON, FAULT_CHECKS, 500),
     boot("bochs-svm", STEPS + FAULTS + OFF + STAYS_ON, FAULT_CHECKS, 500, machine=GO_ON),
+    Boot("resets", "resets.dts", [
+        Check("waits", r"root\] again: its guest reset itself: started anew$",
+              r"root\] again: its guest reset itself: started anew in \d+ ms", r"^again +partition +(running|waiting)"),
+        Check("low-priority", call=root_rests),
+    ], steps=[(r"started anew in \d+ ms", KEY + "o"), (r"operator's prompt", r"stats loop\n"),
+              (r"process pool(?s:.)*(started anew in \d+ ms(?s:.)*){3}", r"stats loop\nlist\n"),
+              (r"MiB of memory are free", r"poweroff\n"), (r"the operator powers the machine off", "")], timeout=90),
 ]

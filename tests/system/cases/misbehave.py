@@ -19,6 +19,16 @@ def budget_holds(log):
         raise Failed(f"it had {share:.3f} of the CPU")
 
 
+def low_priority_goes_on(log):
+    """While another writes to the screen without end, what has a low priority on the screen's CPU gets some of it."""
+    times = [[int(ran) for ran in log.all(rf"^{name} +(\d+) +0 +0$")] for name in ("loop", "display", "uart", "console")]
+    if any(len(ran) < 2 for ran in times):
+        raise Failed("no times before and after")
+    ran = [one[-1] - one[0] for one in times]
+    if ran[1] <= 0 or ran[0] < sum(ran) / 20:
+        raise Failed("loop, display, uart and console ran {}, {}, {} and {} cycles".format(*ran))
+
+
 def died(name, how):
     return Check(name, rf"root\] {name} {how}", rf"root\] {name} is not restarted: ")
 
@@ -62,6 +72,9 @@ BOOTS = [
         died("asserter", r"ended with code 1"),
         Check("assertion", r"root\] asserter: drivers/test/modes\.c:\d+: check failed: mode == NULL"),
         died("deep", r"died: page fault"),
+        died("deeper", r"\(thread 1\) died: page fault \(vector 14, error 0x6, address 0x103[0-9a-f]{3}\)"),
+        Check("used-up", r"root\] deep: the stack of that thread is used up",
+              r"root\] deeper: the stack of that thread is used up", lacks="root\\] faulty: the stack"),
         Check("ended", r"root\] ended ended with code 0", lacks=r"root\] ended is restarted"),
         Check("greedy", r"root\] greedy: pool: \d+ ports made, then: the paying domain's pool is empty",
               r"root\] greedy: pool: \d+ ports made, then: the paying domain's pool is empty"),
@@ -73,6 +86,7 @@ BOOTS = [
               r"^\[undisturbed\] second-42\n(.*\n)*?\[undisturbed\] 0$"),
         Check("states", r"^keep +domain +running", r"^faulty +domain +failed", r"^ended +domain +off",
               r"^leaver +domain +failed", r"^asserter +domain +failed", r"^deep +domain +failed",
+              r"^deeper +domain +failed",
               r"^greedy +domain +off", r"^wild +domain +off", r"^looping +domain +running",
               r"^undisturbed +partition +running"),
         Check("off", r"the last guest has switched itself off"),
@@ -91,4 +105,17 @@ BOOTS = [
               lacks=r"bytes lost"),
         Check("guest", r"^\[undisturbed\] Hello from guest a", r"^\[undisturbed\] first-41"),
     ], steps=FLOODED, resets=True, timeout=150),
+    Boot("talk", "talk.dts", [
+        Check("shown", r"^\[talker\] x"),
+        Check("low-priority", call=low_priority_goes_on),
+        Check("screen", lacks=r"root\] (display|console) (hangs|is restarted)"),
+    ], steps=[(r"talker\] x", KEY + "o"), (r"typing goes to the op", r"times\n"), (r"talker +\d", r"times\n"),
+              (r"talker +\d", r"times\n"), (r"talker +\d", r"times\n"), (r"talker +\d", r"poweroff\n"),
+              (r"the operator powers", "")], timeout=60),
+    # The checker takes the machine for a larger one than it is.
+    Boot("dark", "dark.dts", [
+        Check("reason", r"root\] the console is gone: the log is shown here",
+              r"root\] .*root\] uart: state: the machine's memory is used up"),
+        Check("log", r"root\] 2 of 3 domains and partitions run", r"root\] there: its guest switched itself off"),
+    ], memory=70000, machine=["-m", "1024"], until=r"the last guest has switched itself off", timeout=60),
 ]
