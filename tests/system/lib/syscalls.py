@@ -24,8 +24,8 @@ def boot(name, folder, count, seed):
               r"^\[undisturbed\] second-42\n(.*\n)*?\[undisturbed\] 0$"),
         Check("keep", r"root\] keep: keep: looked \d+ times", lacks=r"root\] keep ended"),
     ], steps=[
-        (r"\[undisturbed\] .*/ # ", ""),
-        (r"wild ended with code 0", r"echo second-$((40+2)); dmesg | grep -cE 'BUG|Oops|stall'\n"),
+        (r"(?s)\[undisturbed\] / # .*wild ended with code 0|wild ended with code 0.*\[undisturbed\] / # ",
+         r"echo second-$((40+2)); dmesg | grep -cE 'BUG|Oops|stall'\n"),
         (r"second-42", r"poweroff\n"),
         (r"undisturbed: its guest switched itself off", KEY + "o"),
         (r"operator's prompt", r"poweroff\n"),
